@@ -1,0 +1,94 @@
+"""The family of errors, by what the caller can do about them.
+
+    DatapipeError
+    ├── UsageError              ask differently
+    │   └── SettingsError       mend a setting; the variable is named
+    ├── WarehouseError          mend PostgreSQL, then run again
+    │   └── LockedError         wait for the other run
+    ├── SourceError             mend the source of the data, then run again
+    │   └── Refusal             the API said no (``datapipe.extract.refusals`` has its kinds)
+    ├── LoadError               mend the file or report the answer that could not be read
+    ├── ProjectError            mend the SQL project; the file and the line are named
+    │   └── PublishError        a user's own view stands in the way; it is named
+    ├── TestsFailedError        mend the data or the test; nothing was published
+    └── PartlyDoneError         nothing to mend now: the next run goes on
+
+A message is a sentence that names the thing, then the cure. The facts are attributes as well.
+Only ``datapipe.cli.main`` turns a class into an exit status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class DatapipeError(Exception):
+    """Anything that datapipe expects may go wrong."""
+
+
+class UsageError(DatapipeError):
+    """What was asked for cannot be done as asked."""
+
+
+class SettingsError(UsageError):
+    """A setting is missing, unknown or malformed."""
+
+    def __init__(self, message: str, *, variable: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+class WarehouseError(DatapipeError):
+    """PostgreSQL could not be reached or would not do what was asked."""
+
+    def __init__(self, message: str, *, sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class LockedError(WarehouseError):
+    """Another run holds the lock."""
+
+
+class SourceError(DatapipeError):
+    """The source of the data could not be read."""
+
+
+class Refusal(SourceError):  # noqa: N818 - the word is the domain's own
+    """The API answered, and the answer is not data."""
+
+
+class LoadError(DatapipeError):
+    """A file or a stored answer could not be read as what it claims to be."""
+
+
+class ProjectError(DatapipeError):
+    """The SQL project has a mistake, at ``path`` and ``line`` where they are known."""
+
+    def __init__(
+        self, message: str, *, path: Path | None = None, line: int | None = None, model: str = ""
+    ) -> None:
+        where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
+        super().__init__(where + message)
+        self.path = path
+        self.line = line
+        self.model = model
+
+
+class PublishError(ProjectError):
+    """Publishing would break something that datapipe did not create."""
+
+
+class TestsFailedError(DatapipeError):
+    """Data tests failed; what was published before stays as it was."""
+
+    __test__ = False  # the name begins like a test class
+
+    def __init__(self, message: str, *, failed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.failed = tuple(failed)
+
+
+class PartlyDoneError(DatapipeError):
+    """Some of the work is done and safe; the rest waits for the next run."""

@@ -1,0 +1,102 @@
+"""A real PostgreSQL for the tests: one server a session, one database a test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from datapipe.settings import Settings
+from datapipe.warehouse import Warehouse
+from datapipe.warehouse.embedded import EmbeddedServer
+
+SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples" / "alpha_vantage"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    for name in list(os.environ):
+        if name.startswith(("DATAPIPE_", "ALPHA_VANTAGE_", "PG")):
+            del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _far_from_any_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins in an empty folder, where no .env and no sql_models/ lie."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[Callable[[str], str]]:
+    """Gives the URL of a database by name, on the server that this session's tests use.
+
+    It is datapipe's own, or the one of TEST_SERVER_URL, to run the tests on another version.
+    """
+    outside = os.environ.get("TEST_SERVER_URL")
+    if outside:
+        yield lambda name: outside.rstrip("/") + "/" + name
+        return
+    data_dir = Path(tempfile.mkdtemp(prefix="datapipe tests "))
+    server = EmbeddedServer(data_dir)
+    server.start()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield server.url
+    server.stop()
+    shutil.rmtree(data_dir)
+
+
+@pytest.fixture(scope="session")
+def _template(server_url: Callable[[str], str]) -> Iterator[str]:
+    name = f"template_{os.getpid()}"
+    Warehouse(server_url(name), created_from=server_url("postgres")).upgrade()
+    yield name
+    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def database_url(server_url: Callable[[str], str], _template: str) -> Iterator[str]:
+    """The URL of a database that is migrated, empty and this test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
+        yield server_url(name)
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"DROP DATABASE IF EXISTS {name}_sample WITH (FORCE)")
+
+
+@pytest.fixture
+def warehouse(database_url: str) -> Warehouse:
+    return Warehouse(database_url)
+
+
+@pytest.fixture
+def connection(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit to this test's database."""
+    with warehouse.connect(autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return Settings(database_url=database_url, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def samples() -> Path:
+    """The folder of recorded answers; the test is skipped where it is absent."""
+    if not SAMPLES.is_dir():
+        pytest.skip("the recorded answers are not here")
+    return SAMPLES
