@@ -1,1 +1,35 @@
-"""Market data into PostgreSQL."""
+"""Market data into PostgreSQL: extract, load, transform, test and report.
+
+The Python API is ``Pipeline``:
+
+    from datapipe import Pipeline
+
+    pipeline = Pipeline()
+    pipeline.run_all(source="sample")
+    print(pipeline.report().to_pandas())
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from datapipe.errors import DatapipeError
+
+if TYPE_CHECKING:
+    from datapipe.pipeline import Pipeline
+    from datapipe.settings import Settings
+
+__all__ = ["DatapipeError", "Pipeline", "Settings"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that `datapipe --help` does not wait for what it does not use.
+    if name == "Pipeline":
+        from datapipe.pipeline import Pipeline
+
+        return Pipeline
+    if name == "Settings":
+        from datapipe.settings import Settings
+
+        return Settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

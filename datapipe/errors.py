@@ -56,7 +56,16 @@ class SourceError(DatapipeError):
 
 
 class Refusal(SourceError):  # noqa: N818 - the word is the domain's own
-    """The API answered, and the answer is not data."""
+    """The API answered, and the answer is not data.
+
+    ``kind`` is the finer class, such as ``rate_limit.burst``; ``wait_seconds`` is how long to wait
+    before the same request may succeed, where waiting helps at all.
+    """
+
+    def __init__(self, message: str, *, kind: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.wait_seconds = wait_seconds
 
 
 class LoadError(DatapipeError):

@@ -1,1 +1,147 @@
-"""."""
+"""Extract: from a source to ``raw.responses``, every good answer word for word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import psycopg
+
+from datapipe.errors import DatapipeError, PartlyDoneError, SourceError
+from datapipe.extract.answers import Answer, Unreachable
+from datapipe.extract.archive import known_symbols, store
+from datapipe.extract.endpoints import Endpoint, Request
+from datapipe.extract.refusals import KeyRefused, QuotaSpent
+
+__all__ = ["Extracted", "Failure", "Source", "known_symbols", "run"]
+
+
+class Source(Protocol):
+    """Where answers come from."""
+
+    name: str
+    concurrency: int
+
+    def requests(
+        self, symbols: Sequence[str], endpoints: Sequence[Endpoint]
+    ) -> tuple[Request, ...]:
+        """What to ask this source for."""
+
+    async def fetch(self, request: Request) -> Answer:
+        """The proven answer; raises SourceError where there is none."""
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that gave no data, and why."""
+
+    request: Request
+    error: DatapipeError
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What an extraction did.
+
+    ``stopped_by`` is what ended it early, since all further requests would have failed alike;
+    ``waiting`` are the requests that it left to the next run.
+    """
+
+    stored: int
+    unchanged: int
+    empty: tuple[Request, ...]
+    failures: tuple[Failure, ...]
+    waiting: tuple[Request, ...]
+    stopped_by: SourceError | None = None
+
+    @property
+    def answered(self) -> int:
+        return self.stored + self.unchanged + len(self.empty)
+
+    def error(self) -> DatapipeError | None:
+        """What to raise when all is told: None when every request was answered."""
+        if isinstance(self.stopped_by, KeyRefused):
+            return self.stopped_by
+        if not self.answered and not isinstance(self.stopped_by, QuotaSpent):
+            if self.stopped_by or len(self.failures) == 1:
+                return self.stopped_by or self.failures[0].error
+            if self.failures:
+                return SourceError(f"None of {len(self.failures)} requests gave data.")
+        if not self.failures and not self.waiting:
+            return None
+        asked = self.answered + len(self.failures) + len(self.waiting)
+        why = f"{self.stopped_by} " if self.stopped_by else ""
+        return PartlyDoneError(f"{why}{self.answered} of {asked} requests are answered and safe.")
+
+
+def run(
+    connection: psycopg.Connection,
+    source: Source,
+    requests: Sequence[Request],
+    *,
+    run_id: int,
+    on_progress: Callable[[Request, str], None] = lambda request, outcome: None,
+) -> Extracted:
+    """Ask ``source`` for each of ``requests`` and keep the good answers.
+
+    ``connection`` must be in autocommit: each answer is safe as soon as it has come. One request's
+    failure does not stop the others, unless all that follow would fail alike.
+    """
+    return asyncio.run(_run(connection, source, requests, run_id, on_progress))
+
+
+async def _run(
+    connection: psycopg.Connection,
+    source: Source,
+    requests: Sequence[Request],
+    run_id: int,
+    on_progress: Callable[[Request, str], None],
+) -> Extracted:
+    waiting = list(reversed(requests))
+    kept: Counter[str] = Counter()
+    empty: list[Request] = []
+    failures: list[Failure] = []
+    stopped_by: SourceError | None = None
+
+    async def work() -> None:
+        nonlocal stopped_by
+        while waiting and not stopped_by:
+            request = waiting.pop()
+            try:
+                answer = await source.fetch(request)
+            except (QuotaSpent, KeyRefused, Unreachable) as error:
+                waiting.append(request)
+                stopped_by = stopped_by or error
+                return
+            except SourceError as error:
+                failures.append(Failure(request, error))
+                on_progress(request, "failed")
+                continue
+            if answer.empty:
+                empty.append(request)
+                on_progress(request, "empty")
+                continue
+            outcome = await asyncio.to_thread(
+                store, connection, answer, source=source.name, run_id=run_id
+            )
+            kept[outcome] += 1
+            on_progress(request, outcome)
+
+    try:
+        await asyncio.gather(*(work() for _ in range(min(source.concurrency, len(requests)))))
+    finally:
+        await source.aclose()
+    return Extracted(
+        stored=kept["stored"],
+        unchanged=kept["unchanged"],
+        empty=tuple(empty),
+        failures=tuple(failures),
+        waiting=tuple(reversed(waiting)),
+        stopped_by=stopped_by,
+    )

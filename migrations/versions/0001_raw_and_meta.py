@@ -46,7 +46,7 @@ COMMENT ON TABLE meta.requests IS
     'Every request to a metered API, written before it is sent: the quota is counted here.';
 COMMENT ON COLUMN meta.requests.key_id IS 'A fingerprint that tells keys apart; not the key.';
 COMMENT ON COLUMN meta.requests.outcome IS
-    'sent (no answer yet), stored, unchanged, empty, or the class of the refusal or fault.';
+    'sent (no answer yet), ok, empty, or the class of the refusal or fault.';
 
 CREATE TABLE meta.sessions (
     exchange     text NOT NULL,

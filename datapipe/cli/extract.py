@@ -1,0 +1,29 @@
+"""datapipe extract"""
+
+from __future__ import annotations
+
+from datapipe.cli import console, options
+
+
+def extract(
+    symbols: options.Symbols = None,
+    endpoints: options.Endpoints = None,
+    source: options.ExtractSource = "alpha_vantage",
+    outputsize: options.OutputSize = "compact",
+    interval: options.Interval = "5min",
+    quiet: options.Quiet = False,
+) -> None:
+    """Ask the API for prices and keep every good answer word for word."""
+    settings = console.settings(symbols)
+    with console.pipeline(settings, quiet=quiet) as pipeline:
+        extracted = pipeline.extract(
+            settings.symbols,
+            console.items(endpoints),
+            source=source,
+            options={"outputsize": outputsize, "interval": interval},
+        )
+    error = extracted.error()
+    if error or not quiet:
+        console.tell(console.summary(extracted))
+    if error:
+        raise error

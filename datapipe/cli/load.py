@@ -1,0 +1,28 @@
+"""datapipe load"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datapipe.cli import console, options
+
+
+def load(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV files of prices. Default: the answers not loaded yet."),
+    ] = None,
+    source: options.Source = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Load answers, or CSV files of prices, into the typed tables."""
+    with console.pipeline(console.settings(), quiet=quiet) as pipeline:
+        loaded = pipeline.load(files or (), source=source)
+    error = loaded.error()
+    if error or not quiet:
+        console.tell(console.summary(loaded))
+    if error:
+        raise error

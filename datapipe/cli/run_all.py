@@ -1,0 +1,33 @@
+"""datapipe run-all"""
+
+from __future__ import annotations
+
+from datapipe.cli import console, options
+
+
+def run_all(
+    symbols: options.Symbols = None,
+    endpoints: options.Endpoints = None,
+    source: options.ExtractSource = "alpha_vantage",
+    outputsize: options.OutputSize = "compact",
+    interval: options.Interval = "5min",
+    project_dir: options.ProjectDir = None,
+    variables: options.Variables = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Extract, load, transform and test in one run; for cron, with --quiet."""
+    settings = console.settings(symbols, project_dir)
+    with console.pipeline(settings, quiet=quiet, steps=True) as pipeline:
+        ran = pipeline.run_all(
+            settings.symbols,
+            console.items(endpoints),
+            source=source,
+            options={"outputsize": outputsize, "interval": interval},
+            variables=console.variables(variables),
+        )
+    error = ran.extracted.error() or ran.loaded.error()
+    if error:
+        raise error
+    if not quiet:
+        kind = "Synthetic prices are" if ran.warehouse.synthetic else "Prices are"
+        console.say(f"{kind} published in {ran.warehouse.name}. See them: datapipe report")

@@ -1,0 +1,19 @@
+"""datapipe transform"""
+
+from __future__ import annotations
+
+from datapipe.cli import console, options
+
+
+def transform(
+    project_dir: options.ProjectDir = None,
+    source: options.Source = None,
+    variables: options.Variables = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Build the models of the SQL project, test them, and publish all of them or none."""
+    settings = console.settings(project_dir=project_dir)
+    with console.pipeline(settings, quiet=quiet) as pipeline:
+        transformed = pipeline.transform(source=source, variables=console.variables(variables))
+    if not quiet:
+        console.tell(console.summary(transformed))

@@ -1,0 +1,156 @@
+"""Refusals: what the API says instead of data, always with status 200.
+
+The classes differ by what the caller can do:
+
+    Refusal
+    ├── RateLimited       wait ``wait_seconds``, then ask again
+    ├── QuotaSpent        stop for today
+    ├── KeyRefused        stop: every request with this key would end so
+    ├── NotEntitled       never again with this key; the next request may do
+    ├── RequestRefused    never again; the next symbol may do
+    └── UnknownNotice     a text that nobody has seen before: tell it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datapipe.errors import Refusal
+
+
+class RateLimited(Refusal):
+    """Too many requests in too short a time."""
+
+
+class QuotaSpent(Refusal):
+    """The day's requests are used up."""
+
+
+class KeyRefused(Refusal):
+    """The key itself is not accepted."""
+
+
+class NotEntitled(Refusal):
+    """The key's plan does not include this."""
+
+
+class RequestRefused(Refusal):
+    """The symbol, the function or a parameter is unknown."""
+
+
+class UnknownNotice(Refusal):
+    """The API said something that is not known."""
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A text that holds one of ``phrases`` is of this ``kind``."""
+
+    phrases: tuple[str, ...]
+    refusal: type[Refusal]
+    kind: str
+    wait_seconds: float = 0.0
+    cure: str = ""
+
+
+_BUY = "A premium key has it: https://www.alphavantage.co/premium/"
+
+# The order decides: the texts about limits name premium plans and keys, too, and the text about
+# entitlement names the plans' limits. The texts were seen in answers of 2017 to 2026.
+_RULES = (
+    _Rule(
+        ("1 request per second", "burst pattern detected", "requests per second"),
+        RateLimited,
+        "rate_limit.burst",
+        wait_seconds=2,
+    ),
+    _Rule(("minute-level rate limit",), RateLimited, "rate_limit.minute", wait_seconds=60),
+    _Rule(("5 calls per minute",), RateLimited, "rate_limit.unspecified", wait_seconds=60),
+    _Rule(
+        ("requests per day",),
+        QuotaSpent,
+        "rate_limit.daily",
+        cure="The next run goes on; nothing is lost.",
+    ),
+    _Rule(("not yet entitled",), NotEntitled, "not_entitled", cure=_BUY),
+    _Rule(("sample data", "artificial"), NotEntitled, "sample_data", cure=_BUY),
+    _Rule(("premium endpoint", "premium feature"), NotEntitled, "premium_required", cure=_BUY),
+    _Rule(
+        ("**demo** api key",),
+        KeyRefused,
+        "demo_key",
+        cure="Put a key of your own into ALPHA_VANTAGE_API_KEY.",
+    ),
+    _Rule(
+        ("apikey is invalid or missing",),
+        KeyRefused,
+        "invalid_key",
+        cure="Correct ALPHA_VANTAGE_API_KEY.",
+    ),
+    _Rule(
+        ("invalid api call", "does not exist", "invalid inputs"),
+        RequestRefused,
+        "invalid_request",
+        cure="Is the symbol spelled as Alpha Vantage spells it (BRK-B, TSCO.LON)?",
+    ),
+    _Rule(
+        ("api call frequency", "api call volume"),
+        RateLimited,
+        "rate_limit.unspecified",
+        wait_seconds=60,
+    ),
+)
+
+_NOTICES = ("Error Message", "Note", "Information")
+_CSV_LETTERS = tuple(notice.replace(" ", "").lower() for notice in _NOTICES)
+
+
+def refusal_in(document: Mapping[str, Any]) -> Refusal | None:
+    """The refusal that a JSON answer is, or None when it is none.
+
+    Only top-level keys count: a series' own Meta Data holds an "1. Information", too. A
+    ``message`` counts only where it says that the rows beside it are invented.
+    """
+    for notice in _NOTICES:
+        if notice in document:
+            return classified(str(document[notice]))
+    message = document.get("message")
+    if isinstance(message, str):
+        found = classified(message)
+        if not isinstance(found, UnknownNotice):
+            return found
+    return None
+
+
+def classified(text: str) -> Refusal:
+    """The refusal that ``text`` stands for."""
+    lowered = text.lower()
+    for rule in _RULES:
+        if any(phrase in lowered for phrase in rule.phrases):
+            message = f"Alpha Vantage refused ({rule.kind}): {text} {rule.cure}".strip()
+            return rule.refusal(message, kind=rule.kind, wait_seconds=rule.wait_seconds)
+    return UnknownNotice(f"Alpha Vantage said: {text}", kind="unknown_notice")
+
+
+def spelled_in_row(cells: list[str]) -> Refusal | None:
+    """The refusal that a single CSV row is, when it spells ``I,n,f,o,r,m,a``.
+
+    That is how the calendars refuse: the ordinary header, and the letters of the notice's name cut
+    to the number of columns. The reason cannot be told.
+    """
+    word = "".join(cells).lower()
+    if len(cells) >= 3 and all(len(cell) == 1 for cell in cells):
+        if any(letters.startswith(word) for letters in _CSV_LETTERS):
+            return UnknownNotice(
+                "Alpha Vantage refused without saying why: the answer's only row spells "
+                f"{''.join(cells)!r}.",
+                kind="unknown_notice",
+            )
+    return None
+
+
+def redacted(text: str, key: str | None) -> str:
+    """``text`` without ``key``, which the API repeats in some refusals."""
+    return text.replace(key, "[key]") if key else text
