@@ -55,7 +55,7 @@ class SourceError(DatapipeError):
     """The source of the data could not be read."""
 
 
-class Refusal(SourceError):  # noqa: N818 - the word is the domain's own
+class Refusal(SourceError):
     """The API answered, and the answer is not data.
 
     ``kind`` is the finer class, such as ``rate_limit.burst``; ``wait_seconds`` is how long to wait

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from datapipe.extract import Extracted, Source
-    from datapipe.extract.endpoints import Endpoint
     from datapipe.load import Loaded
     from datapipe.report import Report
     from datapipe.transform import Transformed
@@ -189,7 +188,6 @@ class Pipeline:
         from datapipe.extract import endpoints as known
 
         chosen = known.named(endpoints)
-        source = self._source(step, source_name, options)
         if source_name == ALPHA_VANTAGE:
             chosen = chosen or known.FREE
             symbols = symbols or self.settings.symbols or extract.known_symbols(step.connection)
@@ -199,17 +197,14 @@ class Pipeline:
                 )
         elif source_name == SAMPLE:
             chosen = chosen or known.ENDPOINTS
-        requests = source.requests(symbols, chosen)
-        done = 0
-
-        def tell(request: Any, outcome: str) -> None:
-            nonlocal done
-            done += 1
-            self._listener.extracted(done, len(requests), f"{request}: {outcome}")
-
-        extracted = extract.run(
-            step.connection, source, requests, run_id=step.run.run_id, on_progress=tell
-        )
+        with self._source(step, source_name, options) as source:
+            extracted = extract.run(
+                step.connection,
+                source,
+                source.requests(symbols, chosen),
+                run_id=step.run.run_id,
+                on_progress=self._listener.extracted,
+            )
         step.run.summary["extract"] = {
             "stored": extracted.stored,
             "unchanged": extracted.unchanged,
@@ -219,16 +214,19 @@ class Pipeline:
         }
         return extracted
 
-    def _source(self, step: _Step, name: str, options: Mapping[str, str]) -> Source:
+    @contextmanager
+    def _source(self, step: _Step, name: str, options: Mapping[str, str]) -> Iterator[Source]:
         if name == SAMPLE:
             from datapipe.extract.sample import FIRST_SESSION, Sample
 
             now = datetime.now(UTC)
-            return Sample(sessions.finished(step.connection, since=FIRST_SESSION, now=now), now)
+            yield Sample(sessions.finished(step.connection, since=FIRST_SESSION, now=now), now)
+            return
         if name != ALPHA_VANTAGE:
             from datapipe.extract.recordings import Recordings
 
-            return Recordings(Path(name))
+            yield Recordings(Path(name))
+            return
         from datapipe.extract.alpha_vantage import AlphaVantage
         from datapipe.extract.quota import Limits, Quota
 
@@ -237,8 +235,9 @@ class Pipeline:
         limits = Limits(
             settings.requests_per_second, settings.requests_per_minute, settings.requests_per_day
         )
-        quota = Quota(step.connection, key, limits, run_id=step.run.run_id)
-        return AlphaVantage(settings.api_url, key, quota, options=options)
+        with step.warehouse.connect(autocommit=True) as connection:
+            quota = Quota(connection, key, limits, run_id=step.run.run_id)
+            yield AlphaVantage(settings.api_url, key, quota, options=options)
 
     def _load(self, step: _Step, files: Sequence[Path]) -> Loaded:
         from datapipe import load

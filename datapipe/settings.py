@@ -65,7 +65,9 @@ def _data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "datapipe"
 
 
-def _setting(variable: str, read: Callable[[str], Any], *, secret: bool = False, **kwargs: Any) -> Any:
+def _setting(
+    variable: str, read: Callable[[str], Any], *, secret: bool = False, **kwargs: Any
+) -> Any:
     return field(repr=not secret, metadata={"variable": variable, "read": read}, **kwargs)
 
 

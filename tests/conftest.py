@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from api_on_loopback import Api
 
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse
@@ -100,3 +101,11 @@ def samples() -> Path:
     if not SAMPLES.is_dir():
         pytest.skip("the recorded answers are not here")
     return SAMPLES
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    """An API on loopback that speaks real HTTP and answers as the test tells it to."""
+    api = Api()
+    yield api
+    api.close()

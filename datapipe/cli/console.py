@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from datapipe.extract import Extracted
     from datapipe.load import Loaded
-    from datapipe.pipeline import Listener, Pipeline
+    from datapipe.pipeline import Pipeline
     from datapipe.transform import Transformed
 
 _SHOWN_AT_MOST = 10
@@ -62,16 +62,14 @@ def variables(text: str | None) -> dict[str, object]:
 
 
 @contextmanager
-def pipeline(
-    settings: Settings, *, quiet: bool = False, steps: bool = False
-) -> Iterator[Pipeline]:
+def pipeline(settings: Settings, *, quiet: bool = False, steps: bool = False) -> Iterator[Pipeline]:
     """A pipeline that shows a progress bar on a terminal, and nothing in a pipe.
 
     With ``steps``, each step's result is told as soon as the step has ended.
     """
     from datapipe.pipeline import Listener, Pipeline
 
-    def finished(result: object) -> None:
+    def finished(result: Extracted | Loaded | Transformed) -> None:
         if steps and not quiet:
             tell(summary(result))
 
@@ -104,7 +102,7 @@ def pipeline(
         )
 
 
-def summary(result: object) -> str:
+def summary(result: Extracted | Loaded | Transformed) -> str:
     """What a step did, in a line, and its failures in a line each."""
     from datapipe.extract import Extracted
     from datapipe.load import Loaded
@@ -113,7 +111,7 @@ def summary(result: object) -> str:
         return _extracted(result)
     if isinstance(result, Loaded):
         return _loaded(result)
-    return _transformed(result)  # type: ignore[arg-type]
+    return _transformed(result)
 
 
 def _extracted(result: Extracted) -> str:

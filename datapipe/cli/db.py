@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import typer
 
 from datapipe.cli import console, options
 from datapipe.errors import UsageError
 
+if TYPE_CHECKING:
+    from datapipe.warehouse.embedded import EmbeddedServer
+
 app = typer.Typer(
-    help="Upgrade, start, stop and enter the warehouse.", no_args_is_help=True, rich_markup_mode=None
+    help="Upgrade, start, stop and enter the warehouse.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -92,7 +98,7 @@ def _libpq_environment(url: str) -> dict[str, str]:
     }
 
 
-def _own_server():  # type: ignore[no-untyped-def]
+def _own_server() -> EmbeddedServer:
     from datapipe.warehouse import Warehouse
 
     server = Warehouse.of(console.settings()).server

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import psycopg
 
-from datapipe.errors import DatapipeError, PartlyDoneError, SourceError
+from datapipe.errors import DatapipeError, PartlyDoneError, SettingsError, SourceError
 from datapipe.extract.answers import Answer, Unreachable
 from datapipe.extract.archive import known_symbols, store
 from datapipe.extract.endpoints import Endpoint, Request
@@ -20,10 +20,15 @@ __all__ = ["Extracted", "Failure", "Source", "known_symbols", "run"]
 
 
 class Source(Protocol):
-    """Where answers come from."""
+    """Where answers come from.
+
+    Of a ``metered`` source every request costs, so that a run ends at the first refusal which all
+    further requests would meet as well.
+    """
 
     name: str
     concurrency: int
+    metered: bool
 
     def requests(
         self, symbols: Sequence[str], endpoints: Sequence[Endpoint]
@@ -67,7 +72,7 @@ class Extracted:
     def error(self) -> DatapipeError | None:
         """What to raise when all is told: None when every request was answered."""
         if isinstance(self.stopped_by, KeyRefused):
-            return self.stopped_by
+            return SettingsError(str(self.stopped_by), variable="ALPHA_VANTAGE_API_KEY")
         if not self.answered and not isinstance(self.stopped_by, QuotaSpent):
             if self.stopped_by or len(self.failures) == 1:
                 return self.stopped_by or self.failures[0].error
@@ -86,7 +91,7 @@ def run(
     requests: Sequence[Request],
     *,
     run_id: int,
-    on_progress: Callable[[Request, str], None] = lambda request, outcome: None,
+    on_progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Extracted:
     """Ask ``source`` for each of ``requests`` and keep the good answers.
 
@@ -101,7 +106,7 @@ async def _run(
     source: Source,
     requests: Sequence[Request],
     run_id: int,
-    on_progress: Callable[[Request, str], None],
+    on_progress: Callable[[int, int, str], None],
 ) -> Extracted:
     waiting = list(reversed(requests))
     kept: Counter[str] = Counter()
@@ -115,23 +120,27 @@ async def _run(
             request = waiting.pop()
             try:
                 answer = await source.fetch(request)
-            except (QuotaSpent, KeyRefused, Unreachable) as error:
-                waiting.append(request)
-                stopped_by = stopped_by or error
-                return
             except SourceError as error:
+                if source.metered and isinstance(error, QuotaSpent | KeyRefused | Unreachable):
+                    waiting.append(request)
+                    stopped_by = stopped_by or error
+                    return
                 failures.append(Failure(request, error))
-                on_progress(request, "failed")
-                continue
-            if answer.empty:
-                empty.append(request)
-                on_progress(request, "empty")
-                continue
-            outcome = await asyncio.to_thread(
-                store, connection, answer, source=source.name, run_id=run_id
-            )
-            kept[outcome] += 1
-            on_progress(request, outcome)
+                outcome = "failed"
+            else:
+                outcome = await keep(answer)
+            done = len(requests) - len(waiting)
+            on_progress(done, len(requests), f"{request}: {outcome}")
+
+    async def keep(answer: Answer) -> str:
+        if answer.empty:
+            empty.append(answer.request)
+            return "empty"
+        outcome = await asyncio.to_thread(
+            store, connection, answer, source=source.name, run_id=run_id
+        )
+        kept[outcome] += 1
+        return outcome
 
     try:
         await asyncio.gather(*(work() for _ in range(min(source.concurrency, len(requests)))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx
@@ -29,6 +29,7 @@ class AlphaVantage:
 
     name = "alpha_vantage"
     concurrency = 20
+    metered = True
 
     def __init__(
         self,
@@ -36,16 +37,16 @@ class AlphaVantage:
         key: str,
         quota: Quota,
         *,
-        options: dict[str, str],
-        transport: httpx.AsyncBaseTransport | None = None,
+        options: Mapping[str, str],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._key = key
         self._url = url
         self._quota = quota
         self._options = options
+        self._sleep = sleep
         self._client = httpx.AsyncClient(
             timeout=_TIMEOUT,
-            transport=transport,
             # Accept: text/csv would be answered with status 406.
             headers={"Accept": "*/*", "User-Agent": "datapipe"},
             limits=httpx.Limits(max_connections=self.concurrency),
@@ -68,7 +69,7 @@ class AlphaVantage:
             retry=tenacity.retry_if_exception_type((RateLimited, BrokenAnswer, Unreachable)),
             stop=tenacity.stop_after_attempt(_TRIES),
             wait=_wait_seconds,
-            sleep=asyncio.sleep,
+            sleep=self._sleep,
             reraise=True,
         )
         return await retrying(self._ask, request)
@@ -89,9 +90,11 @@ class AlphaVantage:
             await asyncio.to_thread(self._quota.note, request_id, outcome, detail)
 
     async def _take(self, request: Request) -> int:
-        while isinstance(taken := await asyncio.to_thread(self._quota.take, request), float):
-            await asyncio.sleep(taken)
-        return taken
+        while True:
+            taken = await asyncio.to_thread(self._quota.take, request)
+            if isinstance(taken, int):
+                return taken
+            await self._sleep(taken)
 
     async def _get(self, request: Request) -> bytes:
         params = {"function": request.function, "symbol": request.symbol, **request.params}
@@ -121,5 +124,3 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     if isinstance(error, RateLimited):
         return error.wait_seconds
     return float(2 ** (state.attempt_number - 1))
-
-

@@ -48,7 +48,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __str__(self) -> str:
-        return f"{self.function} {self.symbol}"
+        return self.params.get("file", f"{self.function} {self.symbol}")
 
 
 def named(names: Iterable[str]) -> tuple[Endpoint, ...]:

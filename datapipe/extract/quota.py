@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from threading import Lock
 
 import psycopg
 
@@ -35,7 +36,11 @@ class Limits:
 
 
 class Quota:
-    """Counts the requests of one key over all processes that share the warehouse."""
+    """Counts the requests of one key over all processes that share the warehouse.
+
+    ``connection`` is in autocommit and the quota's own: its transactions may not hold what others
+    write. The methods may be called from several threads.
+    """
 
     def __init__(
         self, connection: psycopg.Connection, key: str, limits: Limits, *, run_id: int
@@ -44,6 +49,7 @@ class Quota:
         self._key_id = hashlib.sha256(f"datapipe {key}".encode()).hexdigest()[:12]
         self._limits = limits
         self._run_id = run_id
+        self._one_at_a_time = Lock()
 
     def take(self, request: Request) -> int | float:
         """Count a request, and give its id; or the seconds (a float) to wait before trying again.
@@ -51,7 +57,7 @@ class Quota:
         The row is committed before the request is sent, so that a killed process cannot lose it.
         Raises QuotaSpent when the day's requests are used up, by our count or by the API's word.
         """
-        with self._connection.transaction():
+        with self._one_at_a_time, self._connection.transaction():
             self._connection.execute(
                 "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK_CLASS, self._key_id]
             )
@@ -67,10 +73,11 @@ class Quota:
 
     def note(self, request_id: int, outcome: str, detail: str | None = None) -> None:
         """Write how a request ended; ``detail`` must hold no key."""
-        self._connection.execute(
-            "UPDATE meta.requests SET outcome = %s, detail = %s WHERE request_id = %s",
-            [outcome, detail, request_id],
-        )
+        with self._one_at_a_time:
+            self._connection.execute(
+                "UPDATE meta.requests SET outcome = %s, detail = %s WHERE request_id = %s",
+                [outcome, detail, request_id],
+            )
 
     def _wait_seconds(self) -> float:
         limits = self._limits

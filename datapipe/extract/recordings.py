@@ -24,6 +24,7 @@ class Recordings:
 
     name = "recordings"
     concurrency = 1
+    metered = False
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():

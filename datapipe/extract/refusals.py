@@ -141,14 +141,14 @@ def spelled_in_row(cells: list[str]) -> Refusal | None:
     to the number of columns. The reason cannot be told.
     """
     word = "".join(cells).lower()
-    if len(cells) >= 3 and all(len(cell) == 1 for cell in cells):
-        if any(letters.startswith(word) for letters in _CSV_LETTERS):
-            return UnknownNotice(
-                "Alpha Vantage refused without saying why: the answer's only row spells "
-                f"{''.join(cells)!r}.",
-                kind="unknown_notice",
-            )
-    return None
+    letters = len(cells) >= 3 and all(len(cell) == 1 for cell in cells)
+    if not letters or not any(notice.startswith(word) for notice in _CSV_LETTERS):
+        return None
+    return UnknownNotice(
+        "Alpha Vantage refused without saying why: the answer's only row spells "
+        f"{''.join(cells)!r}.",
+        kind="unknown_notice",
+    )
 
 
 def redacted(text: str, key: str | None) -> str:

@@ -35,6 +35,7 @@ class Sample:
 
     name = "sample"
     concurrency = 1
+    metered = False
 
     def __init__(self, sessions: Sequence[Session], now: datetime) -> None:
         self._sessions = sessions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,9 @@ def _waves(rows: Sequence[tuple[str, str, int]]) -> Iterator[list[tuple[str, str
     """
     rest = list(rows)
     while rest:
-        wave = {}
-        later = []
-        for row in rest:
-            later.append(row) if row[:2] in wave else wave.setdefault(row[:2], row)
+        wave: dict[tuple[str, str], tuple[str, str, int]] = {}
+        rest = [row for row in rest if wave.setdefault(row[:2], row) is not row]
         yield list(wave.values())
-        rest = later
 
 
 def _load_chunk(
@@ -136,8 +134,7 @@ def _load_files(connection: psycopg.Connection, paths: Sequence[Path], run_id: i
     for path in paths:
         read = files.read(path)
         with connection.transaction():
-            now = connection.execute("SELECT now()").fetchone()
-            incoming = Incoming(read.rows, now[0] if now else None, source="csv")
+            incoming = Incoming(read.rows, datetime.now(UTC), source="csv")
             _add(tables, {read.table.name: merge(connection, read.table, [incoming])})
             _keep_rejected(connection, run_id, read.rejected)
         rejected += read.rejected

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -31,7 +31,7 @@ Row = tuple[str | None, ...]
 # How the API writes that it has no value.
 MISSING = frozenset({"", "none", "null", "-", ".", "n/a", "nan", "0000-00-00"})
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _EASTERN = ZoneInfo("America/New_York")
 # The API named intraday bars by their end until 2022, and by their start in 2023 and since. When
 # exactly it changed is not known.
@@ -58,14 +58,6 @@ class Parsed:
 
     table: Table
     rows: list[Row]
-
-
-def can_parse(function: str) -> bool:
-    """Whether there is a typed table for the answers of ``function``."""
-    return function in _PARSERS
-
-
-FUNCTIONS: tuple[str, ...]
 
 
 def parse(document: Document) -> Parsed:
@@ -127,12 +119,11 @@ def _interval(document: Document, times: list[datetime]) -> str:
     return str(said)
 
 
-def _label(times: Iterable[datetime]) -> str:
+def _label(times: Collection[datetime]) -> str:
     """Whether the bars are named by their start or their end; the last bar ends at 20:00."""
-    newest = max(times, default=datetime.max)
     if any(at.hour == 20 for at in times):
         return "end"
-    return "start" if newest.date() >= _LABELLED_BY_START_SINCE else "end"
+    return "start" if all(at.date() >= _LABELLED_BY_START_SINCE for at in times) else "end"
 
 
 def _overview(document: Document) -> Parsed:
@@ -187,4 +178,6 @@ _PARSERS: dict[str, Callable[[Document], Parsed]] = {
     "TIME_SERIES_INTRADAY": _intraday,
     "OVERVIEW": _overview,
 }
+
+# The functions whose answers have a typed table.
 FUNCTIONS = tuple(_PARSERS)

@@ -52,7 +52,7 @@ def run(
                 f"var('symbols'). Ask for it without symbols, or change {path}."
             )
         if asked and "dim_company" in relations:
-            _refuse_unknown(connection, relations["dim_company"], asked)
+            _refuse_unknown(warehouse, connection, relations["dim_company"], asked)
         columns, rows = select(connection, rendered)
     return _marked(name, rendered, columns, rows, synthetic=warehouse.synthetic)
 
@@ -80,19 +80,21 @@ def _nothing_published(warehouse: Warehouse) -> WarehouseError:
 
 
 def _refuse_unknown(
-    connection: psycopg.Connection, companies: str, asked: tuple[str, ...]
+    warehouse: Warehouse, connection: psycopg.Connection, companies: str, asked: tuple[str, ...]
 ) -> None:
-    rows = connection.execute(f"SELECT symbol FROM {companies}").fetchall()  # noqa: S608 - quoted
-    known = [row[0] for row in rows]
+    rows = connection.execute(b"SELECT symbol FROM " + companies.encode()).fetchall()
+    known = sorted(row[0] for row in rows)
     unknown = [symbol for symbol in asked if symbol not in set(known)]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.5)
-        cure = (
-            f"Did you mean {' or '.join(near)}?"
-            if near
-            else f"Fetch it first: datapipe run-all --symbols {','.join(unknown)}"
-        )
-        raise UsageError(f"Not in the warehouse: {', '.join(unknown)}. {cure}")
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.5)
+    if near:
+        cure = f"Did you mean {' or '.join(near)}?"
+    elif warehouse.synthetic:
+        cure = f"The sample has only {', '.join(known)}."
+    else:
+        cure = f"Fetch first: datapipe run-all --symbols {','.join(unknown)}"
+    raise UsageError(f"Not in the warehouse: {', '.join(unknown)}. {cure}")
 
 
 def _marked(
@@ -114,7 +116,7 @@ def _marked(
         columns = (*columns, Column("source", "text"))
         rows = [(*row, _SAMPLE) for row in rows]
     sessions: list[date] = []
-    if "session_date" in names:
+    if Column("session_date", "date") in columns:
         at = names.index("session_date")
         sessions = [row[at] for row in rows if row[at] is not None]
     return Report(

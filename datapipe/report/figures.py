@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias
+from math import isfinite
+from typing import Any, TypeAlias
 
 Number: TypeAlias = Decimal | int | float
 
-_SCALES = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
+_SCALES: tuple[tuple[int, str], ...] = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K"))
+_ONE_MORE_DECIMAL_BELOW = (Decimal("9.995"), Decimal("99.95"))  # so that three digits are shown
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,7 @@ class Glyphs:
     separator: str
 
 
-UNICODE = Glyphs(
-    blocks="▁▂▃▄▅▆▇█", track="─", marker="●", rule="─", nothing="–", separator="·"
-)
+UNICODE = Glyphs(blocks="▁▂▃▄▅▆▇█", track="─", marker="●", rule="─", nothing="–", separator="·")
 ASCII = Glyphs(blocks="_.-=+*#", track="-", marker="o", rule="-", nothing="-", separator="|")
 
 
@@ -37,6 +37,11 @@ def glyphs(encoding: str) -> Glyphs:
     except (UnicodeEncodeError, LookupError):
         return ASCII
     return UNICODE
+
+
+def known(value: Any) -> Any:
+    """``value``, or None for NaN and the infinities, which no drawing has a place for."""
+    return None if isinstance(value, (Decimal, float)) and not isfinite(value) else value
 
 
 def price(value: Number) -> str:
@@ -59,11 +64,12 @@ def change_percent(value: Number) -> str:
 
 def count(value: Number) -> str:
     """Three significant digits with K, M, B or T; whole below a thousand."""
+    exact = Decimal(value)
     for scale, letter in _SCALES:
-        scaled = abs(value) / scale
-        if scaled >= 1 or round(abs(value)) * 1000 >= 999_500 * (scale // 1000):
-            decimals = next((n for n, top in ((2, 9.995), (1, 99.95)) if scaled < top), 0)
-            return f"{'-' if value < 0 else ''}{scaled:.{decimals}f}{letter}"
+        if abs(exact) * 10_000 >= scale * 9_995:  # what would round to 1000 of the next smaller
+            scaled = exact / scale
+            decimals = sum(abs(scaled) < top for top in _ONE_MORE_DECIMAL_BELOW)
+            return f"{scaled:.{decimals}f}{letter}"
     return f"{value:.0f}"
 
 
@@ -78,22 +84,19 @@ def number(value: Number) -> str:
 
 def sparkline(values: Sequence[Number | None], blocks: str) -> str:
     """One block a value, from the lowest to the highest; a gap where there is no value."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    low, high = min(known), max(known)
-    if low == high:
-        level = blocks[(len(blocks) - 1) // 2]
-        return "".join(" " if value is None else level for value in values)
-    return "".join(
-        " " if value is None else blocks[round((value - low) / (high - low) * (len(blocks) - 1))]
-        for value in values
-    )
+    there = [float(value) for value in values if value is not None]
+    low, high = min(there, default=0.0), max(there, default=0.0)
+    highest = len(blocks) - 1
+
+    def level(value: Number) -> int:
+        return highest // 2 if low == high else round((float(value) - low) / (high - low) * highest)
+
+    return "".join(" " if value is None else blocks[level(value)] for value in values)
 
 
 def position(value: Number, low: Number, high: Number, width: int, drawn: Glyphs) -> str:
     """A bar from ``low`` to ``high`` with a mark where ``value`` stands; in the middle if equal."""
-    share = 0.5 if low == high else float((value - low) / (high - low))
+    share = 0.5 if low == high else (float(value) - float(low)) / (float(high) - float(low))
     at = round(min(max(share, 0.0), 1.0) * (width - 1))
     return drawn.track * at + drawn.marker + drawn.track * (width - 1 - at)
 
@@ -102,7 +105,7 @@ def _decimals(value: Number) -> int:
     magnitude = abs(Decimal(value))
     if magnitude >= 1 or magnitude == 0:
         return 2
-    return min(max(4, 3 - magnitude.adjusted()), 12)
+    return 4 if magnitude >= Decimal("0.01") else min(3 - magnitude.adjusted(), 12)
 
 
 def _signed(value: Number, decimals: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ _COUNTS = {20, 21, 23}  # bigint, smallint, integer
 _NUMBERS = {700, 701, 1700}  # real, double precision, numeric
 _ARRAYS = {1005, 1007, 1016, 1021, 1022, 1231}  # the arrays of all of these
 
-# Data exceptions, mistakes in SQL, what PostgreSQL cannot do, writing where only reading is allowed.
+# Data exceptions, mistakes in SQL, what PostgreSQL lacks, writing where a report only reads.
 _OF_THE_SQL = ("22", "42", "0A", "25006")
 
 
@@ -47,17 +47,27 @@ def select(
     return columns, rows
 
 
-def _declared(rendered: Rendered, names: Collection[str]) -> dict[str, Kind]:
+def _declared(rendered: Rendered, types: Mapping[str, int]) -> dict[str, Kind]:
     """The kinds that the report gives to its columns in ``config(meta={'kinds': ...})``."""
     kinds = dict(rendered.meta.get("kinds") or {})
     for name, kind in kinds.items():
-        if name not in names or kind not in KINDS:
-            raise ProjectError(
-                f"config(meta) calls {name} a {kind}. Its columns are {', '.join(names)}; "
-                f"kinds are {', '.join(KINDS)}.",
-                path=rendered.path,
-            )
+        if name not in types:
+            wrong = f"names the column {name}, but the columns are {', '.join(types)}"
+        elif kind not in KINDS:
+            wrong = f"calls {name} a {kind}, but the kinds are {', '.join(KINDS)}"
+        elif not _fits(kind, types[name]):
+            wrong = f"calls {name} a {kind}, but its type is not of that kind. Cast it in the SQL"
+        else:
+            continue
+        raise ProjectError(f"config(meta) {wrong}.", path=rendered.path)
     return kinds
+
+
+def _fits(kind: Kind, type_code: int) -> bool:
+    natural = _kind(type_code)
+    if kind in {"text", natural}:
+        return True
+    return kind not in {"date", "sparkline"} and natural in {"count", "number"}
 
 
 def _kind(type_code: int) -> Kind:

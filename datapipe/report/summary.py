@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from datapipe.report.figures import known
 from datapipe.report.result import Report
 
 
@@ -45,8 +45,8 @@ def summary(report: Report) -> Summary | None:
     rows = zip(
         sessions,
         report.values("symbol"),
-        report.values("change_percent"),
-        report.values("traded_value"),
+        map(known, report.values("change_percent")),
+        map(known, report.values("traded_value")),
         report.values("currency"),
         strict=True,
     )
@@ -54,10 +54,10 @@ def summary(report: Report) -> Summary | None:
     movers = [Mover(row[1], row[2]) for row in today if row[2] is not None]
     best = max(movers, key=lambda mover: mover.change_percent, default=None)
     worst = min(movers, key=lambda mover: mover.change_percent, default=None)
-    traded: Counter[str | None] = Counter()
+    traded: dict[str | None, Decimal] = {}
     for _, _, _, value, currency in today:
         if value is not None:
-            traded[currency] += value
+            traded[currency] = traded.get(currency, Decimal(0)) + value
     return Summary(
         through=report.as_of,
         symbols=len(sessions),
@@ -66,7 +66,7 @@ def summary(report: Report) -> Summary | None:
         unchanged=sum(mover.change_percent == 0 for mover in movers),
         behind=sum(session is not None and session < report.as_of for session in sessions),
         without_prices=sum(session is None for session in sessions),
-        traded_value=dict(traded.most_common()),
+        traded_value=traded,
         gainer=best if best is not None and best.change_percent > 0 else None,
         loser=worst if worst is not None and worst.change_percent < 0 else None,
     )

@@ -102,7 +102,7 @@ class _Words:
             raise LookupError(f"No model {name} has been published. {hint}")
         return self._relations[name]
 
-    def source(self, *names: str) -> str:
+    def source(self, *_names: str) -> str:
         raise LookupError("A report reads published models: use ref(), not source().")
 
     def var(self, name: str, default: object = _NO_DEFAULT) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
@@ -104,7 +104,7 @@ class Warehouse:
             raise unreachable(error, self.name) from None
 
     def exists(self) -> bool:
-        """Whether the database is there; starts datapipe's own server to find out, if it has one."""
+        """Whether the database is there; starts datapipe's own server to find out."""
         if self.server and not self.server.is_initialised():
             return False
         try:
@@ -135,10 +135,9 @@ class Warehouse:
                 variable="DATAPIPE_DATABASE_URL",
             ) from None
         connection.execute("SET timezone = 'UTC'; SET client_min_messages = warning")
-        try:  # so that the query of a client that was killed ends
+        # So that the query of a client that was killed ends; not every system can tell.
+        with suppress(psycopg.errors.InvalidParameterValue):
             connection.execute("SET client_connection_check_interval = '1s'")
-        except psycopg.errors.InvalidParameterValue:
-            pass  # a server on a system that cannot tell
         connection.autocommit = autocommit
         return connection
 
@@ -146,10 +145,11 @@ class Warehouse:
         name = _database_of(self.url)
         create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'")
         with Warehouse(from_url, server=self.server).connect(autocommit=True) as connection:
+            # Another process may be quicker.
+            quicker = suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation)
             try:
-                connection.execute(create.format(sql.Identifier(name)))
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # another process was quicker
+                with quicker:
+                    connection.execute(create.format(sql.Identifier(name)))
             except psycopg.errors.InsufficientPrivilege:
                 raise WarehouseError(
                     f"Sample prices go to a database of their own, {name}, and this user may not "

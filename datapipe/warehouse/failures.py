@@ -11,9 +11,9 @@ from datapipe.errors import WarehouseError
 
 _CURES = {
     "28P01": "Correct the password in DATAPIPE_DATABASE_URL.",
-    "28000": "Correct the user in DATAPIPE_DATABASE_URL, or let it in by the server's pg_hba.conf.",
+    "28000": "Correct the user in DATAPIPE_DATABASE_URL, or let it in by pg_hba.conf.",
     "3D000": "Create the database (createdb), or correct its name in DATAPIPE_DATABASE_URL.",
-    "42501": "Grant the user of DATAPIPE_DATABASE_URL the right to create schemas and tables there.",
+    "42501": "Grant the user of DATAPIPE_DATABASE_URL the right to do so.",
     "53100": "Free some disk space and run the command again; nothing is lost.",
     "53200": "Give the server more memory, or run with less at once; nothing is lost.",
     "53300": "Wait for other clients to leave, or raise max_connections on the server.",

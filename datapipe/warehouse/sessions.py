@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -46,17 +47,19 @@ def finished(
 
 
 def _fill(connection: psycopg.Connection, exchange: str) -> None:
-    import exchange_calendars  # half a second, once a year
+    with warnings.catch_warnings():
+        # What it uses of pandas is not ours to mend.
+        warnings.simplefilter("ignore")
+        import exchange_calendars  # half a second, once a year
 
-    # Its default end is a year ahead.
-    calendar = exchange_calendars.get_calendar(exchange, start=_FIRST.isoformat())
+        # Its default end is a year ahead.
+        calendar = exchange_calendars.get_calendar(exchange, start=_FIRST.isoformat())
+        opens, closes = list(calendar.opens), list(calendar.closes)
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO meta.sessions VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [
-                (exchange, day.date(), opens.to_pydatetime(), closes.to_pydatetime())
-                for day, opens, closes in zip(
-                    calendar.sessions, calendar.opens, calendar.closes, strict=True
-                )
+                (exchange, day.date(), opening.to_pydatetime(), closing.to_pydatetime())
+                for day, opening, closing in zip(calendar.sessions, opens, closes, strict=True)
             ],
         )

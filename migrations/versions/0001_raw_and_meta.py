@@ -15,7 +15,8 @@ depends_on = None
 _STATEMENTS = """
 CREATE SCHEMA IF NOT EXISTS raw;
 CREATE SCHEMA IF NOT EXISTS meta;
-COMMENT ON SCHEMA raw IS 'What came from outside: answers word for word, and typed rows with versions.';
+COMMENT ON SCHEMA raw IS
+    'What came from outside: answers word for word, and typed rows with versions.';
 COMMENT ON SCHEMA meta IS 'The state of datapipe itself.';
 
 CREATE SEQUENCE meta.run_ids;

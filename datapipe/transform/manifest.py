@@ -1,0 +1,412 @@
+"""Reads a whole project: every model, source and data test, each known by name, none missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform.context import Config, asked_of_the_database, near
+from datapipe.transform.nodes import DataTest, Model, Source
+from datapipe.transform.project import Project, merged
+from datapipe.transform.properties import ModelProperties, Properties, TestProperties, read_all
+from datapipe.transform.relation import Relation, ephemeral
+from datapipe.transform.render import Renderer
+
+_SUPPORTED = ("view", "table", "ephemeral")
+_NOT_YET = ("incremental", "materialized_view", "snapshot", "seed")
+_LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A project as read; every ``ref`` and ``source`` in it is known to exist."""
+
+    project: Project
+    models: Mapping[str, Model]
+    sources: Mapping[tuple[str, str], Source]
+    tests: tuple[DataTest, ...]
+
+
+class _Found:
+    """What a template asked for while the project was read."""
+
+    def __init__(self, target: Mapping[str, Any]) -> None:
+        self.config = Config()
+        self.refs: list[str] = []
+        self.sources: list[tuple[str, str]] = []
+        self._target = target
+
+    def ref(self, *names: str, **_: Any) -> Relation:
+        name = referred(names)
+        if name not in self.refs:
+            self.refs.append(name)
+        return Relation(self._target["dbname"], self._target["schema"], name)
+
+    def source(self, source_name: str, name: str) -> Relation:
+        if (source_name, name) not in self.sources:
+            self.sources.append((source_name, name))
+        return Relation(self._target["dbname"], source_name, name)
+
+    def variables(self) -> dict[str, Any]:
+        return {
+            "ref": self.ref,
+            "source": self.source,
+            "config": self.config,
+            "execute": False,
+            "run_query": asked_of_the_database("run_query", execute=False),
+            "statement": asked_of_the_database("statement", execute=False),
+            "this": Relation(self._target["dbname"], self._target["schema"], "this"),
+            "model": {},
+        }
+
+
+def referred(names: tuple[str, ...]) -> str:
+    """The model's name out of the arguments of ``ref``: it may stand after a package's."""
+    if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
+        raise ProjectError("ref() takes the name of a model, or of a package and a model.")
+    return names[-1]
+
+
+def read(project: Project, renderer: Renderer) -> Manifest:
+    """Read everything under the project's paths; sends nothing to PostgreSQL.
+
+    Raises ProjectError for the first mistake, with file and line where they are known.
+    """
+    _refuse_unsupported_files(project)
+    reader = _Reader(project, renderer)
+    models = reader.models()
+    sources = reader.sources()
+    tests = (*reader.generic_tests(models, sources), *reader.singular_tests())
+    _Check(reader, models, sources).all(tests)
+    return Manifest(project, models, sources, _named_apart(tests))
+
+
+class _Reader:
+    def __init__(self, project: Project, renderer: Renderer) -> None:
+        self.project = project
+        self.renderer = renderer
+        self.target = renderer.target
+        self.properties: Properties = read_all(project)
+        self.disabled: set[str] = set()
+
+    def models(self) -> dict[str, Model]:
+        models: dict[str, Model] = {}
+        described = dict(self.properties.models)
+        for path, root in self.project.files("model-paths", ".sql"):
+            properties = described.pop(path.stem, None)
+            model = self._model(path, root, properties)
+            if not model.config.get("enabled", True):
+                self.disabled.add(model.name)
+                continue
+            other = models.get(model.name)
+            if other is not None:
+                raise ProjectError(
+                    f"There are two models called {model.name}: the other is {other.file}. "
+                    "Rename one of the files.",
+                    path=path,
+                    line=1,
+                    model=model.name,
+                )
+            models[model.name] = model
+        for unused in described.values():  # as with dbt, no reason to stop
+            self.renderer.warnings.append(
+                f"{unused.path}:{unused.line}: There is no model {unused.name} to describe or test."
+                f"{near(unused.name, models)}"
+            )
+        _refuse_shared_relations(models)
+        return models
+
+    def _model(self, path: Path, root: Path, properties: ModelProperties | None) -> Model:
+        project, name = self.project, path.stem
+        source = path.read_text(encoding="utf-8")
+        folders = path.relative_to(root).parent.parts
+        fqn = (project.name, *folders, name)
+        found = _Found(self.target)
+        self.renderer.render(path, source, found.variables(), model=name)
+
+        config: dict[str, Any] = {"materialized": "view", "enabled": True}
+        for level, line in project.config_for("models", fqn):
+            config = merged(config, self._rendered(level, project.path, line))
+        if properties is not None:
+            given = self._rendered(properties.config, properties.path, properties.line)
+            config = merged(config, given)
+        config = merged(config, found.config.given)
+
+        model = Model(
+            name=name,
+            path=path,
+            file=project.relative(path),
+            package=project.name,
+            fqn=fqn,
+            raw_code=source,
+            config=config,
+            relation=Relation(self.target["dbname"], self.target["schema"], name),
+            refs=tuple(found.refs),
+            sources=tuple(found.sources),
+            description=properties.description if properties else "",
+            columns=properties.columns if properties else {},
+        )
+        _refuse_unsupported(model)
+        return _placed(model, self.renderer)
+
+    def _rendered(self, config: Mapping[str, Any], path: Path, line: int) -> dict[str, Any]:
+        return {
+            key: self.renderer.value(value, {}, path=path, line=line)
+            for key, value in config.items()
+        }
+
+    def sources(self) -> dict[tuple[str, str], Source]:
+        sources: dict[tuple[str, str], Source] = {}
+        for each in self.properties.sources:
+            schema = self.renderer.value(each.schema, {}, path=each.path, line=each.line)
+            table = self.renderer.value(each.identifier, {}, path=each.path, line=each.line)
+            key = (each.source_name, each.name)
+            if key in sources:
+                raise ProjectError(
+                    f"There are two sources called {'.'.join(key)}: the other is in "
+                    f"{sources[key].path}. Remove one of them.",
+                    path=each.path,
+                    line=each.line,
+                )
+            sources[key] = Source(
+                source_name=each.source_name,
+                name=each.name,
+                relation=Relation(self.target["dbname"], str(schema), str(table), "table"),
+                path=each.path,
+                line=each.line,
+                description=each.description,
+                columns=each.columns,
+            )
+        return sources
+
+    def generic_tests(
+        self, models: Mapping[str, Model], sources: Mapping[tuple[str, str], Source]
+    ) -> Iterator[DataTest]:
+        for test in self.properties.tests:
+            if test.source is None:
+                if test.of in models:
+                    yield from self._generic(test, models[test.of].relation)
+            else:
+                yield from self._generic(test, sources[test.source].relation)
+
+    def _generic(self, test: TestProperties, tested: Relation) -> Iterator[DataTest]:
+        package, _, bare = test.test.rpartition(".")
+        macro = f"{package}.test_{bare}" if package else f"test_{bare}"
+        if not self.renderer.has_macro(macro):
+            known = [
+                name.removeprefix("test_")
+                for name in self.renderer.macro_names()
+                if name.startswith("test_")
+            ]
+            raise ProjectError(
+                f"There is no generic test {test.test}.{near(test.test, known)}",
+                path=test.path,
+                line=test.line,
+                model=test.of,
+            )
+        config = self._test_config(test.config, test.path, test.line)
+        if config["enabled"]:
+            found = _Found(self.target)
+            self.renderer.value(
+                dict(test.arguments), found.variables(), path=test.path, line=test.line
+            )
+            yield DataTest(
+                name=test.name,
+                of=test.of,
+                path=test.path,
+                line=test.line,
+                config=config,
+                macro=macro,
+                arguments=test.arguments,
+                tested=tested,
+                tested_model=None if test.source else test.of,
+                refs=tuple(dict.fromkeys(([] if test.source else [test.of]) + found.refs)),
+            )
+
+    def singular_tests(self) -> Iterator[DataTest]:
+        for path, root in self.project.files("test-paths", ".sql"):
+            if path.relative_to(root).parts[0] == "generic":
+                continue
+            source = path.read_text(encoding="utf-8")
+            found = _Found(self.target)
+            self.renderer.render(path, source, found.variables())
+            config = self._test_config(
+                merged(self.properties.singular_tests.get(path.stem, {}), found.config.given),
+                path,
+                1,
+            )
+            if config["enabled"]:
+                yield DataTest(
+                    name=path.stem,
+                    of=found.refs[0] if found.refs else "",
+                    path=path,
+                    line=1,
+                    config=config,
+                    raw_code=source,
+                    refs=tuple(found.refs),
+                )
+
+    def _test_config(self, given: Mapping[str, Any], path: Path, line: int) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "enabled": True,
+            "severity": "error",
+            "fail_calc": "count(*)",
+            "warn_if": "!= 0",
+            "error_if": "!= 0",
+        }
+        for kind in ("tests", "data_tests"):
+            for level, level_line in self.project.config_for(kind, (self.project.name,)):
+                config = merged(config, self._rendered(level, self.project.path, level_line))
+        config = merged(config, self._rendered(given, path, line))
+        severity = config["severity"] = str(config["severity"]).lower()
+        if severity not in {"error", "warn"}:
+            raise ProjectError(
+                f"severity is error or warn, not {severity}.", path=path, line=line
+            )
+        return config
+
+
+class _Check:
+    """Every name that a template gave to ``ref`` or ``source`` must stand for something."""
+
+    def __init__(
+        self,
+        reader: _Reader,
+        models: Mapping[str, Model],
+        sources: Mapping[tuple[str, str], Source],
+    ) -> None:
+        self.reader = reader
+        self.models = models
+        self.sources = sources
+
+    def all(self, tests: tuple[DataTest, ...]) -> None:
+        for model in self.models.values():
+            if not self._are_known(model.refs, model.sources):
+                self._render_again(model.path, model.raw_code, model.name)
+        for test in tests:
+            if test.macro is None:
+                self._render_again(test.path, test.raw_code, test.of)
+            elif not self._are_known(test.refs, ()):
+                self.reader.renderer.value(
+                    dict(test.arguments), self._refusing(), path=test.path, line=test.line
+                )
+
+    def _are_known(
+        self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]
+    ) -> bool:
+        return all(name in self.models for name in refs) and all(
+            source in self.sources for source in sources
+        )
+
+    def _render_again(self, path: Path, source: str, model: str) -> None:
+        """Render with functions that refuse what is unknown: so the error knows its line."""
+        self.reader.renderer.render(path, source, self._refusing(), model=model)
+
+    def _refusing(self) -> dict[str, Any]:
+        found = _Found(self.reader.target)
+
+        def ref(*names: str, **_: Any) -> Relation:
+            name = referred(names)
+            if name in self.reader.disabled:
+                raise ProjectError(f"The model {name} is disabled (enabled: false).")
+            if name not in self.models:
+                raise ProjectError(f"There is no model {name}.{near(name, self.models)}")
+            return found.ref(*names)
+
+        def source(source_name: str, name: str) -> Relation:
+            known = {".".join(key) for key in self.sources}
+            if (source_name, name) not in self.sources:
+                asked = f"{source_name}.{name}"
+                raise ProjectError(
+                    f"There is no source {asked}.{near(asked, known)} "
+                    "Sources are declared in YAML, under sources:."
+                )
+            return found.source(source_name, name)
+
+        return {**found.variables(), "ref": ref, "source": source}
+
+
+def _placed(model: Model, renderer: Renderer) -> Model:
+    """``model`` with the schema and the name that the project's macros give it."""
+    def named(macro: str, setting: str) -> str:
+        arguments = {f"custom_{setting}_name": model.config.get(setting), "node": node}
+        given = renderer.call(
+            macro, arguments, {"node": node}, path=model.path, line=None, model=model.name
+        )
+        name = str(given).strip()
+        if len(name.encode()) > _LONGEST_NAME:
+            raise ProjectError(
+                f"The name {name} is longer than {_LONGEST_NAME} bytes, which is all that "
+                "PostgreSQL keeps. Set a shorter one with config(alias=...).",
+                path=model.path,
+                line=1,
+                model=model.name,
+            )
+        return name
+
+    node = model.as_template_sees_it()
+    kind = "table" if model.materialized == "table" else "view"
+    if model.materialized == "ephemeral":
+        return replace(model, relation=ephemeral(model.name))
+    schema = named("generate_schema_name", "schema")
+    alias = named("generate_alias_name", "alias")
+    return replace(model, relation=Relation(model.relation.database, schema, alias, kind))
+
+
+def _refuse_unsupported(model: Model) -> None:
+    if model.materialized in _SUPPORTED:
+        return
+    line = next(
+        (
+            number
+            for number, text in enumerate(model.raw_code.splitlines(), 1)
+            if "materialized" in text
+        ),
+        1,
+    )
+    if model.materialized in _NOT_YET:
+        message = f"The materialization {model.materialized} is not supported yet."
+    else:
+        message = (
+            f"There is no materialization {model.materialized}."
+            f"{near(model.materialized, (*_SUPPORTED, *_NOT_YET))}"
+        )
+    raise ProjectError(message, path=model.path, line=line, model=model.name)
+
+
+def _refuse_unsupported_files(project: Project) -> None:
+    for folder, suffixes, what in (
+        ("seed-paths", (".csv",), "Seeds"),
+        ("snapshot-paths", (".sql", ".yml", ".yaml"), "Snapshots"),
+        ("model-paths", (".py",), "Python models"),
+    ):
+        for path, _ in project.files(folder, *suffixes):
+            if folder == "seed-paths" or path.read_text(encoding="utf-8").strip():
+                raise ProjectError(f"{what} are not supported yet.", path=path, line=1)
+
+
+def _refuse_shared_relations(models: Mapping[str, Model]) -> None:
+    owners: dict[str, Model] = {}
+    for model in models.values():
+        other = owners.setdefault(model.relation.local, model)
+        if other is not model:
+            raise ProjectError(
+                f"The models {other.name} and {model.name} would both be {model.relation.local}. "
+                "Give one of them another alias or schema.",
+                path=model.path,
+                line=1,
+                model=model.name,
+            )
+
+
+def _named_apart(tests: tuple[DataTest, ...]) -> tuple[DataTest, ...]:
+    """``tests`` with a number after names that came before, as two tests may differ in config."""
+    seen: dict[str, int] = {}
+    apart = []
+    for test in tests:
+        count = seen[test.name] = seen.get(test.name, 0) + 1
+        apart.append(test if count == 1 else replace(test, name=f"{test.name}_{count}"))
+    return tuple(apart)

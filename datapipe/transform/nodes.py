@@ -1,0 +1,117 @@
+"""What a project is made of: models, sources and data tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datapipe.transform.relation import Relation
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as YAML describes it."""
+
+    name: str
+    description: str = ""
+    data_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One SQL file under the model paths, with all that YAML says of it."""
+
+    name: str
+    path: Path
+    file: str
+    package: str
+    fqn: tuple[str, ...]
+    raw_code: str
+    config: Mapping[str, Any]
+    relation: Relation
+    refs: tuple[str, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+    @property
+    def materialized(self) -> str:
+        return str(self.config["materialized"])
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``model`` and ``node``."""
+        return {
+            "name": self.name,
+            "resource_type": "model",
+            "package_name": self.package,
+            "unique_id": f"model.{self.package}.{self.name}",
+            "fqn": list(self.fqn),
+            "path": self.path.name,
+            "original_file_path": self.file,
+            "raw_code": self.raw_code,
+            "language": "sql",
+            "config": dict(self.config),
+            "tags": list(self.config.get("tags", [])),
+            "meta": dict(self.config.get("meta", {})),
+            "description": self.description,
+            "columns": {
+                column.name: {
+                    "name": column.name,
+                    "description": column.description,
+                    "data_type": column.data_type,
+                }
+                for column in self.columns.values()
+            },
+            "database": self.relation.database,
+            "schema": self.relation.schema,
+            "alias": self.relation.identifier,
+            "refs": [{"name": name, "package": None, "version": None} for name in self.refs],
+            "sources": [list(source) for source in self.sources],
+        }
+
+
+@dataclass(frozen=True)
+class Source:
+    """One table of a source: data that the project reads and does not build."""
+
+    source_name: str
+    name: str
+    relation: Relation
+    path: Path
+    line: int
+    description: str = ""
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataTest:
+    """A query that gives the rows that should not be there.
+
+    A generic test is a call of ``macro`` with ``arguments``; a singular one is ``raw_code`` of its
+    own, and then ``macro`` is None.
+    """
+
+    name: str
+    of: str
+    path: Path
+    line: int
+    config: Mapping[str, Any]
+    macro: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    tested: Relation | None = None
+    tested_model: str | None = None
+    raw_code: str = ""
+    refs: tuple[str, ...] = ()
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``model``."""
+        return {
+            "name": self.name,
+            "resource_type": "test",
+            "original_file_path": str(self.path),
+            "config": dict(self.config),
+            "tags": list(self.config.get("tags", [])),
+            "column_name": self.arguments.get("column_name"),
+        }
