@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
-
 from datapipe import symbols
 from datapipe.errors import SettingsError, UsageError
 
@@ -129,6 +127,8 @@ def variables() -> tuple[str, ...]:
 def _read_dotenv(path: Path | None) -> dict[str, str | None]:
     if path is None or not path.is_file():
         return {}
+    from dotenv import dotenv_values  # late, for the sake of --help
+
     try:
         return dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from datapipe.errors import UsageError
-from datapipe.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from datapipe.extract import Extracted
     from datapipe.load import Loaded
     from datapipe.pipeline import Pipeline
+    from datapipe.settings import Settings
     from datapipe.transform import Transformed
 
 _SHOWN_AT_MOST = 10
@@ -33,6 +33,8 @@ def say(message: str) -> None:
 
 def settings(symbols: str | None = None, project_dir: Path | None = None) -> Settings:
     """The settings, with what the command line says."""
+    from datapipe.settings import Settings  # late, for the sake of --help
+
     return Settings.load(
         {
             "DATAPIPE_SYMBOLS": symbols,

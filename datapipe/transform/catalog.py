@@ -186,9 +186,7 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     return found
 
 
-def _views(
-    connection: psycopg.Connection, oids: list[int]
-) -> dict[int, tuple[RelationState, str]]:
+def _views(connection: psycopg.Connection, oids: list[int]) -> dict[int, tuple[RelationState, str]]:
     if not oids:
         return {}
     rows = connection.execute(
@@ -232,11 +230,12 @@ def restored(old: RelationState, new: RelationState, current_user: str) -> list[
     """Statements that give ``new``, now at the place of ``old``, its owner, grants and comments."""
     name, kind = old.local, "VIEW" if new.kind == "v" else "TABLE"
     statements = []
-    if old.grants != new.grants:
-        grantees = sorted({grant.grantee for grant in new.grants or ()} | {quoted(current_user)})
-        if old.grants is not None:
-            statements.append(f"REVOKE ALL ON {name} FROM {', '.join(grantees)}")
-            statements += [grant.on(name) for grant in old.grants]
+    if old.owner != current_user:
+        statements.append(f"ALTER {kind} {name} OWNER TO {quoted(old.owner)}")
+    if old.grants is not None and old.grants != new.grants:
+        grantees = {grant.grantee for grant in new.grants or ()} | {quoted(old.owner)}
+        statements.append(f"REVOKE ALL ON {name} FROM {', '.join(sorted(grantees))}")
+        statements += [grant.on(name) for grant in old.grants]
     if old.comment is not None:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(old.comment)}")
     if old.options and (old.kind == "v") == (new.kind == "v"):
@@ -250,8 +249,6 @@ def restored(old: RelationState, new: RelationState, current_user: str) -> list[
             statements.append(
                 f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.comment)}"
             )
-    if old.owner != current_user:
-        statements.append(f"ALTER {kind} {name} OWNER TO {quoted(old.owner)}")
     return statements
 
 
@@ -260,7 +257,9 @@ def _plain(state: RelationState) -> str:
 
 
 def _state(row: tuple[Any, ...]) -> RelationState:
-    oid, schema, name, kind, owner, ours, options, comment, has_grants, grants, guarded, columns = row
+    oid, schema, name, kind, owner, ours, options, comment, has_grants, grants, guarded, columns = (
+        row
+    )
     return RelationState(
         oid=oid,
         schema=schema,

@@ -110,9 +110,7 @@ class Compiler:
             "model": node.as_template_sees_it(),
         }
 
-    def _with_ctes(
-        self, node: Model | DataTest, text: str, ctes: tuple[str, ...]
-    ) -> Compiled:
+    def _with_ctes(self, node: Model | DataTest, text: str, ctes: tuple[str, ...]) -> Compiled:
         """The SQL of ``node`` with the ephemeral models that it needs written in front."""
         names: list[str] = []
         for name in ctes:

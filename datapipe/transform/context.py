@@ -163,9 +163,7 @@ def shared(
         "load_result": _not_yet("load_result"),
         "local_md5": _md5,
         "log": log,
-        "modules": SimpleNamespace(
-            datetime=datetime, re=re, itertools=itertools
-        ),
+        "modules": SimpleNamespace(datetime=datetime, re=re, itertools=itertools),
         "print": lambda message: log(message, info=True),
         "project_name": project.name,
         "return": _return,
@@ -203,7 +201,10 @@ def _return(value: Any = None) -> NoReturn:
 
 
 def _create_relation(
-    database: str = "", schema: str = "", identifier: str = "", type: str | None = None  # noqa: A002 - dbt's word
+    database: str = "",
+    schema: str = "",
+    identifier: str = "",
+    type: str | None = None,  # noqa: A002 - dbt's word
 ) -> Relation:
     return Relation(database, schema, identifier, type, (bool(database), bool(schema), True))
 

@@ -69,7 +69,9 @@ def with_near_name(
     return error
 
 
-def template_place(compiler: Compiler, node: Model | DataTest, offset: int) -> tuple[Path, int | None]:
+def template_place(
+    compiler: Compiler, node: Model | DataTest, offset: int
+) -> tuple[Path, int | None]:
     """The file and line of the template that wrote what stands at ``offset`` of its rendering."""
     plain, _ = compiler.rendered(node)
     for marked in _MARKED:
@@ -185,4 +187,6 @@ def _relations(connection: psycopg.Connection) -> list[str]:
 
 
 def _functions(connection: psycopg.Connection) -> list[str]:
-    return _names(connection, "SELECT DISTINCT proname FROM pg_proc WHERE prokind IN ('f', 'a', 'w')")
+    return _names(
+        connection, "SELECT DISTINCT proname FROM pg_proc WHERE prokind IN ('f', 'a', 'w')"
+    )

@@ -263,9 +263,7 @@ class _Reader:
         config = merged(config, self._rendered(given, path, line))
         severity = config["severity"] = str(config["severity"]).lower()
         if severity not in {"error", "warn"}:
-            raise ProjectError(
-                f"severity is error or warn, not {severity}.", path=path, line=line
-            )
+            raise ProjectError(f"severity is error or warn, not {severity}.", path=path, line=line)
         return config
 
 
@@ -294,9 +292,7 @@ class _Check:
                     dict(test.arguments), self._refusing(), path=test.path, line=test.line
                 )
 
-    def _are_known(
-        self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]
-    ) -> bool:
+    def _are_known(self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> bool:
         return all(name in self.models for name in refs) and all(
             source in self.sources for source in sources
         )
@@ -331,6 +327,7 @@ class _Check:
 
 def _placed(model: Model, renderer: Renderer) -> Model:
     """``model`` with the schema and the name that the project's macros give it."""
+
     def named(macro: str, setting: str) -> str:
         arguments = {f"custom_{setting}_name": model.config.get(setting), "node": node}
         given = renderer.call(

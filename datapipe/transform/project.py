@@ -111,7 +111,10 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for given, value in over.items():
         key = given.replace("-", "_")
         if key in _APPENDED:
-            result[key] = [*result.get(key, []), *([value] if isinstance(value, str) else value or [])]
+            result[key] = [
+                *result.get(key, []),
+                *([value] if isinstance(value, str) else value or []),
+            ]
         elif key in _MERGED and isinstance(value, Mapping):
             result[key] = {**result.get(key, {}), **value}
         else:

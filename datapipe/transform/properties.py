@@ -90,7 +90,9 @@ def _read(path: Path, properties: Properties) -> None:
         name = model["name"]
         if "versions" in model:
             raise ProjectError(
-                "Versions of models are not supported yet.", path=path, line=model.line_of("versions")
+                "Versions of models are not supported yet.",
+                path=path,
+                line=model.line_of("versions"),
             )
         other = properties.models.get(name)
         if other is not None:
@@ -137,9 +139,7 @@ def _read_source(source: Block, path: Path, properties: Properties) -> None:
                 columns=_columns(table, path),
             )
         )
-        properties.tests += _tests_of(
-            table, f"{source_name}.{name}", (source_name, name), path
-        )
+        properties.tests += _tests_of(table, f"{source_name}.{name}", (source_name, name), path)
 
 
 def _columns(block: Block, path: Path) -> dict[str, Column]:
@@ -219,7 +219,7 @@ def _named(item: Any, path: Path, line: int) -> tuple[str, Mapping[str, Any]]:
     if isinstance(item, Block) and isinstance(item.get("test_name"), str):
         return item["test_name"], {key: item[key] for key in item if key != "test_name"}
     if isinstance(item, Block) and len(item) == 1:
-        (name, body), = item.items()
+        ((name, body),) = item.items()
         if body is None or isinstance(body, dict):
             return name, body or {}
     raise ProjectError(
@@ -235,7 +235,11 @@ def _test_name(test: str, of: str, arguments: Mapping[str, Any]) -> str:
     for key in sorted(arguments):
         value = arguments[key]
         values = (
-            value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+            value.values()
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, list)
+            else [value]
         )
         parts += [re.sub("[^0-9a-zA-Z_]+", "_", str(each)) for each in values]
     name = f"{test}_{of}_{'__'.join(parts)}"
@@ -247,9 +251,7 @@ def _test_name(test: str, of: str, arguments: Mapping[str, Any]) -> str:
 def _config(block: Block, path: Path) -> dict[str, Any]:
     config = block.get("config") or {}
     if not isinstance(config, dict):
-        raise ProjectError(
-            "config must be a mapping.", path=path, line=block.line_of("config")
-        )
+        raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
     outside = {key: block[key] for key in ("meta", "tags", "enabled", "docs") if key in block}
     return merged(outside, config)
 

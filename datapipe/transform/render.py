@@ -135,9 +135,7 @@ class Renderer:
         elif isinstance(value, list):
             return [self.value(item, own, path=path, line=line) for item in value]
         elif isinstance(value, dict):
-            return {
-                key: self.value(item, own, path=path, line=line) for key, item in value.items()
-            }
+            return {key: self.value(item, own, path=path, line=line) for key, item in value.items()}
         return value
 
     def _text_value(self, text: str, own: Mapping[str, Any], path: Path, line: int | None) -> Any:
@@ -246,7 +244,9 @@ class Renderer:
             undefined = _UNDEFINED.fullmatch(message)
             hint = context.near(undefined[1], variables) if undefined else ""
             path, line = found or (path, line)
-            raise ProjectError(_sentence(message) + hint, path=path, line=line, model=model) from error
+            raise ProjectError(
+                _sentence(message) + hint, path=path, line=line, model=model
+            ) from error
 
 
 def _macro_paths(project: Project) -> list[Path]:

@@ -63,9 +63,7 @@ class _Test(Extension):
         name = parser.parse_assign_target(name_only=True).name
         parser.parse_signature(node)
         node.name = f"test_{name}"
-        node.body = parser.parse_statements(
-            ("name:endtest", "name:enddata_test"), drop_needle=True
-        )
+        node.body = parser.parse_statements(("name:endtest", "name:enddata_test"), drop_needle=True)
         return node
 
 

@@ -65,6 +65,7 @@ _LONGEST_SOCKET = 107
 _NO_PROCESS = 2**31 - 1  # Linux numbers processes up to 2**22
 _LOG_BYTES = 1 << 20
 _START_SECONDS = 600  # a large warehouse may take that long to recover
+_STOP_SECONDS = 60
 _MUTE_SECONDS = 60
 _SCARCE_BYTES = 32 << 20
 _OWN_SERVER = "set DATAPIPE_DATABASE_URL to a server of your own"
@@ -117,9 +118,7 @@ class EmbeddedServer:
                         f"The server of {self._cluster} was started in another container. "
                         "Stop it there."
                     )
-                done = self._pg_ctl(account, "stop", "--mode=fast", stdout=subprocess.PIPE)
-                if done.returncode:
-                    raise self._failure("stopped", done.stdout)
+                self._shut_down(account)
                 if self._detour:
                     self._detour.unlink(missing_ok=True)
         return True
@@ -275,7 +274,7 @@ class EmbeddedServer:
             before = os.fstat(log).st_size
             for name in ("postmaster.pid", f"{_SOCKET}.lock"):
                 self._disown(self._cluster / name, account)
-            done = self._pg_ctl(account, "start", stdout=log)
+            done = self._pg_ctl(account, "start", f"--timeout={_START_SECONDS}", stdout=log)
             if done.returncode:
                 said = os.pread(log, _LOG_BYTES, before).decode(errors="replace")
                 raise self._failure("started", said)
@@ -288,13 +287,25 @@ class EmbeddedServer:
             os.close(log)
         return True
 
+    def _shut_down(self, account: Account) -> None:
+        # PostgreSQL 18 waits for ever when it is told to stop while it recovers from a crash.
+        until = time.monotonic() + _START_SECONDS
+        while (answer := self._answer()) == Ping.REJECT and time.monotonic() < until:
+            time.sleep(0.02)
+        if answer == Ping.NO_RESPONSE:
+            return  # it was stopping already
+        done = self._pg_ctl(account, "stop", "--mode=fast", f"--timeout={_STOP_SECONDS}")
+        if done.returncode:  # the next start replays what is missing, as after a power cut
+            done = self._pg_ctl(account, "stop", "--mode=immediate", f"--timeout={_STOP_SECONDS}")
+        if done.returncode:
+            raise self._failure("stopped", done.stdout)
+
     def _pg_ctl(
-        self, account: Account, action: str, *options: str, stdout: int
+        self, account: Account, action: str, *options: str, stdout: int = subprocess.PIPE
     ) -> subprocess.CompletedProcess[str]:
         pg_ctl = accounts.reachable(self.program("pg_ctl").parent, account) / "pg_ctl"
-        how = ["--silent", "--wait", f"--timeout={_START_SECONDS}", *options]
         return account.run(
-            [pg_ctl, action, "--pgdata", _HERE, *how],
+            [pg_ctl, action, "--pgdata", _HERE, "--silent", "--wait", *options],
             cwd=self._cluster,
             stdout=stdout,
             stderr=subprocess.STDOUT,

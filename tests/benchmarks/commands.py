@@ -89,9 +89,9 @@ def show(taken: dict[tuple[str, ...], list[float]]) -> int:
         ),
     ]
     for command, label in ((RUN_ALL, "run-all, nothing new"), (REPORT, "report, the first")):
-        target = SECONDS_AT_MOST[command]
-        within = median(taken[command]) < target
-        rows.append((label, taken[command], f"under {target} s", within))
+        limit = SECONDS_AT_MOST[command]
+        within = median(taken[command]) < limit
+        rows.append((label, taken[command], f"under {limit} s", within))
     print(f"{'':<22}{'median':>8}{'min':>8}{'max':>8}   target")
     for label, times, target, within in rows:
         figures = "".join(f"{value:>8.3f}" for value in (median(times), min(times), max(times)))

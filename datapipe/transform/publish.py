@@ -1,0 +1,381 @@
+"""Makes all that was built aside visible, in one short transaction.
+
+Readers never see half of it, and never fail because of it: every lock is asked for at the beginning,
+views before tables as a reader takes them, for less time than PostgreSQL waits before it looks for a
+deadlock. Where a lock is not to be had, all is given back and tried again after a pause.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from datapipe.errors import PublishError, WarehouseError
+from datapipe.transform import aside, catalog
+from datapipe.transform.build import Built
+from datapipe.transform.catalog import Dependent, Name, RelationState
+from datapipe.transform.compile import Compiler
+from datapipe.transform.locate import project_error
+from datapipe.transform.nodes import Model
+from datapipe.transform.relation import quoted
+from datapipe.transform.statements import execute, literal
+
+_KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
+_PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+_BUSY = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+    psycopg.errors.DeadlockDetected,
+)
+
+
+@dataclass
+class _Plan:
+    """What to do with each model, given what stands where it goes."""
+
+    in_place: list[Built] = field(default_factory=list)
+    replaced: list[Built] = field(default_factory=list)
+    swapped: list[tuple[Built, RelationState]] = field(default_factory=list)
+    new: list[Built] = field(default_factory=list)
+    repointed: list[Dependent] = field(default_factory=list)
+
+
+class Publication:
+    """One publication of one run; ``final`` compiles views as they will stand."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        built: Sequence[Built],
+        final: Compiler,
+        *,
+        run_id: int,
+        recorded: bool,
+        wait_seconds: float,
+        on_wait: Callable[[str], None],
+    ) -> None:
+        self.connection = connection
+        self.built = built
+        self.final = final
+        self.run_id = run_id
+        self.recorded = recorded
+        self.wait_seconds = wait_seconds
+        self.on_wait = on_wait
+        self.warnings: list[str] = []
+        row = connection.execute(
+            "SELECT current_user, extract(epoch FROM current_setting('deadlock_timeout')::interval)"
+        ).fetchone()
+        assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
+        self.user = str(row[0])
+        self.patience_ms = max(1, int(float(row[1]) * 400))
+
+    def publish(self) -> None:
+        """Publish and commit, or raise with everything as it was.
+
+        Raises PublishError where something that others made would break, WarehouseError where a
+        lock was not to be had in ``wait_seconds``.
+        """
+        with self.connection.transaction():
+            plan = self._plan()
+            for each in plan.in_place:
+                self._copy_rows(each)
+            until = time.monotonic() + self.wait_seconds
+            for attempt in range(1_000_000):
+                try:
+                    with self.connection.transaction():
+                        self._lock(plan)
+                        self._swap(self._plan())
+                    break
+                except _BUSY as error:
+                    if time.monotonic() >= until:
+                        raise self._still_busy() from error
+                if attempt == len(_PAUSES):
+                    self.on_wait("Readers hold the published tables; waiting for a gap.")
+                time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+
+    def _plan(self) -> _Plan:
+        names = [_name(each.model) for each in self.built]
+        self.states = catalog.states(
+            self.connection,
+            names + [(each.aside.schema, each.aside.identifier) for each in self.built],
+        )
+        plan = _Plan()
+        moved: list[tuple[Built, RelationState]] = []
+        for each in self.built:
+            old, new = self.states.get(_name(each.model)), self._aside(each)
+            if old is None:
+                plan.new.append(each)
+            elif each.model.materialized == "view" and old.kind == "v" and _fits(old, new):
+                plan.replaced.append(each)
+            else:
+                moved.append((each, old))
+        self._plan_moves(plan, moved, set(names))
+        return plan
+
+    def _plan_moves(
+        self, plan: _Plan, moved: list[tuple[Built, RelationState]], ours: set[Name]
+    ) -> None:
+        hanging: dict[int, list[Dependent]] = {}
+        for dependent in catalog.dependents(self.connection, [old.oid for _, old in moved]):
+            view = dependent.view
+            if view is None or (view.schema, view.name) not in ours:
+                hanging.setdefault(dependent.on, []).append(dependent)
+        for each, old in moved:
+            new, others = self._aside(each), hanging.get(old.oid, [])
+            if old.kind not in _KINDS:
+                raise _refused(each, f"{old.local} is there already, and is no table or view.")
+            stuck = [dependent for dependent in others if dependent.view is None]
+            if stuck or old.guarded:
+                self._may_be_filled_in_place(each, old, new, stuck)
+                plan.in_place.append(each)
+                continue
+            gone = [column.name for column in old.columns if column.name not in _columns(new)]
+            for dependent in others:
+                for column in dependent.columns:
+                    if column in gone:
+                        raise _refused(
+                            each,
+                            f"The {dependent.what} uses the column {column} of {old.local}, which "
+                            "the model no longer has. Change or drop the view, or keep the column.",
+                        )
+            plan.swapped.append((each, old))
+            plan.repointed += others
+        # A view over two of the tables was found twice.
+        plan.repointed = list({each.what: each for each in plan.repointed}.values())
+
+    def _may_be_filled_in_place(
+        self, each: Built, old: RelationState, new: RelationState, stuck: list[Dependent]
+    ) -> None:
+        """Raise PublishError unless the rows of ``old`` can be replaced with it staying there."""
+        what = f"The {stuck[0].what}" if stuck else "Row security"
+        for dependent in stuck:
+            if dependent.is_foreign_key:
+                raise _refused(
+                    each,
+                    f"A foreign key refers to {old.local} ({dependent.what}), so its rows cannot "
+                    "be replaced. Drop the foreign key.",
+                )
+        if old.kind != "r" or new.kind != "r":
+            raise _refused(
+                each, f"{what} depends on {old.local}, which is to be replaced. Drop it first."
+            )
+        if old.shape != new.shape:
+            changed = [column.name for column in old.columns if column.shape not in new.shape]
+            changed += [column.name for column in new.columns if column.shape not in old.shape]
+            column = f" (column {changed[0]})" if changed else ""
+            raise _refused(
+                each,
+                f"{what} depends on {old.local}, whose columns change{column}. Drop it, run again, "
+                "and create it anew.",
+            )
+
+    def _copy_rows(self, each: Built) -> None:
+        """Replace the rows of a table that must stay the table it is; readers are not blocked."""
+        columns = ", ".join(quoted(column.name) for column in self._aside(each).columns)
+        execute(
+            self.connection,
+            f"DELETE FROM {each.model.relation.local}; "
+            f"INSERT INTO {each.model.relation.local} ({columns}) "
+            f"SELECT {columns} FROM {each.aside.local}",
+        )
+
+    def _lock(self, plan: _Plan) -> None:
+        """Take every lock, or raise one of ``_BUSY`` before a reader could find a deadlock.
+
+        LOCK TABLE on a view would lock the tables below it, raw data too. Giving a view the owner
+        that it has locks it alone.
+        """
+        views = [each.view for each in plan.repointed if each.view]
+        views += [self.states[_name(each.model)] for each in reversed(plan.replaced)]
+        views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
+        tables = [old.local for _, old in plan.swapped if old.kind == "r"]
+        statements = [
+            f"ALTER {_KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}"
+            for view in views
+        ]
+        if tables:
+            statements.append(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+        if not statements:
+            return
+        # As one statement, the time for all of it together is limited.
+        block = literal("BEGIN " + "; ".join(statements) + "; END")
+        execute(
+            self.connection,
+            f"SET LOCAL lock_timeout = '{self.patience_ms}ms'; "
+            f"SET LOCAL statement_timeout = '{self.patience_ms}ms'",
+        )
+        execute(self.connection, f"DO {block}")
+        execute(self.connection, "SET LOCAL statement_timeout TO DEFAULT")
+
+    def _swap(self, plan: _Plan) -> None:
+        run = self.connection
+        schemas = {each.model.relation.schema for each in self.built}
+        execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
+        old_schemas = {old.schema for _, old in plan.swapped}
+        aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
+        moves = [
+            f"ALTER {_KINDS[old.kind]} {old.local} SET SCHEMA {quoted(aside.beside(old.schema, aside.OLD))}"
+            for _, old in plan.swapped
+        ]
+        in_place = {each.model.name for each in plan.in_place}
+        replaced = {each.model.name for each in plan.replaced}
+        for each in self.built:
+            if each.model.materialized == "table" and each.model.name not in in_place:
+                moves.append(
+                    f"ALTER TABLE {each.aside.local} SET SCHEMA {quoted(each.model.relation.schema)}"
+                )
+        if moves:
+            execute(run, "; ".join(moves))
+        for each in self.built:
+            if each.model.materialized == "view":
+                self._create_view(each.model, replace=each.model.name in replaced)
+        for dependent in plan.repointed:
+            self._repoint(dependent)
+        self._restore(plan)
+        if self.recorded:
+            self._record()
+
+    def _create_view(self, model: Model, *, replace: bool) -> None:
+        compiled = self.final.model(model)
+        before = f"CREATE {'OR REPLACE ' if replace else ''}VIEW {model.relation.local} AS (\n"
+        try:
+            execute(self.connection, f"{before}{compiled.sql}\n)")
+        except _BUSY:
+            raise
+        except psycopg.Error as error:
+            raise project_error(error, compiled, [len(before)], self.final) from error
+
+    def _repoint(self, dependent: Dependent) -> None:
+        """Let a view of the user's select from the new tables; it stays the view that it is."""
+        view = dependent.view
+        if view is None:
+            return
+        options = f" WITH ({', '.join(view.options)})" if view.options else ""
+        definition = dependent.definition.rstrip().rstrip(";")
+        try:
+            execute(
+                self.connection,
+                f"CREATE OR REPLACE VIEW {view.local}{options} AS {definition}",
+            )
+        except _BUSY:
+            raise
+        except psycopg.Error as error:
+            if error.sqlstate is None or error.sqlstate[:2] not in {"42", "0A", "22"}:
+                raise
+            raise PublishError(
+                f"The {dependent.what} would break: {error.diag.message_primary}. Nothing was "
+                "published. Change or drop the view, or keep the columns as they were."
+            ) from error
+
+    def _restore(self, plan: _Plan) -> None:
+        statements: list[str] = []
+        for each, old in plan.swapped:
+            new = self._aside(each)
+            statements += catalog.restored(old, new, self.user)
+            if old.kind == "r" and new.kind == "r":
+                self._warn_of_indexes(each, old)
+        defaults = catalog.default_grants(
+            self.connection, {each.model.relation.schema for each in plan.new}
+        )
+        for each in plan.new:
+            if each.model.materialized == "table":
+                grants = defaults.get(each.model.relation.schema, [])
+                statements += [grant.on(each.model.relation.local) for grant in grants]
+        for each in self.built:
+            statements += _comments(each.model, self._aside(each))
+        if statements:
+            execute(self.connection, "; ".join(statements))
+
+    def _warn_of_indexes(self, each: Built, old: RelationState) -> None:
+        """Say which indexes of the old table the new one does not have."""
+
+    def _record(self) -> None:
+        models = [each.model for each in self.built]
+        self.connection.execute(
+            """
+            INSERT INTO meta.models AS m
+                (name, resource_type, schema_name, relation_name, materialized, run_id)
+            SELECT name, 'model', schema_name, relation_name, materialized, %s
+            FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
+                AS new (name, schema_name, relation_name, materialized)
+            ON CONFLICT (name) DO UPDATE SET
+                resource_type = excluded.resource_type,
+                schema_name = excluded.schema_name,
+                relation_name = excluded.relation_name,
+                materialized = excluded.materialized,
+                run_id = excluded.run_id,
+                published_at = excluded.published_at
+            """,
+            [
+                self.run_id,
+                [model.name for model in models],
+                [model.relation.schema for model in models],
+                [model.relation.identifier for model in models],
+                [model.materialized for model in models],
+            ],
+        )
+        self.connection.execute(
+            "DELETE FROM meta.models WHERE resource_type = 'model' AND name <> ALL(%s)",
+            [[model.name for model in models]],
+        )
+
+    def _aside(self, each: Built) -> RelationState:
+        return self.states[each.aside.schema, each.aside.identifier]
+
+    def _still_busy(self) -> WarehouseError:
+        row = self.connection.execute(
+            """
+            SELECT string_agg(DISTINCT format('process %%s (%%s)', a.pid, left(a.query, 60)), ', ')
+            FROM pg_locks l
+            JOIN pg_class c ON c.oid = l.relation
+            JOIN pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_stat_activity a USING (pid)
+            WHERE l.granted AND a.pid <> pg_backend_pid() AND n.nspname = ANY(%s)
+            """,
+            [sorted({each.model.relation.schema for each in self.built})],
+        ).fetchone()
+        holders = row[0] if row and row[0] else "another transaction"
+        return WarehouseError(
+            f"The published tables are in use by {holders}, so nothing could be published for "
+            f"{self.wait_seconds:.0f} s. Run again when that has ended.",
+            sqlstate="55P03",
+        )
+
+
+def _name(model: Model) -> Name:
+    return model.relation.schema, model.relation.identifier
+
+
+def _columns(state: RelationState) -> set[str]:
+    return {column.name for column in state.columns}
+
+
+def _fits(old: RelationState, new: RelationState) -> bool:
+    """Whether CREATE OR REPLACE VIEW takes the new shape: columns may only be added at the end."""
+    return new.shape[: len(old.shape)] == old.shape
+
+
+def _refused(each: Built, message: str) -> PublishError:
+    return PublishError(
+        f"{message} Nothing was published.", path=each.model.path, model=each.model.name
+    )
+
+
+def _comments(model: Model, new: RelationState) -> list[str]:
+    """The descriptions as comments, where ``persist_docs`` asks for them."""
+    persisted = model.config.get("persist_docs") or {}
+    kind, name = _KINDS[new.kind], model.relation.local
+    statements = []
+    if persisted.get("relation") and model.description:
+        statements.append(f"COMMENT ON {kind} {name} IS {literal(model.description)}")
+    if persisted.get("columns"):
+        there = _columns(new)
+        statements += [
+            f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.description)}"
+            for column in model.columns.values()
+            if column.description and column.name in there
+        ]
+    return statements
