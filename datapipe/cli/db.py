@@ -22,7 +22,10 @@ app = typer.Typer(
 
 @app.command()
 def upgrade(source: options.Source = None) -> None:
-    """Bring the tables to this version of datapipe; every command does it on first use."""
+    """Bring the tables to this version of datapipe.
+
+    Every command does it on first use.
+    """
     from datapipe.pipeline import Pipeline
     from datapipe.warehouse import migrate
 
@@ -51,7 +54,10 @@ def current(source: options.Source = None) -> None:
 
 @app.command()
 def start() -> None:
-    """Start datapipe's own PostgreSQL; every command does it when needed."""
+    """Start datapipe's own PostgreSQL.
+
+    Every command does it when needed.
+    """
     server = _own_server()
     server.start()
     console.say(f"Running: {server.url('datapipe')}")
@@ -65,7 +71,10 @@ def stop() -> None:
 
 @app.command()
 def url(source: options.Source = None) -> None:
-    """Show the warehouse's URL, with its password where it has one; for other programs."""
+    """Show the warehouse's URL, for other programs.
+
+    The password is in it where it has one.
+    """
     from datapipe.pipeline import Pipeline
 
     console.say(Pipeline(console.settings()).warehouse(source).url)
@@ -73,7 +82,10 @@ def url(source: options.Source = None) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context, source: options.Source = None) -> None:
-    """Enter the warehouse with psql; further arguments are psql's own."""
+    """Enter the warehouse with psql.
+
+    Further arguments are psql's own.
+    """
     import shutil
 
     from datapipe.pipeline import Pipeline

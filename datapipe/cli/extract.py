@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datapipe import symbols as tickers
 from datapipe.cli import console, options
 
 
@@ -13,11 +14,10 @@ def extract(
     interval: options.Interval = "5min",
     quiet: options.Quiet = False,
 ) -> None:
-    """Ask the API for prices and keep every good answer word for word."""
-    settings = console.settings(symbols)
-    with console.pipeline(settings, quiet=quiet) as pipeline:
+    """Ask the API, and keep each good answer word for word."""
+    with console.pipeline(console.settings(), quiet=quiet) as pipeline:
         extracted = pipeline.extract(
-            settings.symbols,
+            tickers.split(symbols or ""),
             console.items(endpoints),
             source=source,
             options={"outputsize": outputsize, "interval": interval},

@@ -16,7 +16,10 @@ from datapipe.paths import shipped
 def init(
     directory: Annotated[Path, typer.Argument(help="The folder to write to.")] = Path(),
 ) -> None:
-    """Write the SQL project and a .env to make your own; nothing that exists is overwritten."""
+    """Write the SQL project and a .env, to make your own.
+
+    Nothing that exists is overwritten.
+    """
     written, kept = [], []
     source = shipped("sql_models")
     targets = {

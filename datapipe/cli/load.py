@@ -18,7 +18,7 @@ def load(
     source: options.Source = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Load answers, or CSV files of prices, into the typed tables."""
+    """Load answers or CSV files into the typed tables."""
     with console.pipeline(console.settings(), quiet=quiet) as pipeline:
         loaded = pipeline.load(files or (), source=source)
     error = loaded.error()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 Symbols = Annotated[
     str | None,
     typer.Option(
-        help="Ticker symbols, with commas: AAPL,MSFT. Default: DATAPIPE_SYMBOLS, then those that "
-        "the warehouse knows.",
+        help="Ticker symbols, with commas: AAPL,MSFT. Default: those of DATAPIPE_SYMBOLS, then "
+        "those that the warehouse knows.",
     ),
 ]
+OnlySymbols = Annotated[str | None, typer.Option(help="Of these symbols only: AAPL,MSFT.")]
 Endpoints = Annotated[
     str | None,
     typer.Option(help="What to ask for, with commas: daily, intraday, overview."),
@@ -35,13 +36,11 @@ Source = Annotated[
     ),
 ]
 OutputSize = Annotated[
-    str,
-    typer.Option(
-        metavar="compact|full", help="The last 100 bars, or all of them (needs a premium key)."
-    ),
+    Literal["compact", "full"],
+    typer.Option(help="The last 100 bars, or all of them, which needs a premium key."),
 ]
 Interval = Annotated[
-    str, typer.Option(metavar="1min|5min|15min|30min|60min", help="Of intraday bars.")
+    Literal["1min", "5min", "15min", "30min", "60min"], typer.Option(help="Of intraday bars.")
 ]
 ProjectDir = Annotated[
     Path | None,

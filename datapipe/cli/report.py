@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from datapipe import symbols as tickers
 from datapipe.cli import console, options
 
 
@@ -21,16 +23,16 @@ class Format(StrEnum):
 
 def report(
     name: Annotated[str, typer.Argument(help="A report of the SQL project.")] = "market",
-    symbols: options.Symbols = None,
+    symbols: options.OnlySymbols = None,
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,  # noqa: A002
     project_dir: options.ProjectDir = None,
     source: options.Source = None,
 ) -> None:
-    """Show the market and each symbol: close, change, averages, range."""
+    """Show the market and each symbol."""
     from datapipe.pipeline import Pipeline
 
-    settings = console.settings(symbols, project_dir)
-    found = Pipeline(settings).report(name, settings.symbols, source=source)
+    settings = console.settings(project_dir)
+    found = Pipeline(settings).report(name, tickers.split(symbols or ""), source=source)
     if format is Format.table:
         from datapipe.report import terminal
 
@@ -38,5 +40,13 @@ def report(
         return
     from datapipe.report import export
 
-    write = export.csv if format is Format.csv else export.json
-    write(found, sys.stdout)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale says
+    if format is Format.json:
+        export.json(found, sys.stdout)
+        return
+    export.csv(found, sys.stdout)
+    if risky := export.formulas(found):
+        console.tell(
+            f"A spreadsheet would run {len(risky)} of the texts as formulas, such as {risky[0]!r}."
+        )

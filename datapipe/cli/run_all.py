@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datapipe import symbols as tickers
 from datapipe.cli import console, options
 
 
@@ -15,11 +16,11 @@ def run_all(
     variables: options.Variables = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Extract, load, transform and test in one run; for cron, with --quiet."""
-    settings = console.settings(symbols, project_dir)
+    """Extract, load, transform and test in one run."""
+    settings = console.settings(project_dir)
     with console.pipeline(settings, quiet=quiet, steps=True) as pipeline:
         ran = pipeline.run_all(
-            settings.symbols,
+            tickers.split(symbols or ""),
             console.items(endpoints),
             source=source,
             options={"outputsize": outputsize, "interval": interval},

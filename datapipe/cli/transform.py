@@ -11,7 +11,7 @@ def transform(
     variables: options.Variables = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Build the models of the SQL project, test them, and publish all of them or none."""
+    """Build, test and publish the SQL models: all or none."""
     settings = console.settings(project_dir=project_dir)
     with console.pipeline(settings, quiet=quiet) as pipeline:
         transformed = pipeline.transform(source=source, variables=console.variables(variables))

@@ -176,7 +176,7 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
     views = _views(connection, [row[5] for row in rows if row[5] is not None and not row[6]])
     found = []
-    for on, _, _, what, columns, view, by_type, is_foreign_key, rule_of in rows:
+    for on, _, _, what, columns, view, _, is_foreign_key, rule_of in rows:
         state, definition = views.get(view, (None, ""))
         if state is not None and state.is_ours_to_change:
             found.append(Dependent(on, f"view {_plain(state)}", tuple(columns), state, definition))
@@ -194,13 +194,29 @@ def _views(connection: psycopg.Connection, oids: list[int]) -> dict[int, tuple[R
     ).fetchall()
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
-        definitions = dict(
+        definitions: dict[int, str] = dict(
             connection.execute(
                 "SELECT oid::bigint, pg_get_viewdef(oid) FROM pg_class WHERE oid = ANY(%s::oid[])",
                 [oids],
             ).fetchall()
         )
     return {row[0]: (_state(row), definitions[row[0]]) for row in rows}
+
+
+def indexes(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[str]]:
+    """The indexes of each of these tables, as SQL without their names and without the table."""
+    found: dict[int, set[str]] = {}
+    for table, index in connection.execute(
+        """
+        SELECT indrelid::bigint, format('CREATE %%sINDEX %%s',
+            CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END,
+            substring(pg_get_indexdef(indexrelid) FROM ' ON .*? (USING .*)$'))
+        FROM pg_index WHERE indrelid = ANY(%s::oid[])
+        """,
+        [list(oids)],
+    ):
+        found.setdefault(table, set()).add(index)
+    return found
 
 
 def default_grants(

@@ -81,7 +81,7 @@ def _query(test: DataTest, compiled: Compiled) -> tuple[str, int]:
     """The query that counts what the test finds, and where in it the test's own SQL begins."""
     config = test.config
     before = (
-        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "
+        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "  # noqa: S608 - the project's own SQL
         f"clock_timestamp() FROM (SELECT {config['fail_calc']} AS failures FROM (\n"
     )
     limit = f"LIMIT {config['limit']}" if config.get("limit") is not None else ""
@@ -95,9 +95,9 @@ def _status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
 
 
 def _told(failed: Sequence[tuple[TestResult, Compiled]], total: int) -> str:
+    first = f"{len(failed)} of {total} data tests failed; nothing was published. "
     lines = [
-        f"{len(failed)} of {total} data tests failed; nothing was published. "
-        "What was built stays aside until the next run, where these queries show the rows:"
+        first + "What was built stays aside until the next run, where these queries show the rows:"
     ]
     for result, compiled in failed:
         node = compiled.node

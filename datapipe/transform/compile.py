@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.transform.context import KnownConfig, asked_of_the_database
-from datapipe.transform.manifest import Manifest, referred
+from datapipe.transform.manifest import Manifest
 from datapipe.transform.nodes import DataTest, Model
+from datapipe.transform.references import known, known_source, referred
 from datapipe.transform.relation import Relation
 from datapipe.transform.render import Renderer
 from datapipe.transform.templates import Marked
@@ -89,7 +90,7 @@ class Compiler:
 
     def _variables(self, node: Model | DataTest, ctes: list[str]) -> dict[str, Any]:
         def ref(*names: str, **_: Any) -> Relation:
-            model = self.manifest.models[referred(names)]
+            model = known(referred(names), self.manifest.models)
             if model.materialized != "ephemeral":
                 return self.place(model)
             if model.name not in ctes:
@@ -97,7 +98,7 @@ class Compiler:
             return model.relation
 
         def source(source_name: str, name: str) -> Relation:
-            return self.manifest.sources[source_name, name].relation
+            return known_source((source_name, name), self.manifest.sources).relation
 
         return {
             "ref": ref,

@@ -56,13 +56,13 @@ class Exceptions:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
 
-    def raise_compiler_error(self, message: str, node: Any = None) -> NoReturn:
+    def raise_compiler_error(self, message: str, *_: Any) -> NoReturn:
         raise ProjectError(str(message))
 
     def raise_not_implemented(self, message: str) -> NoReturn:
         raise ProjectError(str(message))
 
-    def warn(self, message: str, node: Any = None) -> str:
+    def warn(self, message: str, *_: Any) -> str:
         self._warn(str(message))
         return ""
 
@@ -99,10 +99,12 @@ class Config:
             self.given.update(value)
         return ""
 
-    def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+    def get(self, name: str, default: Any = None, **_: Any) -> Any:
+        del name
         return default
 
-    def require(self, name: str, validator: Any = None) -> Any:
+    def require(self, name: str, **_: Any) -> Any:
+        del name
         return ""
 
     def persist_relation_docs(self) -> bool:
@@ -119,10 +121,10 @@ class KnownConfig(Config):
         super().__init__()
         self._config = config
 
-    def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+    def get(self, name: str, default: Any = None, **_: Any) -> Any:
         return self._config.get(name, default)
 
-    def require(self, name: str, validator: Any = None) -> Any:
+    def require(self, name: str, **_: Any) -> Any:
         if name not in self._config:
             raise ProjectError(f"The setting {name} is required here. Give it in config().")
         return self._config[name]

@@ -15,8 +15,10 @@ from datapipe.transform.nodes import DataTest, Model
 from datapipe.transform.templates import MARK, Marked
 from datapipe.warehouse.failures import failure
 
-# The classes of SQLSTATE that are no fault of the SQL: connection, transaction, resources, operator.
 _MARKED: tuple[Marked, ...] = ("all", "body")
+
+# The classes of SQLSTATE that are no fault of the SQL: the connection, other transactions, the
+# server and its resources.
 _NOT_OURS = {"08", "25", "40", "53", "54", "55", "57", "58", "XX"}
 
 
@@ -47,7 +49,9 @@ def with_near_name(
     error: DatapipeError, cause: psycopg.Error, connection: psycopg.Connection, compiled: Compiled
 ) -> DatapipeError:
     """``error`` with the near name of what PostgreSQL did not find, if there is one."""
-    if not isinstance(error, ProjectError) or cause.diag.message_hint:
+    if not isinstance(error, ProjectError):
+        return error
+    if cause.diag.message_hint and cause.sqlstate != "42883":  # PostgreSQL has a better one
         return error
     said = cause.diag.message_primary or ""
     asked = said.partition('"')[2].partition('"')[0] if '"' in said else ""

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.context import Config, asked_of_the_database, near
+from datapipe.transform.context import near
 from datapipe.transform.nodes import DataTest, Model, Source
 from datapipe.transform.project import Project, merged
 from datapipe.transform.properties import ModelProperties, Properties, TestProperties, read_all
+from datapipe.transform.references import Found, References
 from datapipe.transform.relation import Relation, ephemeral
 from datapipe.transform.render import Renderer
+from datapipe.transform.unsupported import refuse_unsupported, refuse_unsupported_files
 
-_SUPPORTED = ("view", "table", "ephemeral")
-_NOT_YET = ("incremental", "materialized_view", "snapshot", "seed")
 _LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 
@@ -30,57 +30,18 @@ class Manifest:
     tests: tuple[DataTest, ...]
 
 
-class _Found:
-    """What a template asked for while the project was read."""
-
-    def __init__(self, target: Mapping[str, Any]) -> None:
-        self.config = Config()
-        self.refs: list[str] = []
-        self.sources: list[tuple[str, str]] = []
-        self._target = target
-
-    def ref(self, *names: str, **_: Any) -> Relation:
-        name = referred(names)
-        if name not in self.refs:
-            self.refs.append(name)
-        return Relation(self._target["dbname"], self._target["schema"], name)
-
-    def source(self, source_name: str, name: str) -> Relation:
-        if (source_name, name) not in self.sources:
-            self.sources.append((source_name, name))
-        return Relation(self._target["dbname"], source_name, name)
-
-    def variables(self) -> dict[str, Any]:
-        return {
-            "ref": self.ref,
-            "source": self.source,
-            "config": self.config,
-            "execute": False,
-            "run_query": asked_of_the_database("run_query", execute=False),
-            "statement": asked_of_the_database("statement", execute=False),
-            "this": Relation(self._target["dbname"], self._target["schema"], "this"),
-            "model": {},
-        }
-
-
-def referred(names: tuple[str, ...]) -> str:
-    """The model's name out of the arguments of ``ref``: it may stand after a package's."""
-    if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
-        raise ProjectError("ref() takes the name of a model, or of a package and a model.")
-    return names[-1]
-
-
 def read(project: Project, renderer: Renderer) -> Manifest:
     """Read everything under the project's paths; sends nothing to PostgreSQL.
 
     Raises ProjectError for the first mistake, with file and line where they are known.
     """
-    _refuse_unsupported_files(project)
+    refuse_unsupported_files(project)
     reader = _Reader(project, renderer)
     models = reader.models()
     sources = reader.sources()
     tests = (*reader.generic_tests(models, sources), *reader.singular_tests())
-    _Check(reader, models, sources).all(tests)
+    references = References(renderer, models, sources, disabled=reader.disabled)
+    references.check(tests)
     return Manifest(project, models, sources, _named_apart(tests))
 
 
@@ -124,7 +85,7 @@ class _Reader:
         source = path.read_text(encoding="utf-8")
         folders = path.relative_to(root).parent.parts
         fqn = (project.name, *folders, name)
-        found = _Found(self.target)
+        found = Found(self.target)
         self.renderer.render(path, source, found.variables(), model=name)
 
         config: dict[str, Any] = {"materialized": "view", "enabled": True}
@@ -149,7 +110,7 @@ class _Reader:
             description=properties.description if properties else "",
             columns=properties.columns if properties else {},
         )
-        _refuse_unsupported(model)
+        refuse_unsupported(model)
         return _placed(model, self.renderer)
 
     def _rendered(self, config: Mapping[str, Any], path: Path, line: int) -> dict[str, Any]:
@@ -209,7 +170,7 @@ class _Reader:
             )
         config = self._test_config(test.config, test.path, test.line)
         if config["enabled"]:
-            found = _Found(self.target)
+            found = Found(self.target)
             self.renderer.value(
                 dict(test.arguments), found.variables(), path=test.path, line=test.line
             )
@@ -231,7 +192,7 @@ class _Reader:
             if path.relative_to(root).parts[0] == "generic":
                 continue
             source = path.read_text(encoding="utf-8")
-            found = _Found(self.target)
+            found = Found(self.target)
             self.renderer.render(path, source, found.variables())
             config = self._test_config(
                 merged(self.properties.singular_tests.get(path.stem, {}), found.config.given),
@@ -267,64 +228,6 @@ class _Reader:
         return config
 
 
-class _Check:
-    """Every name that a template gave to ``ref`` or ``source`` must stand for something."""
-
-    def __init__(
-        self,
-        reader: _Reader,
-        models: Mapping[str, Model],
-        sources: Mapping[tuple[str, str], Source],
-    ) -> None:
-        self.reader = reader
-        self.models = models
-        self.sources = sources
-
-    def all(self, tests: tuple[DataTest, ...]) -> None:
-        for model in self.models.values():
-            if not self._are_known(model.refs, model.sources):
-                self._render_again(model.path, model.raw_code, model.name)
-        for test in tests:
-            if test.macro is None:
-                self._render_again(test.path, test.raw_code, test.of)
-            elif not self._are_known(test.refs, ()):
-                self.reader.renderer.value(
-                    dict(test.arguments), self._refusing(), path=test.path, line=test.line
-                )
-
-    def _are_known(self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> bool:
-        return all(name in self.models for name in refs) and all(
-            source in self.sources for source in sources
-        )
-
-    def _render_again(self, path: Path, source: str, model: str) -> None:
-        """Render with functions that refuse what is unknown: so the error knows its line."""
-        self.reader.renderer.render(path, source, self._refusing(), model=model)
-
-    def _refusing(self) -> dict[str, Any]:
-        found = _Found(self.reader.target)
-
-        def ref(*names: str, **_: Any) -> Relation:
-            name = referred(names)
-            if name in self.reader.disabled:
-                raise ProjectError(f"The model {name} is disabled (enabled: false).")
-            if name not in self.models:
-                raise ProjectError(f"There is no model {name}.{near(name, self.models)}")
-            return found.ref(*names)
-
-        def source(source_name: str, name: str) -> Relation:
-            known = {".".join(key) for key in self.sources}
-            if (source_name, name) not in self.sources:
-                asked = f"{source_name}.{name}"
-                raise ProjectError(
-                    f"There is no source {asked}.{near(asked, known)} "
-                    "Sources are declared in YAML, under sources:."
-                )
-            return found.source(source_name, name)
-
-        return {**found.variables(), "ref": ref, "source": source}
-
-
 def _placed(model: Model, renderer: Renderer) -> Model:
     """``model`` with the schema and the name that the project's macros give it."""
 
@@ -351,38 +254,6 @@ def _placed(model: Model, renderer: Renderer) -> Model:
     schema = named("generate_schema_name", "schema")
     alias = named("generate_alias_name", "alias")
     return replace(model, relation=Relation(model.relation.database, schema, alias, kind))
-
-
-def _refuse_unsupported(model: Model) -> None:
-    if model.materialized in _SUPPORTED:
-        return
-    line = next(
-        (
-            number
-            for number, text in enumerate(model.raw_code.splitlines(), 1)
-            if "materialized" in text
-        ),
-        1,
-    )
-    if model.materialized in _NOT_YET:
-        message = f"The materialization {model.materialized} is not supported yet."
-    else:
-        message = (
-            f"There is no materialization {model.materialized}."
-            f"{near(model.materialized, (*_SUPPORTED, *_NOT_YET))}"
-        )
-    raise ProjectError(message, path=model.path, line=line, model=model.name)
-
-
-def _refuse_unsupported_files(project: Project) -> None:
-    for folder, suffixes, what in (
-        ("seed-paths", (".csv",), "Seeds"),
-        ("snapshot-paths", (".sql", ".yml", ".yaml"), "Snapshots"),
-        ("model-paths", (".py",), "Python models"),
-    ):
-        for path, _ in project.files(folder, *suffixes):
-            if folder == "seed-paths" or path.read_text(encoding="utf-8").strip():
-                raise ProjectError(f"{what} are not supported yet.", path=path, line=1)
 
 
 def _refuse_shared_relations(models: Mapping[str, Model]) -> None:

@@ -43,7 +43,7 @@ class Project:
         return self.directory / FILE
 
     def files(self, folder: str, *suffixes: str) -> Iterator[tuple[Path, Path]]:
-        """The files under ``folder`` (such as ``model-paths``), each with the root it lies under."""
+        """The files under ``folder`` (such as ``model-paths``), with the roots they lie under."""
         for name in self.folders[folder]:
             root = self.directory / name
             for path in sorted(root.rglob("*")):

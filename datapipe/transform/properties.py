@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ _TEST_SETTINGS = {
     "alias", "database", "enabled", "error_if", "fail_calc", "group", "limit", "meta", "schema",
     "severity", "store_failures", "store_failures_as", "tags", "warn_if", "where",
 }  # fmt: skip
-_LONGEST_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -242,10 +240,7 @@ def _test_name(test: str, of: str, arguments: Mapping[str, Any]) -> str:
             else [value]
         )
         parts += [re.sub("[^0-9a-zA-Z_]+", "_", str(each)) for each in values]
-    name = f"{test}_{of}_{'__'.join(parts)}"
-    if len(name) < _LONGEST_NAME:
-        return name
-    return name[:30] + "_" + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return f"{test}_{of}_{'__'.join(parts)}"
 
 
 def _config(block: Block, path: Path) -> dict[str, Any]:

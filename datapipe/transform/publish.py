@@ -1,8 +1,9 @@
 """Makes all that was built aside visible, in one short transaction.
 
-Readers never see half of it, and never fail because of it: every lock is asked for at the beginning,
-views before tables as a reader takes them, for less time than PostgreSQL waits before it looks for a
-deadlock. Where a lock is not to be had, all is given back and tried again after a pause.
+Readers never see half of it, and never fail because of it: every lock is asked for at the
+beginning, views before tables as a reader takes them, for less time than PostgreSQL waits before it
+looks for a deadlock. Where one is not to be had, all are given back and asked for again after a
+pause.
 """
 
 from __future__ import annotations
@@ -175,12 +176,18 @@ class Publication:
     def _copy_rows(self, each: Built) -> None:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
         columns = ", ".join(quoted(column.name) for column in self._aside(each).columns)
-        execute(
-            self.connection,
-            f"DELETE FROM {each.model.relation.local}; "
-            f"INSERT INTO {each.model.relation.local} ({columns}) "
-            f"SELECT {columns} FROM {each.aside.local}",
-        )
+        table, rows = each.model.relation.local, f"SELECT {columns} FROM {each.aside.local}"  # noqa: S608 - quoted
+        statements = [
+            f"DELETE FROM {table}",  # noqa: S608
+            f"INSERT INTO {table} ({columns}) {rows}",
+        ]
+        old, new = self._old(each), self._aside(each)
+        indexes = catalog.indexes(self.connection, [old.oid, new.oid])
+        missing = indexes.get(new.oid, set()) - indexes.get(old.oid, set())
+        statements += [
+            index.replace(" USING", f" ON {table} USING", 1) for index in sorted(missing)
+        ]
+        execute(self.connection, "; ".join([*statements, f"ANALYZE {table}"]))
 
     def _lock(self, plan: _Plan) -> None:
         """Take every lock, or raise one of ``_BUSY`` before a reader could find a deadlock.
@@ -189,7 +196,7 @@ class Publication:
         that it has locks it alone.
         """
         views = [each.view for each in plan.repointed if each.view]
-        views += [self.states[_name(each.model)] for each in reversed(plan.replaced)]
+        views += [self._old(each) for each in reversed(plan.replaced)]
         views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
         tables = [old.local for _, old in plan.swapped if old.kind == "r"]
         statements = [
@@ -212,21 +219,21 @@ class Publication:
 
     def _swap(self, plan: _Plan) -> None:
         run = self.connection
+        self.warnings = self._lost_indexes(plan)
         schemas = {each.model.relation.schema for each in self.built}
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
         old_schemas = {old.schema for _, old in plan.swapped}
         aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
-        moves = [
-            f"ALTER {_KINDS[old.kind]} {old.local} SET SCHEMA {quoted(aside.beside(old.schema, aside.OLD))}"
-            for _, old in plan.swapped
-        ]
         in_place = {each.model.name for each in plan.in_place}
         replaced = {each.model.name for each in plan.replaced}
-        for each in self.built:
-            if each.model.materialized == "table" and each.model.name not in in_place:
-                moves.append(
-                    f"ALTER TABLE {each.aside.local} SET SCHEMA {quoted(each.model.relation.schema)}"
-                )
+        moves = [
+            _moved(_KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD))
+            for _, old in plan.swapped
+        ] + [
+            _moved("TABLE", each.aside.local, each.model.relation.schema)
+            for each in self.built
+            if each.model.materialized == "table" and each.model.name not in in_place
+        ]
         if moves:
             execute(run, "; ".join(moves))
         for each in self.built:
@@ -275,8 +282,6 @@ class Publication:
         for each, old in plan.swapped:
             new = self._aside(each)
             statements += catalog.restored(old, new, self.user)
-            if old.kind == "r" and new.kind == "r":
-                self._warn_of_indexes(each, old)
         defaults = catalog.default_grants(
             self.connection, {each.model.relation.schema for each in plan.new}
         )
@@ -289,8 +294,18 @@ class Publication:
         if statements:
             execute(self.connection, "; ".join(statements))
 
-    def _warn_of_indexes(self, each: Built, old: RelationState) -> None:
-        """Say which indexes of the old table the new one does not have."""
+    def _lost_indexes(self, plan: _Plan) -> list[str]:
+        """A warning for each index of a replaced table that the new one does not have."""
+        pairs = [(each, old, self._aside(each)) for each, old in plan.swapped if old.kind == "r"]
+        oids = [state.oid for _, old, new in pairs for state in (old, new)]
+        indexes = catalog.indexes(self.connection, oids)
+        return [
+            f"The new {old.schema}.{old.name} lacks an index that the old one had and the model "
+            f"{each.model.name} does not declare: {index}. To keep such an index, add it to "
+            "indexes in the model's config()."
+            for each, old, new in pairs
+            for index in sorted(indexes.get(old.oid, set()) - indexes.get(new.oid, set()))
+        ]
 
     def _record(self) -> None:
         models = [each.model for each in self.built]
@@ -322,6 +337,9 @@ class Publication:
             [[model.name for model in models]],
         )
 
+    def _old(self, each: Built) -> RelationState:
+        return self.states[_name(each.model)]
+
     def _aside(self, each: Built) -> RelationState:
         return self.states[each.aside.schema, each.aside.identifier]
 
@@ -343,6 +361,10 @@ class Publication:
             f"{self.wait_seconds:.0f} s. Run again when that has ended.",
             sqlstate="55P03",
         )
+
+
+def _moved(kind: str, relation: str, schema: str) -> str:
+    return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
 
 
 def _name(model: Model) -> Name:

@@ -27,6 +27,7 @@ from datapipe.transform.templates import (
 
 _BUILT_IN = Path(__file__).with_name("macros")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
+_ASSIGNED = re.compile(r"\{%-?\s*(?:set|for)\s+(\w+)")
 _EXPRESSION = re.compile(r"\s*\{\{(?P<expression>(?:(?!\}\}).)*)\}\}\s*", re.DOTALL)
 _CALL = re.compile(r"\s*(?:env_var|ref|var|source)\s*\(.+\)\s*", re.DOTALL)
 
@@ -112,7 +113,7 @@ class Renderer:
         """What the macro gives back; an error outside of any template is at ``path``, ``line``."""
         variables = self.variables(own)
         with self._explained(variables, model, path, line), self._entered(variables):
-            found = variables
+            found: Any = variables
             for part in macro.split("."):
                 found = found[part] if isinstance(found, dict) else vars(found)[part]
             return found(**arguments)
@@ -237,13 +238,12 @@ class Renderer:
             path, line = template_line(error) or (path, line)
             raise ProjectError(str(error), path=path, line=line, model=model) from None
         except Exception as error:
-            found = template_line(error)
-            if raised_here(error):
+            if raised_here(error) and not isinstance(error, jinja2.TemplateError):
                 raise
+            path, line = template_line(error) or (path, line)
             message = str(error)
             undefined = _UNDEFINED.fullmatch(message)
-            hint = context.near(undefined[1], variables) if undefined else ""
-            path, line = found or (path, line)
+            hint = _near_name(undefined[1], variables, path) if undefined else ""
             raise ProjectError(
                 _sentence(message) + hint, path=path, line=line, model=model
             ) from error
@@ -253,6 +253,12 @@ def _macro_paths(project: Project) -> list[Path]:
     paths = [path for path, _ in project.files("macro-paths", ".sql")]
     generic = (project.directory / name / "generic" for name in project.folders["test-paths"])
     return paths + [path for folder in generic for path in sorted(folder.rglob("*.sql"))]
+
+
+def _near_name(name: str, variables: Mapping[str, Any], path: Path | None) -> str:
+    """What may be meant by ``name``, out of all that the template sees or sets itself."""
+    source = path.read_text(encoding="utf-8") if path and path.is_file() else ""
+    return context.near(name, [*_ASSIGNED.findall(source), *variables])
 
 
 def _sentence(text: str) -> str:

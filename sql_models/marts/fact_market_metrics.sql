@@ -4,7 +4,13 @@
     indexes=[{'columns': ['symbol', 'session_date'], 'unique': true}]
 ) }}
 
-with returns as (
+{%- set moving_averages = [20, 50, 200] %}
+{%- set returns = {'1_month': 1, '1_year': 12} %}
+
+-- For every row whose window has moved, PostgreSQL computes a max() from scratch. So time is cut into
+-- blocks of 52 weeks: the 52 weeks up to a session are the end of one block, of which a maximum
+-- running backwards is known, and the beginning of the next, of which one running forwards is.
+with blocks as (
     select
         symbol,
         session_date,
@@ -15,12 +21,26 @@ with returns as (
         previous_close,
         change,
         change_percent,
-        -- float8, since a logarithm in numeric takes some fifty times as long
+        (session_date - date '1900-01-01') / 364 as block
+    from {{ ref('fact_daily_trading') }}
+),
+
+running as (
+    select
+        *,
+        max(high) over from_the_start as high_from_the_start,
+        min(low) over from_the_start as low_from_the_start,
+        max(high) over to_the_end as high_to_the_end,
+        min(low) over to_the_end as low_to_the_end,
+        -- float8, since logarithms and deviations of numerics are slow
         case
             when close > 0 and previous_close > 0
                 then ln(close::float8 / previous_close::float8)
         end as log_return
-    from {{ ref('fact_daily_trading') }}
+    from blocks
+    window
+        from_the_start as (partition by symbol, block order by session_date),
+        to_the_end as (partition by symbol, block order by session_date desc)
 )
 
 select
@@ -31,7 +51,7 @@ select
     previous_close,
     change,
     change_percent,
-    {%- for sessions in [20, 50, 200] %}
+    {%- for sessions in moving_averages %}
     case when count(*) over last_{{ sessions }} = {{ sessions }}
         then avg(close) over last_{{ sessions }}
     end as sma_{{ sessions }},
@@ -39,18 +59,23 @@ select
     case when count(volume) over last_20 = 20
         then avg(volume) over last_20
     end as volume_average_20,
-    max(high) over last_52_weeks as high_52_week,
-    min(low) over last_52_weeks as low_52_week,
+    case when first_value(block) over last_52_weeks = block
+        then high_from_the_start
+        else greatest(first_value(high_to_the_end) over last_52_weeks, high_from_the_start)
+    end as high_52_week,
+    case when first_value(block) over last_52_weeks = block
+        then low_from_the_start
+        else least(first_value(low_to_the_end) over last_52_weeks, low_from_the_start)
+    end as low_52_week,
     case when count(log_return) over last_20 = 20
         then stddev_samp(log_return) over last_20 * sqrt(252::float8)
-    end as volatility_20,
-    {%- for name, months in [('1_month', 1), ('3_month', 3), ('1_year', 12)] %}
+    end as volatility_20
+    {%- for name in returns %},
     (close / nullif(last_value(close) over before_{{ name }}, 0) - 1) * 100 as return_{{ name }}
-    {%- if not loop.last %},{% endif %}
     {%- endfor %}
-from returns
+from running
 window
-    {%- for sessions in [20, 50, 200] %}
+    {%- for sessions in moving_averages %}
     last_{{ sessions }} as (
         partition by symbol order by session_date rows {{ sessions - 1 }} preceding
     ),
@@ -58,8 +83,8 @@ window
     last_52_weeks as (
         partition by symbol order by session_date range interval '363 days' preceding
     ),
-    -- A close of the week before the day in question stands for it; an older one does not.
-    {%- for name, months in [('1_month', 1), ('3_month', 3), ('1_year', 12)] %}
+    -- A close of the week up to the day in question stands for it; an older one does not.
+    {%- for name, months in returns.items() %}
     before_{{ name }} as (
         partition by symbol order by session_date
         range between interval '{{ months }} months 6 days' preceding
