@@ -33,7 +33,7 @@ class Listener:
     extracted: Callable[[int, int, str], None] = lambda done, total, what: None
     loaded: Callable[[int, int], None] = lambda done, total: None
     transformed: Callable[[int, int, str], None] = lambda done, total, what: None
-    waiting: Callable[[str], None] = lambda message: None
+    message: Callable[[str], None] = lambda message: None
     finished: Callable[[Extracted | Loaded | Transformed], None] = lambda result: None
 
 
@@ -172,7 +172,7 @@ class Pipeline:
             step.connection,
             name,
             self.settings.lock_wait_seconds,
-            on_wait=self._listener.waiting,
+            on_wait=self._listener.message,
         ):
             yield
 
@@ -254,7 +254,14 @@ class Pipeline:
 
         with self._locked(step, "transform"):
             transformed = transform.run(
-                step.warehouse, self.project_dir(), run_id=step.run.run_id, variables=variables
+                step.warehouse,
+                self.project_dir(),
+                run_id=step.run.run_id,
+                variables=variables,
+                on_progress=lambda progress: self._listener.transformed(
+                    progress.done, progress.total, f"{progress.stage} {progress.name}"
+                ),
+                on_message=self._listener.message,
             )
         step.run.summary["transform"] = {"models": len(transformed.models)}
         return transformed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datapipe import symbols as tickers
 from datapipe.cli import console, options
+from datapipe.cli.summary import summary
 
 
 def extract(
@@ -15,7 +16,9 @@ def extract(
     quiet: options.Quiet = False,
 ) -> None:
     """Ask the API, and keep each good answer word for word."""
-    with console.pipeline(console.settings(), quiet=quiet) as pipeline:
+    from datapipe.cli.progress import shown  # late, for the sake of --help
+
+    with shown(console.settings(), quiet=quiet) as pipeline:
         extracted = pipeline.extract(
             tickers.split(symbols or ""),
             console.items(endpoints),
@@ -24,6 +27,6 @@ def extract(
         )
     error = extracted.error()
     if error or not quiet:
-        console.tell(console.summary(extracted))
+        console.tell(summary(extracted))
     if error:
         raise error

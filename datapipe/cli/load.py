@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from datapipe.cli import console, options
+from datapipe.cli.summary import summary
 
 
 def load(
@@ -19,10 +20,12 @@ def load(
     quiet: options.Quiet = False,
 ) -> None:
     """Load answers or CSV files into the typed tables."""
-    with console.pipeline(console.settings(), quiet=quiet) as pipeline:
+    from datapipe.cli.progress import shown  # late, for the sake of --help
+
+    with shown(console.settings(), quiet=quiet) as pipeline:
         loaded = pipeline.load(files or (), source=source)
     error = loaded.error()
     if error or not quiet:
-        console.tell(console.summary(loaded))
+        console.tell(summary(loaded))
     if error:
         raise error

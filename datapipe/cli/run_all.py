@@ -17,8 +17,10 @@ def run_all(
     quiet: options.Quiet = False,
 ) -> None:
     """Extract, load, transform and test in one run."""
+    from datapipe.cli.progress import shown  # late, for the sake of --help
+
     settings = console.settings(project_dir)
-    with console.pipeline(settings, quiet=quiet, steps=True) as pipeline:
+    with shown(settings, quiet=quiet, steps=True) as pipeline:
         ran = pipeline.run_all(
             tickers.split(symbols or ""),
             console.items(endpoints),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datapipe.cli import console, options
+from datapipe.cli.summary import summary
 
 
 def transform(
@@ -12,8 +13,10 @@ def transform(
     quiet: options.Quiet = False,
 ) -> None:
     """Build, test and publish the SQL models: all or none."""
+    from datapipe.cli.progress import shown  # late, for the sake of --help
+
     settings = console.settings(project_dir=project_dir)
-    with console.pipeline(settings, quiet=quiet) as pipeline:
+    with shown(settings, quiet=quiet) as pipeline:
         transformed = pipeline.transform(source=source, variables=console.variables(variables))
     if not quiet:
-        console.tell(console.summary(transformed))
+        console.tell(summary(transformed))

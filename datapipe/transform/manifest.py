@@ -85,17 +85,12 @@ class _Reader:
         source = path.read_text(encoding="utf-8")
         folders = path.relative_to(root).parent.parts
         fqn = (project.name, *folders, name)
-        found = Found(self.target)
-        self.renderer.render(path, source, found.variables(), model=name)
-
         config: dict[str, Any] = {"materialized": "view", "enabled": True}
         for level, line in project.config_for("models", fqn):
             config = merged(config, self._rendered(level, project.path, line))
         if properties is not None:
             given = self._rendered(properties.config, properties.path, properties.line)
             config = merged(config, given)
-        config = merged(config, found.config.given)
-
         model = Model(
             name=name,
             path=path,
@@ -105,10 +100,16 @@ class _Reader:
             raw_code=source,
             config=config,
             relation=Relation(self.target["dbname"], self.target["schema"], name),
-            refs=tuple(found.refs),
-            sources=tuple(found.sources),
             description=properties.description if properties else "",
             columns=properties.columns if properties else {},
+        )
+        found = Found(self.target, model)
+        self.renderer.render(path, source, found.variables(), model=name)
+        model = replace(
+            model,
+            config=merged(config, found.config.given),
+            refs=tuple(found.refs),
+            sources=tuple(found.sources),
         )
         refuse_unsupported(model)
         return _placed(model, self.renderer)

@@ -16,11 +16,12 @@ from datapipe.transform.render import Renderer
 class Found:
     """What a template asked for while the project was read."""
 
-    def __init__(self, target: Mapping[str, Any]) -> None:
+    def __init__(self, target: Mapping[str, Any], model: Model | None = None) -> None:
         self.config = Config()
         self.refs: list[str] = []
         self.sources: list[tuple[str, str]] = []
         self._target = target
+        self._model = model
 
     def ref(self, *names: str, **_: Any) -> Relation:
         name = referred(names)
@@ -41,8 +42,8 @@ class Found:
             "execute": False,
             "run_query": asked_of_the_database("run_query", execute=False),
             "statement": asked_of_the_database("statement", execute=False),
-            "this": Relation(self._target["dbname"], self._target["schema"], "this"),
-            "model": {},
+            "this": self._model.relation if self._model else None,
+            "model": self._model.as_template_sees_it() if self._model else {},
         }
 
 
@@ -73,23 +74,25 @@ class References:
         """Raise ProjectError, with the line of the reference, for the first that is unknown."""
         for model in self.models.values():
             if not self._are_known(model.refs, model.sources):
-                self._render_again(model.path, model.raw_code, model.name)
+                self._render_again(model.path, model.raw_code, model)
         for test in tests:
             if test.macro is None:
-                self._render_again(test.path, test.raw_code, test.of)
+                self._render_again(test.path, test.raw_code, None)
             elif not self._are_known(test.refs, ()):
                 arguments = dict(test.arguments)
-                self.renderer.value(arguments, self._refusing(), path=test.path, line=test.line)
+                refusing = self._refusing(None)
+                self.renderer.value(arguments, refusing, path=test.path, line=test.line)
 
     def _are_known(self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> bool:
         return set(refs) <= self.models.keys() and set(sources) <= self.sources.keys()
 
-    def _render_again(self, path: Path, source: str, model: str) -> None:
+    def _render_again(self, path: Path, source: str, model: Model | None) -> None:
         """Render with functions that refuse what is unknown: so the error knows its line."""
-        self.renderer.render(path, source, self._refusing(), model=model)
+        name = model.name if model else ""
+        self.renderer.render(path, source, self._refusing(model), model=name)
 
-    def _refusing(self) -> dict[str, Any]:
-        found = Found(self.renderer.target)
+    def _refusing(self, model: Model | None) -> dict[str, Any]:
+        found = Found(self.renderer.target, model)
 
         def ref(*names: str, **_: Any) -> Relation:
             name = referred(names)

@@ -87,12 +87,15 @@ class Warehouse:
 
         Starts datapipe's own server when it is down, and creates the database when it may.
         """
-        for _ in range(2):  # the server may be down, and then the database may be missing
+        # The server may be down, be stopped again by somebody else, and lack the database.
+        for _ in range(3):
             try:
                 return self._dial(autocommit)
             except psycopg.OperationalError as error:
                 refused = unreachable(error, self.name)
-            if refused.sqlstate == _NO_SUCH_DATABASE and self._created_from:
+            if refused.sqlstate == _NO_SUCH_DATABASE:
+                if self._created_from is None:
+                    raise refused
                 self._create_database(self._created_from)
             elif self.server:
                 self.server.start()

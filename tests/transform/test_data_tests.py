@@ -186,13 +186,15 @@ def test_generic_tests_of_the_user_run_on_models_and_columns(run: Run) -> None:
                 """,
             }
         )
-    assert caught.value.failed == ("has_rows_a_1_1_", "below_a_n__2")
+    assert caught.value.failed == ("has_rows_a__1_1_", "below_a_n__2")
 
 
 def test_tests_hold_ephemeral_models_and_sources_too(
     run: Run, connection: psycopg.Connection
 ) -> None:
-    connection.execute("create table public.bought (id int); insert into public.bought values (null)")
+    connection.execute(
+        "create table public.bought (id int); insert into public.bought values (null)"
+    )
     with pytest.raises(TestsFailedError) as caught:
         run(
             {

@@ -33,7 +33,9 @@ def test_a_view_a_table_and_an_ephemeral_model_are_built(run: Run, rows: Any) ->
     assert rows("select id from shop.kept order by id") == [(1,), (2,), (7,), (10,)]
     kinds = "select relname, relkind from pg_class where relnamespace = 'shop'::regnamespace"
     assert sorted(rows(kinds)) == [("kept", "r"), ("seen", "v")]
-    told = {model.name: (model.schema, model.materialized, model.rows) for model in transformed.models}
+    told = {
+        model.name: (model.schema, model.materialized, model.rows) for model in transformed.models
+    }
     assert told == {"seen": ("shop", "view", None), "kept": ("shop", "table", 4)}
 
 
@@ -203,7 +205,8 @@ def test_unqualified_names_do_not_depend_on_the_role(
     run: Run, rows: Any, connection: psycopg.Connection
 ) -> None:
     connection.execute("create table public.things as select 1 as id")
-    connection.execute("alter role current_user in database "
-                       f'"{connection.info.dbname}" set search_path = nowhere')
+    connection.execute(
+        f'alter role current_user in database "{connection.info.dbname}" set search_path = nowhere'
+    )
     run({"models/a.sql": "select id from things"})
     assert rows("select id from shop.a") == [(1,)]
