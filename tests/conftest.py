@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -14,7 +13,7 @@ import pytest
 from api_on_loopback import Api
 
 from datapipe.settings import Settings
-from datapipe.warehouse import Warehouse
+from datapipe.warehouse import Warehouse, migrate
 from datapipe.warehouse.embedded import EmbeddedServer
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples" / "alpha_vantage"
@@ -62,20 +61,65 @@ def _template(server_url: Callable[[str], str]) -> Iterator[str]:
     yield name
     with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-_numbers = count(1)
+        connection.execute(f"DROP DATABASE IF EXISTS test_{os.getpid()} WITH (FORCE)")
 
 
 @pytest.fixture
-def database_url(server_url: Callable[[str], str], _template: str) -> Iterator[str]:
-    """The URL of a database that is migrated, empty and this test's own."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
+def database_url(server_url: Callable[[str], str], _template: str) -> str:
+    """The URL of a database that is migrated and empty, and this test's own until it ends.
+
+    All tests use one in turn, since to empty it takes a tenth of making another.
+    """
+    name = f"test_{os.getpid()}"
     with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
-        yield server_url(name)
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        if not _emptied(server_url(name), like=server_url(_template)):
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
         connection.execute(f"DROP DATABASE IF EXISTS {name}_sample WITH (FORCE)")
+    return server_url(name)
+
+
+def _emptied(url: str, like: str) -> bool:
+    """Empty the database that a test has left; False where its structure was changed."""
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_EMPTY)
+            left = connection.execute(_STRUCTURE).fetchone()
+    except psycopg.Error:
+        return False
+    with psycopg.connect(like) as connection:
+        return connection.execute(_STRUCTURE).fetchone() == left
+
+
+_STRUCTURE = """
+SELECT count(*), md5(string_agg(attrelid::regclass || attname, ',' ORDER BY attrelid, attnum))
+FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+WHERE relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname IN ('raw', 'meta'))
+"""
+
+_EMPTY = f"""
+DO $$
+DECLARE
+    found record;
+BEGIN
+    SET LOCAL client_min_messages = warning;
+    PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    FOR found IN SELECT nspname FROM pg_namespace
+        WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'raw', 'meta')
+    LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', found.nspname);
+    END LOOP;
+    CREATE SCHEMA public;
+    FOR found IN SELECT n.nspname, c.relname FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname IN ('raw', 'meta') AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+    LOOP
+        EXECUTE format('DELETE FROM %I.%I', found.nspname, found.relname);
+    END LOOP;
+    UPDATE meta.alembic_version SET version_num = '{migrate.head()}';
+END $$
+"""
 
 
 @pytest.fixture

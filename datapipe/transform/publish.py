@@ -93,7 +93,7 @@ class Publication:
                 except _BUSY as error:
                     if time.monotonic() >= until:
                         raise self._still_busy() from error
-                if attempt == len(_PAUSES):
+                if attempt == 2:
                     self.on_wait("Readers hold the published tables; waiting for a gap.")
                 time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
 

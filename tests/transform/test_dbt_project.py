@@ -102,7 +102,11 @@ def test_a_description_without_a_model_is_a_warning(run: Run) -> None:
     transformed = run(
         {
             "models/orders.sql": "select 1 as id",
-            "models/schema.yml": "models:\n  - name: oders\n    columns: [{name: id, tests: [unique]}]",
+            "models/schema.yml": """
+                models:
+                  - name: oders
+                    columns: [{name: id, tests: [unique]}]
+            """,
         }
     )
     assert len(transformed.warnings) == 1

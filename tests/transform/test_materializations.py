@@ -85,8 +85,12 @@ def test_percent_dollar_and_letters_of_all_kinds_reach_postgresql_unchanged(
 def test_names_that_need_quotes_work_for_schema_table_and_index(run: Run, rows: Any) -> None:
     files = {
         "models/a.sql": """
-            {{ config(materialized='table', schema='My "Shop"', alias='Größe 1',
-                      indexes=[{'columns': ['id'], 'unique': true}, {'columns': ['lower(name)']}]) }}
+            {{ config(
+                materialized='table',
+                schema='My "Shop"',
+                alias='Größe 1',
+                indexes=[{'columns': ['id'], 'unique': true}, {'columns': ['lower(name)']}],
+            ) }}
             select 1 as id, 'x' as name
         """,
         "models/b.sql": "{{ config(schema='My \"Shop\"') }} select * from {{ ref('a') }}",
@@ -130,8 +134,12 @@ def test_macros_variables_and_return_work_as_in_dbt(
                     {% for number in range(1, up_to + 1) %}{% do found.append(number) %}{% endfor %}
                     {{ return(found) }}
                 {% endmacro %}
-                {% macro rated(column) %}{{ column }} * {{ shop.rate_of(var('rate')) }}{% endmacro %}
-                {% macro rate_of(rate) %}{{ return(adapter.dispatch('doubled', 'shop')(rate)) }}{% endmacro %}
+                {% macro rated(column) -%}
+                    {{ column }} * {{ shop.rate_of(var('rate')) }}
+                {%- endmacro %}
+                {% macro rate_of(rate) %}
+                    {{ return(adapter.dispatch('doubled', 'shop')(rate)) }}
+                {% endmacro %}
                 {% macro default__doubled(rate) %}{{ rate }}{% endmacro %}
                 {% macro postgres__doubled(rate) %}{{ rate * 2 }}{% endmacro %}
             """,
@@ -204,9 +212,12 @@ def test_descriptions_become_comments_where_persist_docs_says_so(run: Run, rows:
 def test_unqualified_names_do_not_depend_on_the_role(
     run: Run, rows: Any, connection: psycopg.Connection
 ) -> None:
+    database = connection.info.dbname
     connection.execute("create table public.things as select 1 as id")
-    connection.execute(
-        f'alter role current_user in database "{connection.info.dbname}" set search_path = nowhere'
-    )
-    run({"models/a.sql": "select id from things"})
+    here = f'alter role current_user in database "{database}"'
+    connection.execute(f"{here} set search_path = nowhere")
+    try:
+        run({"models/a.sql": "select id from things"})
+    finally:
+        connection.execute(f"{here} reset search_path")
     assert rows("select id from shop.a") == [(1,)]

@@ -105,7 +105,8 @@ def test_default_privileges_of_the_schema_hold_for_a_new_table(
     run: Run, rows: Any, connection: psycopg.Connection, role: str
 ) -> None:
     connection.execute(
-        f"create schema shop; alter default privileges in schema shop grant select on tables to {role}"
+        "create schema shop; "
+        f"alter default privileges in schema shop grant select on tables to {role}"
     )
     run(SHOP)
     asked = "select has_table_privilege(%s, 'shop.prices', 'select')"
@@ -308,7 +309,7 @@ def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
         {
             **SECOND,
             "models/slow.sql": "{{ config(materialized='table') }} "
-            "select pg_sleep(60), run from {{ ref('prices') }}",
+            "select pg_sleep(60)::text as slept, run from {{ ref('prices') }}",
         }
     )
     program = (
@@ -317,15 +318,12 @@ def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
         "transform.run(Warehouse(sys.argv[1]), Path(sys.argv[2]), run_id=8)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, database_url, str(folder)])
-    asleep = "select 1 from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
-    while not rows(asleep):
+    sleeper = "from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+    while not rows(f"select pid {sleeper}"):
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    connection.execute(
-        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-        "where wait_event = 'PgSleep' and datname = current_database()"
-    )
+    connection.execute(f"select pg_terminate_backend(pid, 5000) {sleeper}")
     assert rows("select distinct run from shop.prices") == [(1,)]
     assert rows("select count(*) from pg_namespace where nspname = 'shop__build'") == [(1,)]
     run({"models/slow.sql": "select 1 as id"})
@@ -375,10 +373,11 @@ def test_a_reader_never_sees_an_error_or_two_versions(
         table = (
             "{{ config(materialized='table') }} select %d as run, n from generate_series(1, 50) n"
         )
+        both = "select n, o.run from {{ ref('one') }} o join {{ ref('two') }} t using (n)"
         return {
             "models/one.sql": table % number,
             "models/two.sql": table % number,
-            "models/both.sql": "select n, o.run from {{ ref('one') }} o join {{ ref('two') }} t using (n)",
+            "models/both.sql": both,
         }
 
     run(version(0))
