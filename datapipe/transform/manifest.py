@@ -17,6 +17,7 @@ from datapipe.transform.relation import Relation, ephemeral
 from datapipe.transform.render import Renderer
 from datapipe.transform.unsupported import refuse_unsupported, refuse_unsupported_files
 
+_TAKEN = ("raw", "meta")
 _LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 
@@ -82,7 +83,7 @@ class _Reader:
 
     def _model(self, path: Path, root: Path, properties: ModelProperties | None) -> Model:
         project, name = self.project, path.stem
-        source = path.read_text(encoding="utf-8")
+        source = project.text(path)
         folders = path.relative_to(root).parent.parts
         fqn = (project.name, *folders, name)
         config: dict[str, Any] = {"materialized": "view", "enabled": True}
@@ -192,7 +193,7 @@ class _Reader:
         for path, root in self.project.files("test-paths", ".sql"):
             if path.relative_to(root).parts[0] == "generic":
                 continue
-            source = path.read_text(encoding="utf-8")
+            source = self.project.text(path)
             found = Found(self.target)
             self.renderer.render(path, source, found.variables())
             config = self._test_config(
@@ -253,6 +254,14 @@ def _placed(model: Model, renderer: Renderer) -> Model:
     if model.materialized == "ephemeral":
         return replace(model, relation=ephemeral(model.name))
     schema = named("generate_schema_name", "schema")
+    if schema in _TAKEN:
+        raise ProjectError(
+            f"The schema {schema} holds what datapipe loads and remembers, so no model may go "
+            "there. Set another one with config(schema=...).",
+            path=model.path,
+            line=1,
+            model=model.name,
+        )
     alias = named("generate_alias_name", "alias")
     return replace(model, relation=Relation(model.relation.database, schema, alias, kind))
 

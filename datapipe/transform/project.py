@@ -50,6 +50,13 @@ class Project:
                 if path.suffix in suffixes and path.is_file():
                     yield path, root
 
+    def text(self, path: Path) -> str:
+        """What the file at ``path`` holds; raises ProjectError if it is not UTF-8."""
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
+
     def relative(self, path: Path) -> str:
         return path.relative_to(self.directory).as_posix()
 

@@ -18,7 +18,7 @@ from datapipe.errors import PublishError, WarehouseError
 from datapipe.transform import aside, catalog
 from datapipe.transform.build import Built
 from datapipe.transform.catalog import Dependent, Name, RelationState
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.locate import project_error
 from datapipe.transform.nodes import Model
 from datapipe.transform.relation import quoted
@@ -71,7 +71,10 @@ class Publication:
         ).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
         self.user = str(row[0])
-        self.patience_ms = max(1, int(float(row[1]) * 400))
+        self.patience_ms = min(500, max(1, int(float(row[1]) * 400)))
+        self.views = [
+            final.model(each.model) for each in built if each.model.materialized == "view"
+        ]
 
     def publish(self) -> None:
         """Publish and commit, or raise with everything as it was.
@@ -79,23 +82,38 @@ class Publication:
         Raises PublishError where something that others made would break, WarehouseError where a
         lock was not to be had in ``wait_seconds``.
         """
-        with self.connection.transaction():
-            plan = self._plan()
-            for each in plan.in_place:
-                self._copy_rows(each)
-            until = time.monotonic() + self.wait_seconds
-            for attempt in range(1_000_000):
-                try:
-                    with self.connection.transaction():
-                        self._lock(plan)
-                        self._swap(self._plan())
-                    break
-                except _BUSY as error:
-                    if time.monotonic() >= until:
-                        raise self._still_busy() from error
-                if attempt == 2:
-                    self.on_wait("Readers hold the published tables; waiting for a gap.")
-                time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+        until = time.monotonic() + self.wait_seconds
+        while True:
+            with self.connection.transaction() as whole:
+                plan = self._plan()
+                for each in plan.in_place:
+                    self._copy_rows(each)
+                if self._swapped(plan, until):
+                    return
+                raise psycopg.Rollback(whole)
+
+    def _swapped(self, plan: _Plan, until: float) -> bool:
+        """Whether all but the tables filled in place was published; False if the plan is outdated.
+
+        Asks for the locks again and again; what was done before stays done.
+        """
+        attempt = 0
+        while True:
+            try:
+                with self.connection.transaction():
+                    self._lock(plan)
+                    locked = self._plan()
+                    if locked.in_place != plan.in_place:
+                        return False
+                    self._swap(locked)
+                return True
+            except _BUSY as error:
+                if time.monotonic() >= until:
+                    raise self._still_busy() from error
+            attempt += 1
+            if attempt == 3:
+                self.on_wait("Readers hold the published tables; waiting for a gap.")
+            time.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
 
     def _plan(self) -> _Plan:
         names = [_name(each.model) for each in self.built]
@@ -113,7 +131,8 @@ class Publication:
                 plan.replaced.append(each)
             else:
                 moved.append((each, old))
-        self._plan_moves(plan, moved, set(names))
+        beside = {(each.aside.schema, each.aside.identifier) for each in self.built}
+        self._plan_moves(plan, moved, beside.union(names))
         return plan
 
     def _plan_moves(
@@ -236,17 +255,16 @@ class Publication:
         ]
         if moves:
             execute(run, "; ".join(moves))
-        for each in self.built:
-            if each.model.materialized == "view":
-                self._create_view(each.model, replace=each.model.name in replaced)
+        for view in self.views:
+            self._create_view(view, replace=view.node.name in replaced)
         for dependent in plan.repointed:
             self._repoint(dependent)
         self._restore(plan)
         if self.recorded:
             self._record()
 
-    def _create_view(self, model: Model, *, replace: bool) -> None:
-        compiled = self.final.model(model)
+    def _create_view(self, compiled: Compiled, *, replace: bool) -> None:
+        model = self.final.manifest.models[compiled.node.name]
         before = f"CREATE {'OR REPLACE ' if replace else ''}VIEW {model.relation.local} AS (\n"
         try:
             execute(self.connection, f"{before}{compiled.sql}\n)")

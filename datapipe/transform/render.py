@@ -169,7 +169,7 @@ class Renderer:
         macros: dict[str, Callable[..., Any]] = {}
         places: dict[str, Path] = {}
         for path in paths:
-            file = MacroFile(path, path.read_text(encoding="utf-8"), package)
+            file = MacroFile(path, self.project.text(path), package)
             for tag, name, line in defined_in(file.source):
                 if tag == "snapshot":
                     raise ProjectError("Snapshots are not supported yet.", path=path, line=line)
@@ -205,8 +205,11 @@ class Renderer:
         return template.make_module({**scope.variables, **self._packages[file.package]})
 
     def _dispatch(self, name: str, macro_namespace: str | None = None, **_: Any) -> Any:
-        searched = [self.project.name, *([macro_namespace] if macro_namespace else []), "dbt"]
-        for package in searched:
+        searched = [self.project.name, *([macro_namespace] if macro_namespace else [])]
+        for order in self.project.settings.get("dispatch") or []:
+            if order.get("macro_namespace") == macro_namespace:
+                searched = order.get("search_order") or searched
+        for package in (*searched, "dbt"):
             for prefix in ("postgres__", "default__"):
                 found = self._packages.get(package, {}).get(prefix + name)
                 if found is not None:

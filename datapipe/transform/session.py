@@ -113,7 +113,7 @@ class Session:
             built,
             final,
             run_id=self.run_id,
-            recorded="as_of" not in self.variables,
+            recorded=not self.variables.get("as_of"),
             wait_seconds=self.wait_seconds,
             on_wait=self.on_message,
         )

@@ -9,20 +9,25 @@ from datapipe.transform.project import Project
 
 _SUPPORTED = ("view", "table", "ephemeral")
 _NOT_YET = ("incremental", "materialized_view", "snapshot", "seed")
+_SETTINGS_NOT_YET = ("pre_hook", "post_hook", "grants", "sql_header", "unlogged")
 
 
 def refuse_unsupported(model: Model) -> None:
-    """Raise ProjectError for a materialization other than the supported ones."""
+    """Raise ProjectError for a materialization or a setting that is not supported."""
+    for setting in _SETTINGS_NOT_YET:
+        if model.config.get(setting):
+            raise ProjectError(
+                f"The setting {setting} is not supported yet.",
+                path=model.path,
+                line=_line_of(model, setting),
+                model=model.name,
+            )
+    if (model.config.get("contract") or {}).get("enforced"):
+        raise ProjectError(
+            "Enforced contracts are not supported yet.", path=model.path, model=model.name
+        )
     if model.materialized in _SUPPORTED:
         return
-    line = next(
-        (
-            number
-            for number, text in enumerate(model.raw_code.splitlines(), 1)
-            if "materialized" in text
-        ),
-        1,
-    )
     if model.materialized in _NOT_YET:
         message = f"The materialization {model.materialized} is not supported yet."
     else:
@@ -30,11 +35,17 @@ def refuse_unsupported(model: Model) -> None:
             f"There is no materialization {model.materialized}."
             f"{near(model.materialized, (*_SUPPORTED, *_NOT_YET))}"
         )
+    line = _line_of(model, "materialized")
     raise ProjectError(message, path=model.path, line=line, model=model.name)
 
 
 def refuse_unsupported_files(project: Project) -> None:
-    """Raise ProjectError for the first file of a kind that is not supported."""
+    """Raise ProjectError for the first file or key of a kind that is not supported."""
+    for key in ("on-run-start", "on-run-end"):
+        if project.settings.get(key):
+            raise ProjectError(
+                f"{key} is not supported yet.", path=project.path, line=project.settings.lines[key]
+            )
     for folder, suffixes, what in (
         ("seed-paths", (".csv",), "Seeds"),
         ("snapshot-paths", (".sql", ".yml", ".yaml"), "Snapshots"),
@@ -43,3 +54,8 @@ def refuse_unsupported_files(project: Project) -> None:
         for path, _ in project.files(folder, *suffixes):
             if folder == "seed-paths" or path.read_text(encoding="utf-8").strip():
                 raise ProjectError(f"{what} are not supported yet.", path=path, line=1)
+
+
+def _line_of(model: Model, word: str) -> int:
+    lines = enumerate(model.raw_code.splitlines(), 1)
+    return next((number for number, text in lines if word in text), 1)
