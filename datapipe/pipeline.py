@@ -258,6 +258,7 @@ class Pipeline:
                 self.project_dir(),
                 run_id=step.run.run_id,
                 variables=variables,
+                wait_seconds=self.settings.lock_wait_seconds,
                 on_progress=lambda progress: self._listener.transformed(
                     progress.done, progress.total, f"{progress.stage} {progress.name}"
                 ),

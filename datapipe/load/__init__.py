@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import psycopg
 
@@ -18,8 +17,11 @@ from datapipe.load.merge import Incoming, Merged, merge
 from datapipe.load.parse import FUNCTIONS, Document, Parsed, parse
 from datapipe.load.tables import Table
 
-# Answers per transaction: a full history is about 1 MB of JSON, and both text and rows are held.
-_CHUNK = 20
+_Waiting: TypeAlias = tuple[str, str, int, int]  # symbol, function, response_id, size in bytes
+
+# How much is loaded in a transaction, as stored: of full histories about ten answers, of compact
+# ones a few hundred. Both their text and their rows are held in memory.
+_CHUNK_BYTES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _load_responses(
     connection: psycopg.Connection, on_progress: Callable[[int, int], None]
 ) -> Loaded:
     waiting = connection.execute(
-        "SELECT symbol, function, response_id FROM raw.responses "
+        "SELECT symbol, function, response_id, pg_column_size(body) FROM raw.responses "
         "WHERE loaded_at IS NULL AND function = ANY(%s) ORDER BY fetched_at, response_id",
         [list(FUNCTIONS)],
     ).fetchall()
@@ -79,7 +81,7 @@ def _load_responses(
     unreadable: list[LoadError] = []
     done = 0
     for wave in _waves(waiting):
-        for chunk in _chunks(wave, _CHUNK):
+        for chunk in _chunks(wave):
             with connection.transaction():
                 merged, bad = _load_chunk(connection, [row[2] for row in chunk])
             _add(tables, merged)
@@ -89,14 +91,14 @@ def _load_responses(
     return Loaded(done - len(unreadable), tables, tuple(unreadable))
 
 
-def _waves(rows: Sequence[tuple[str, str, int]]) -> Iterator[list[tuple[str, str, int]]]:
+def _waves(rows: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
     """``rows`` so parted that a wave holds one answer a symbol and function, oldest first.
 
     Two answers to one question tell of the same rows, and a merge takes a key only once.
     """
     rest = list(rows)
     while rest:
-        wave: dict[tuple[str, str], tuple[str, str, int]] = {}
+        wave: dict[tuple[str, str], _Waiting] = {}
         rest = [row for row in rest if wave.setdefault(row[:2], row) is not row]
         yield list(wave.values())
 
@@ -157,7 +159,14 @@ def _add(tables: dict[str, Merged], more: dict[str, Merged]) -> None:
         tables[name] = tables.get(name, Merged()) + merged
 
 
-def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+def _chunks(waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
+    chunk: list[_Waiting] = []
+    size = 0
+    for row in waiting:
+        chunk.append(row)
+        size += row[3]
+        if size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
         yield chunk

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from datapipe import symbols
 from datapipe.errors import LoadError, UsageError
-from datapipe.load.parse import Row, number
-from datapipe.load.tables import DAILY_PRICES, INTRADAY_PRICES, Table
+from datapipe.load.parse import Row, bar
+from datapipe.load.tables import BAR, DAILY_PRICES, INTRADAY_PRICES, Table
 
 _NAMES = {
     "symbol": ("symbol", "ticker"),
@@ -26,7 +26,6 @@ _NAMES = {
     "close": ("close",),
     "volume": ("volume",),
 }
-_DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d")
 _EASTERN = ZoneInfo("America/New_York")
 
 
@@ -64,7 +63,8 @@ def read(path: Path) -> ReadFile:
     delimiter = max(",;\t|", key=lines[0].count)
     reader = csv.reader(lines, delimiter=delimiter)
     header = next(reader)
-    cells = _Cells(path, _columns(path, header), len(header))
+    today = datetime.now(_EASTERN).date()
+    cells = _Cells(path, _columns(path, header), len(header), today)
     rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     if any(cells.has_time_of_day(row) for _, row in rows[:20]):
         result = ReadFile(INTRADAY_PRICES)
@@ -74,13 +74,13 @@ def read(path: Path) -> ReadFile:
     lines_by_key: dict[Row, int] = {}
     for line, row in rows:
         try:
-            bar = cells.bar(row)
+            values = cells.bar(row)
             symbol = cells.symbol(row)
             if result.table is DAILY_PRICES:
                 key: Row = (symbol, cells.session_date(row).isoformat())
             else:
                 key = (symbol, interval_of[symbol], cells.time(row).isoformat())
-                bar = (*bar, "start")
+                values = (*values, "start")
             first = lines_by_key.setdefault(key, line)
             if first != line:
                 raise ValueError(f"it is of the same {symbol} bar as line {first}")
@@ -88,7 +88,7 @@ def read(path: Path) -> ReadFile:
             content = delimiter.join(row)
             result.rejected.append(Rejected(path, line, str(error), content))
         else:
-            result.rows.append((*key, *bar))
+            result.rows.append((*key, *values))
     return result
 
 
@@ -99,6 +99,7 @@ class _Cells:
     path: Path
     columns: dict[str, int]
     width: int
+    today: date
 
     def get(self, row: Sequence[str], name: str) -> str:
         index = self.columns.get(name)
@@ -117,15 +118,13 @@ class _Cells:
     def session_date(self, row: Sequence[str]) -> date:
         text = self.get(row, "time")
         bare = text[:10] if text[10:11] in {"T", " "} else text
-        for known in _DATE_FORMATS:
-            try:
-                found = datetime.strptime(bare, known).date()  # noqa: DTZ007 - a date has no zone
-            except ValueError:
-                continue
-            if found > datetime.now(_EASTERN).date():
-                raise ValueError(f"{text} is in the future")
-            return found
-        raise ValueError(f"{text!r} is not a date; write it as 2026-05-15")
+        try:
+            found = date.fromisoformat(bare.replace("/", "-"))
+        except ValueError:
+            raise ValueError(f"{text!r} is not a date; write it as 2026-05-15") from None
+        if found > self.today:
+            raise ValueError(f"{text} is in the future")
+        return found
 
     def time(self, row: Sequence[str]) -> datetime:
         text = self.get(row, "time")
@@ -138,20 +137,14 @@ class _Cells:
     def bar(self, row: Sequence[str]) -> Row:
         if len(row) != self.width:
             raise ValueError(f"it has {len(row)} fields, and the header has {self.width}")
-        values: dict[str, str | None] = {}
-        for name in ("open", "high", "low", "close", "volume"):
-            try:
-                values[name] = number(self.get(row, name))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-            if (values[name] or "").startswith("-"):
-                raise ValueError(f"{name}: {values[name]} is below zero")
-        if values["close"] is None:
-            raise ValueError("close is missing")
-        high, low = values["high"], values["low"]
+        values = bar([self.get(row, name) for name in BAR])
+        for name, value in zip(BAR, values, strict=True):
+            if value and value.startswith("-"):
+                raise ValueError(f"{name}: {value} is below zero")
+        _, high, low, *_ = values
         if high is not None and low is not None and Decimal(high) < Decimal(low):
             raise ValueError(f"high {high} is below low {low}")
-        return tuple(values.values())
+        return values
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -21,7 +20,7 @@ from datapipe.load.tables import VERSION_COLUMNS, Table
 class Incoming:
     """Rows of one origin: when they were known, where they came from."""
 
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[tuple[str | None, ...]]
     known_from: datetime
     source: str
     response_id: int | None = None
@@ -50,10 +49,11 @@ def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming
     copy_in = sql.SQL("COPY incoming ({}) FROM STDIN").format(columns)
     with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
         for incoming in batch:
-            version = (incoming.known_from, incoming.source, incoming.response_id)
-            for row in incoming.rows:
-                copy.write_row((*row, *version))
+            copy.write(_copy_text(incoming, len(table.columns)))
     connection.execute("ANALYZE incoming")
+    # Where the statistics of a table are older than its rows, a nested loop looks cheap and takes
+    # for ever; what is left are joins whose time follows the number of rows.
+    connection.execute("SET LOCAL enable_nestloop = off")
     names["within"] = _within(connection, table)
     restated = connection.execute(_END_RESTATED.format(**names)).rowcount
     written = connection.execute(_INSERT.format(**names, columns=columns)).rowcount
@@ -85,6 +85,32 @@ _INSERT = sql.SQL(
 )
 
 
+def _copy_text(incoming: Incoming, width: int) -> str:
+    """The rows as COPY reads them: a block of text takes a fifth of the time of row after row."""
+    version = _line((incoming.known_from.isoformat(), incoming.source, incoming.response_id))
+    try:
+        lines = ["\t".join(row) for row in incoming.rows]  # type: ignore[arg-type]
+        text = "\n".join(lines)
+        plain = (
+            "\\" not in text
+            and "\r" not in text
+            and text.count("\t") == len(lines) * (width - 1)
+            and text.count("\n") == len(lines) - 1
+        )
+    except TypeError:  # a value is None
+        plain = False
+    if not plain:
+        lines = [_line(row) for row in incoming.rows]
+    return "".join([f"{line}\t{version}\n" for line in lines])
+
+
+def _line(values: Iterable[object]) -> str:
+    return "\t".join(r"\N" if value is None else str(value).translate(_ESCAPED) for value in values)
+
+
+_ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
 def _names(table: Table) -> dict[str, sql.Composable]:
     def values(of: str) -> sql.Composable:
         return sql.SQL(", ").join(sql.Identifier(of, name) for name in table.values)
@@ -103,14 +129,15 @@ def _names(table: Table) -> dict[str, sql.Composable]:
 
 
 def _within(connection: psycopg.Connection, table: Table) -> sql.Composable:
-    """A condition on the time of the current rows, so that a long history is not read in vain."""
-    if table.date_column is None:
-        return sql.SQL("true")
-    column = sql.Identifier(table.date_column)
-    bounds = connection.execute(
-        sql.SQL("SELECT min({0}), max({0}) FROM incoming").format(column)
+    """A condition on the current rows, so that no more of them is read than can meet a new one."""
+    date = sql.Identifier(table.date_column or table.key[0])
+    row = connection.execute(
+        sql.SQL("SELECT array_agg(DISTINCT symbol), min({0}), max({0}) FROM incoming").format(date)
     ).fetchone()
-    first, last = bounds or (None, None)
-    return sql.SQL("{} BETWEEN {} AND {}").format(
-        sql.Identifier("current", table.date_column), sql.Literal(first), sql.Literal(last)
+    symbols, first, last = row or (None, None, None)
+    within = sql.SQL("current.symbol = ANY({})").format(sql.Literal(symbols or []))
+    if table.date_column is None:
+        return within
+    return sql.SQL("{} AND current.{} BETWEEN {} AND {}").format(
+        within, date, sql.Literal(first), sql.Literal(last)
     )

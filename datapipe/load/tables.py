@@ -26,11 +26,11 @@ class Table:
         return self.key + self.values
 
 
-_BAR = ("open", "high", "low", "close", "volume")
+BAR = ("open", "high", "low", "close", "volume")
 
-DAILY_PRICES = Table("daily_prices", ("symbol", "session_date"), _BAR, "session_date")
+DAILY_PRICES = Table("daily_prices", ("symbol", "session_date"), BAR, "session_date")
 INTRADAY_PRICES = Table(
-    "intraday_prices", ("symbol", "bar_interval", "bar_at"), (*_BAR, "bar_label"), "bar_at"
+    "intraday_prices", ("symbol", "bar_interval", "bar_at"), (*BAR, "bar_label"), "bar_at"
 )
 
 # OVERVIEW's keys as of 2026, each with its column. Keys come and go over the years: one that is

@@ -55,7 +55,7 @@ def create(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
 def drop(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
     """Drop aside schemas with what is in them, and nothing else.
 
-    Raises PublishError if something outside depends on what is in them.
+    Raises PublishError if something outside depends on what is in them, or somebody reads it.
     """
     names = list(schemas)
     if not names:
@@ -66,6 +66,7 @@ def drop(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
         "WHERE n.nspname = ANY(%s) AND c.relkind IN ('v', 'm', 'r') ORDER BY c.oid DESC",
         [names],
     ).fetchall()
+    connection.execute("SET lock_timeout = '5s'")
     try:
         for kind, word in (("v", "VIEW"), ("m", "MATERIALIZED VIEW"), ("r", "TABLE")):
             found = [name for name, relkind in rows if relkind in {kind, kind.encode()}]
@@ -80,3 +81,11 @@ def drop(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
             f"Something depends on the schemas {', '.join(names)}, which transform builds in: "
             f"{detail[0] if detail else 'PostgreSQL does not say what'}. Drop it or move it."
         ) from None
+    except psycopg.errors.LockNotAvailable:
+        raise PublishError(
+            f"Somebody reads in the schemas {', '.join(names)}, which transform builds in. "
+            "Run again when that has ended."
+        ) from None
+    finally:
+        if not connection.broken:
+            connection.execute("RESET lock_timeout")

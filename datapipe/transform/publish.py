@@ -10,38 +10,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import psycopg
 
 from datapipe.errors import PublishError, WarehouseError
 from datapipe.transform import aside, catalog
+from datapipe.transform import plan as plans
 from datapipe.transform.build import Built
-from datapipe.transform.catalog import Dependent, Name, RelationState
+from datapipe.transform.catalog import Dependent, RelationState
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.locate import project_error
 from datapipe.transform.nodes import Model
+from datapipe.transform.plan import KINDS, Plan, columns_of
 from datapipe.transform.relation import quoted
 from datapipe.transform.statements import execute, literal
 
-_KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _BUSY = (
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
     psycopg.errors.DeadlockDetected,
 )
-
-
-@dataclass
-class _Plan:
-    """What to do with each model, given what stands where it goes."""
-
-    in_place: list[Built] = field(default_factory=list)
-    replaced: list[Built] = field(default_factory=list)
-    swapped: list[tuple[Built, RelationState]] = field(default_factory=list)
-    new: list[Built] = field(default_factory=list)
-    repointed: list[Dependent] = field(default_factory=list)
 
 
 class Publication:
@@ -85,14 +74,14 @@ class Publication:
         until = time.monotonic() + self.wait_seconds
         while True:
             with self.connection.transaction() as whole:
-                plan = self._plan()
+                plan = plans.make(self.connection, self.built)
                 for each in plan.in_place:
-                    self._copy_rows(each)
+                    self._copy_rows(plan, each)
                 if self._swapped(plan, until):
                     return
                 raise psycopg.Rollback(whole)
 
-    def _swapped(self, plan: _Plan, until: float) -> bool:
+    def _swapped(self, plan: Plan, until: float) -> bool:
         """Whether all but the tables filled in place was published; False if the plan is outdated.
 
         Asks for the locks again and again; what was done before stays done.
@@ -102,7 +91,7 @@ class Publication:
             try:
                 with self.connection.transaction():
                     self._lock(plan)
-                    locked = self._plan()
+                    locked = plans.make(self.connection, self.built)
                     if locked.in_place != plan.in_place:
                         return False
                     self._swap(locked)
@@ -115,92 +104,15 @@ class Publication:
                 self.on_wait("Readers hold the published tables; waiting for a gap.")
             time.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
 
-    def _plan(self) -> _Plan:
-        names = [_name(each.model) for each in self.built]
-        self.states = catalog.states(
-            self.connection,
-            names + [(each.aside.schema, each.aside.identifier) for each in self.built],
-        )
-        plan = _Plan()
-        moved: list[tuple[Built, RelationState]] = []
-        for each in self.built:
-            old, new = self.states.get(_name(each.model)), self._aside(each)
-            if old is None:
-                plan.new.append(each)
-            elif each.model.materialized == "view" and old.kind == "v" and _fits(old, new):
-                plan.replaced.append(each)
-            else:
-                moved.append((each, old))
-        beside = {(each.aside.schema, each.aside.identifier) for each in self.built}
-        self._plan_moves(plan, moved, beside.union(names))
-        return plan
-
-    def _plan_moves(
-        self, plan: _Plan, moved: list[tuple[Built, RelationState]], ours: set[Name]
-    ) -> None:
-        hanging: dict[int, list[Dependent]] = {}
-        for dependent in catalog.dependents(self.connection, [old.oid for _, old in moved]):
-            view = dependent.view
-            if view is None or (view.schema, view.name) not in ours:
-                hanging.setdefault(dependent.on, []).append(dependent)
-        for each, old in moved:
-            new, others = self._aside(each), hanging.get(old.oid, [])
-            if old.kind not in _KINDS:
-                raise _refused(each, f"{old.local} is there already, and is no table or view.")
-            stuck = [dependent for dependent in others if dependent.view is None]
-            if stuck or old.guarded:
-                self._may_be_filled_in_place(each, old, new, stuck)
-                plan.in_place.append(each)
-                continue
-            gone = [column.name for column in old.columns if column.name not in _columns(new)]
-            for dependent in others:
-                for column in dependent.columns:
-                    if column in gone:
-                        raise _refused(
-                            each,
-                            f"The {dependent.what} uses the column {column} of {old.local}, which "
-                            "the model no longer has. Change or drop the view, or keep the column.",
-                        )
-            plan.swapped.append((each, old))
-            plan.repointed += others
-        # A view over two of the tables was found twice.
-        plan.repointed = list({each.what: each for each in plan.repointed}.values())
-
-    def _may_be_filled_in_place(
-        self, each: Built, old: RelationState, new: RelationState, stuck: list[Dependent]
-    ) -> None:
-        """Raise PublishError unless the rows of ``old`` can be replaced with it staying there."""
-        what = f"The {stuck[0].what}" if stuck else "Row security"
-        for dependent in stuck:
-            if dependent.is_foreign_key:
-                raise _refused(
-                    each,
-                    f"A foreign key refers to {old.local} ({dependent.what}), so its rows cannot "
-                    "be replaced. Drop the foreign key.",
-                )
-        if old.kind != "r" or new.kind != "r":
-            raise _refused(
-                each, f"{what} depends on {old.local}, which is to be replaced. Drop it first."
-            )
-        if old.shape != new.shape:
-            changed = [column.name for column in old.columns if column.shape not in new.shape]
-            changed += [column.name for column in new.columns if column.shape not in old.shape]
-            column = f" (column {changed[0]})" if changed else ""
-            raise _refused(
-                each,
-                f"{what} depends on {old.local}, whose columns change{column}. Drop it, run again, "
-                "and create it anew.",
-            )
-
-    def _copy_rows(self, each: Built) -> None:
+    def _copy_rows(self, plan: Plan, each: Built) -> None:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
-        columns = ", ".join(quoted(column.name) for column in self._aside(each).columns)
+        columns = ", ".join(quoted(column.name) for column in plan.aside(each).columns)
         table, rows = each.model.relation.local, f"SELECT {columns} FROM {each.aside.local}"  # noqa: S608 - quoted
         statements = [
             f"DELETE FROM {table}",  # noqa: S608
             f"INSERT INTO {table} ({columns}) {rows}",
         ]
-        old, new = self._old(each), self._aside(each)
+        old, new = plan.old(each), plan.aside(each)
         indexes = catalog.indexes(self.connection, [old.oid, new.oid])
         missing = indexes.get(new.oid, set()) - indexes.get(old.oid, set())
         statements += [
@@ -208,19 +120,18 @@ class Publication:
         ]
         execute(self.connection, "; ".join([*statements, f"ANALYZE {table}"]))
 
-    def _lock(self, plan: _Plan) -> None:
+    def _lock(self, plan: Plan) -> None:
         """Take every lock, or raise one of ``_BUSY`` before a reader could find a deadlock.
 
         LOCK TABLE on a view would lock the tables below it, raw data too. Giving a view the owner
         that it has locks it alone.
         """
         views = [each.view for each in plan.repointed if each.view]
-        views += [self._old(each) for each in reversed(plan.replaced)]
+        views += [plan.old(each) for each in reversed(plan.replaced)]
         views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
         tables = [old.local for _, old in plan.swapped if old.kind == "r"]
         statements = [
-            f"ALTER {_KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}"
-            for view in views
+            f"ALTER {KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}" for view in views
         ]
         if tables:
             statements.append(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
@@ -236,7 +147,7 @@ class Publication:
         execute(self.connection, f"DO {block}")
         execute(self.connection, "SET LOCAL statement_timeout TO DEFAULT")
 
-    def _swap(self, plan: _Plan) -> None:
+    def _swap(self, plan: Plan) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
         schemas = {each.model.relation.schema for each in self.built}
@@ -246,7 +157,7 @@ class Publication:
         in_place = {each.model.name for each in plan.in_place}
         replaced = {each.model.name for each in plan.replaced}
         moves = [
-            _moved(_KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD))
+            _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD))
             for _, old in plan.swapped
         ] + [
             _moved("TABLE", each.aside.local, each.model.relation.schema)
@@ -295,10 +206,10 @@ class Publication:
                 "published. Change or drop the view, or keep the columns as they were."
             ) from error
 
-    def _restore(self, plan: _Plan) -> None:
+    def _restore(self, plan: Plan) -> None:
         statements: list[str] = []
         for each, old in plan.swapped:
-            new = self._aside(each)
+            new = plan.aside(each)
             statements += catalog.restored(old, new, self.user)
         defaults = catalog.default_grants(
             self.connection, {each.model.relation.schema for each in plan.new}
@@ -308,13 +219,13 @@ class Publication:
                 grants = defaults.get(each.model.relation.schema, [])
                 statements += [grant.on(each.model.relation.local) for grant in grants]
         for each in self.built:
-            statements += _comments(each.model, self._aside(each))
+            statements += _comments(each.model, plan.aside(each))
         if statements:
             execute(self.connection, "; ".join(statements))
 
-    def _lost_indexes(self, plan: _Plan) -> list[str]:
+    def _lost_indexes(self, plan: Plan) -> list[str]:
         """A warning for each index of a replaced table that the new one does not have."""
-        pairs = [(each, old, self._aside(each)) for each, old in plan.swapped if old.kind == "r"]
+        pairs = [(each, old, plan.aside(each)) for each, old in plan.swapped if old.kind == "r"]
         oids = [state.oid for _, old, new in pairs for state in (old, new)]
         indexes = catalog.indexes(self.connection, oids)
         return [
@@ -355,12 +266,6 @@ class Publication:
             [[model.name for model in models]],
         )
 
-    def _old(self, each: Built) -> RelationState:
-        return self.states[_name(each.model)]
-
-    def _aside(self, each: Built) -> RelationState:
-        return self.states[each.aside.schema, each.aside.identifier]
-
     def _still_busy(self) -> WarehouseError:
         row = self.connection.execute(
             """
@@ -385,34 +290,15 @@ def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
 
 
-def _name(model: Model) -> Name:
-    return model.relation.schema, model.relation.identifier
-
-
-def _columns(state: RelationState) -> set[str]:
-    return {column.name for column in state.columns}
-
-
-def _fits(old: RelationState, new: RelationState) -> bool:
-    """Whether CREATE OR REPLACE VIEW takes the new shape: columns may only be added at the end."""
-    return new.shape[: len(old.shape)] == old.shape
-
-
-def _refused(each: Built, message: str) -> PublishError:
-    return PublishError(
-        f"{message} Nothing was published.", path=each.model.path, model=each.model.name
-    )
-
-
 def _comments(model: Model, new: RelationState) -> list[str]:
     """The descriptions as comments, where ``persist_docs`` asks for them."""
     persisted = model.config.get("persist_docs") or {}
-    kind, name = _KINDS[new.kind], model.relation.local
+    kind, name = KINDS[new.kind], model.relation.local
     statements = []
     if persisted.get("relation") and model.description:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(model.description)}")
     if persisted.get("columns"):
-        there = _columns(new)
+        there = columns_of(new)
         statements += [
             f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.description)}"
             for column in model.columns.values()

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from datapipe.errors import DatapipeError
 from datapipe.transform import aside, checks, manifest, project
 from datapipe.transform.build import Built, build
 from datapipe.transform.compile import Compiler
@@ -60,7 +61,10 @@ class Session:
         built = self._build(models, compiler)
         results = self._test(compiler)
         warnings = self._publish(built, Compiler(read, renderer, _published))
-        self.clean()
+        try:
+            self.clean()
+        except (psycopg.Error, DatapipeError) as error:  # all is published: this can wait
+            warnings.append(f"What was left aside is dropped by the next run: {error}")
         return Transformed(
             models=tuple(map(_told, built)),
             tests=results,

@@ -118,7 +118,7 @@ def test_an_answer_that_cannot_be_read_is_told_and_stays_and_the_others_are_load
     answer(connection, {"2026-05-15": "two"}, symbol="BAD")
     loaded = load.run(connection, run_id=1)
     assert [str(error) for error in loaded.unreadable] == [
-        "The answer to TIME_SERIES_DAILY BAD cannot be read: 'two' is not a number."
+        "The answer to TIME_SERIES_DAILY BAD cannot be read: close: 'two' is not a number."
     ]
     assert loaded.error() is not None
     assert len(versions(connection)) == 1
@@ -141,12 +141,15 @@ def test_a_ticker_that_looks_like_something_else_is_a_ticker(
     assert connection.execute("SELECT symbol FROM raw.daily_prices").fetchall() == [(symbol,)]
 
 
-def test_many_answers_are_loaded_in_chunks(connection: psycopg.Connection) -> None:
-    for n in range(45):
+def test_many_answers_are_loaded_in_chunks(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "_CHUNK_BYTES", 1)
+    for n in range(4):
         answer(connection, {"2026-05-15": str(n)}, symbol=f"S{n}")
     told: list[tuple[int, int]] = []
     loaded = load.run(
         connection, run_id=1, on_progress=lambda done, total: told.append((done, total))
     )
-    assert loaded.tables == {"daily_prices": Merged(new=45)}
-    assert told == [(20, 45), (40, 45), (45, 45)]
+    assert loaded.tables == {"daily_prices": Merged(new=4)}
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]

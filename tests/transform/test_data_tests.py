@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from conftest import Run
 
 from datapipe.errors import TestsFailedError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
 
 ORDERS = {
     "models/customers.sql": """

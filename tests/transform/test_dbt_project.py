@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
 
 from datapipe.errors import ProjectError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+Write = Callable[..., Path]
 
 
 def error_of(run: Run, files: dict[str, str], **options: object) -> ProjectError:
@@ -149,6 +153,33 @@ def test_what_is_not_supported_yet_is_refused_at_its_line(run: Run, kind: str) -
     )
     assert place(error) == ("a.sql", 2)
     assert f"{kind} is not supported yet" in str(error)
+
+
+def test_a_setting_that_would_be_ignored_is_refused_at_its_line(run: Run) -> None:
+    error = error_of(
+        run,
+        {"models/a.sql": "{{ config(\n    post_hook='grant select on x to y'\n) }}\nselect 1"},
+    )
+    assert place(error) == ("a.sql", 2)
+    assert "post_hook is not supported yet" in str(error)
+
+
+def test_no_model_may_go_where_loaded_data_lies(run: Run) -> None:
+    error = error_of(
+        run, {"models/daily_prices.sql": "{{ config(schema='raw') }} select 'A' as symbol"}
+    )
+    assert "The schema raw holds what datapipe loads" in str(error)
+
+
+def test_a_file_that_is_not_utf8_is_named(run: Run, write: Write) -> None:
+    (write({"models/a.sql": ""}) / "models" / "a.sql").write_bytes(b"select '\xff'")
+    error = error_of(run, {})
+    assert place(error) == ("a.sql", None)
+    assert "cannot be read" in str(error)
+
+
+def test_a_project_without_models_is_a_run_without_models(run: Run) -> None:
+    assert run({}).models == ()
 
 
 def test_seeds_and_snapshots_are_refused_by_name(run: Run) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from conftest import Run
 
 from datapipe.errors import ProjectError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
 
 
 def test_a_view_a_table_and_an_ephemeral_model_are_built(run: Run, rows: Any) -> None:

@@ -7,14 +7,20 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from conftest import Run, Write
 
+from datapipe import transform
 from datapipe.errors import ProjectError, PublishError, TestsFailedError, WarehouseError
+from datapipe.transform import Transformed
 from datapipe.warehouse import Warehouse
+
+Run = Callable[..., Transformed]
+Write = Callable[..., Path]
 
 PRICES = """
     {{ config(materialized='table', indexes=[{'columns': ['symbol'], 'unique': true}]) }}
@@ -301,6 +307,32 @@ def test_a_broken_model_leaves_everything_as_it_was(
     assert rows("select nspname from pg_namespace where nspname like 'shop%'") == [("shop",)]
 
 
+def test_a_user_without_special_rights_keeps_what_others_made_on_its_tables(
+    write: Write, rows: Any, connection: psycopg.Connection, database_url: str, role: str
+) -> None:
+    separator = "&" if "?" in database_url else "?"
+    plain = Warehouse(f"{database_url}{separator}options=-c%20role%3D{role}")
+    database = connection.info.dbname
+    connection.execute(
+        f"""
+        grant create on database "{database}" to {role};
+        grant usage on schema meta to {role};
+        grant select, insert, update, delete on meta.models to {role};
+        """
+    )
+    transform.run(plain, write(SHOP), run_id=1)
+    connection.execute("create view public.mine as select * from shop.prices")
+    for _ in range(2):
+        transform.run(plain, write(SECOND), run_id=2)
+    assert rows("select distinct run from public.mine") == [(2,)]
+    owner = "select pg_get_userbyid(relowner) from pg_class where oid = 'shop.prices'::regclass"
+    assert rows(owner) == [(role,)]
+    with pytest.raises(PublishError, match=r"mine depends on .* \(column run\)"):
+        transform.run(
+            plain, write({"models/prices.sql": PRICES.replace("1 as run", "'x' as run")}), run_id=3
+        )
+
+
 def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
     run: Run, rows: Any, write: Write, database_url: str, connection: psycopg.Connection
 ) -> None:
@@ -364,6 +396,27 @@ def test_a_waiting_reader_is_let_through_between_the_attempts(
     assert told == ["Readers hold the published tables; waiting for a gap."]
     assert seen == [[(1,)]]
     assert rows("select distinct run from shop.prices") == [(2,)]
+
+
+def test_what_is_made_while_the_run_waits_is_kept_too(
+    run: Run, rows: Any, warehouse: Warehouse, connection: psycopg.Connection
+) -> None:
+    run(SHOP)
+    before = rows("select 'shop.prices'::regclass::oid")
+
+    def make(message: str) -> None:
+        connection.execute("create materialized view public.kept as select * from shop.prices")
+        connection.execute("create view public.mine as select * from shop.prices")
+        reader.commit()
+
+    with warehouse.connect() as reader:
+        reader.execute("select * from shop.cheap")
+        run(SECOND, on_message=make)
+    assert rows("select 'shop.prices'::regclass::oid") == before
+    assert rows("select distinct run from public.mine") == [(2,)]
+    assert rows("select distinct run from public.kept") == [(1,)]
+    connection.execute("refresh materialized view public.kept")
+    assert rows("select distinct run from public.kept") == [(2,)]
 
 
 def test_a_reader_never_sees_an_error_or_two_versions(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from conftest import Run
 
 from datapipe.errors import ProjectError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
 
 CASES = {
     "plain": ("a.sql", 3, {"a": "select\n    1 as id,\n    nothing as name\nfrom pg_class"}),
