@@ -270,10 +270,8 @@ class Pipeline:
 
 def _holds_anything(warehouse: Warehouse) -> bool:
     """Whether any data ever came into ``warehouse``."""
-    if not warehouse.exists():
-        return False
-    with warehouse.connect(autocommit=True) as connection:
-        if migrate.current(connection) is None:
+    with warehouse.connect_if_there() as connection:
+        if connection is None or migrate.current(connection) is None:
             return False
         row = connection.execute(
             "SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices) "

@@ -45,10 +45,8 @@ def current(source: options.Source = None) -> None:
     from datapipe.warehouse import migrate
 
     warehouse = Pipeline(console.settings()).warehouse(source)
-    revision = None
-    if warehouse.exists():
-        with warehouse.connect() as connection:
-            revision = migrate.current(connection)
+    with warehouse.connect_if_there() as connection:
+        revision = connection and migrate.current(connection)
     console.say(f"{revision or 'none'} (newest: {migrate.head()})")
 
 

@@ -106,17 +106,24 @@ class Warehouse:
         except psycopg.OperationalError as error:
             raise unreachable(error, self.name) from None
 
-    def exists(self) -> bool:
-        """Whether the database is there; starts datapipe's own server to find out."""
+    @contextmanager
+    def connect_if_there(self) -> Iterator[psycopg.Connection | None]:
+        """A connection in autocommit, or None where the database was never made.
+
+        Starts datapipe's own server to find out, if it has ever been used.
+        """
         if self.server and not self.server.is_initialised():
-            return False
+            yield None
+            return
         try:
-            Warehouse(self.url, server=self.server).new_connection().close()
+            connection = Warehouse(self.url, server=self.server).new_connection(autocommit=True)
         except WarehouseError as refused:
-            if refused.sqlstate == _NO_SUCH_DATABASE:
-                return False
-            raise
-        return True
+            if refused.sqlstate != _NO_SUCH_DATABASE:
+                raise
+            yield None
+            return
+        with explained(f"the work in {self.name}"), connection:
+            yield connection
 
     def upgrade(self) -> str | None:
         """Bring the tables to this version of datapipe; the revision they were at before."""

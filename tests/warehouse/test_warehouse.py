@@ -36,9 +36,11 @@ def test_an_empty_database_has_no_revision_and_gets_one(
     database_url: str, server_url: Callable[[str], str]
 ) -> None:
     fresh = Warehouse(database_url + "_sample", created_from=server_url("postgres"))
-    assert not fresh.exists()
+    with fresh.connect_if_there() as connection:
+        assert connection is None
     assert fresh.upgrade() is None
-    assert fresh.exists()
+    with fresh.connect_if_there() as connection:
+        assert connection is not None
     assert fresh.upgrade() == migrate.head()
 
 
