@@ -2,10 +2,10 @@
 
 The Python API is ``Pipeline``:
 
-    from datapipe import Pipeline
+    from datapipe import Ask, Pipeline
 
     pipeline = Pipeline()
-    pipeline.run_all(source="sample")
+    pipeline.run_all(Ask(source="sample"))
     print(pipeline.report().to_pandas())
 """
 
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 from datapipe.errors import DatapipeError
 
 if TYPE_CHECKING:
-    from datapipe.pipeline import Pipeline
+    from datapipe.pipeline import Ask, Pipeline
     from datapipe.settings import Settings
 
-__all__ = ["DatapipeError", "Pipeline", "Settings"]
+__all__ = ["Ask", "DatapipeError", "Pipeline", "Settings"]
 
 
 def __getattr__(name: str) -> Any:
     # Late, so that `datapipe --help` does not wait for what it does not use.
-    if name == "Pipeline":
-        from datapipe.pipeline import Pipeline
+    if name in {"Ask", "Pipeline"}:
+        from datapipe import pipeline
 
-        return Pipeline
+        return getattr(pipeline, name)
     if name == "Settings":
         from datapipe.settings import Settings
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datapipe.errors import ProjectError, SettingsError, UsageError
+from datapipe.errors import ProjectError, SettingsError
 from datapipe.paths import shipped
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse, ledger, migrate, sessions
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import psycopg
 
     from datapipe.extract import Extracted, Source
+    from datapipe.extract.endpoints import Request
+    from datapipe.extract.planner import Plan
+    from datapipe.extract.quota import Quota
     from datapipe.load import Loaded
     from datapipe.report import Report
     from datapipe.transform import Transformed
@@ -48,6 +51,22 @@ class Ran:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """What to extract: ``source`` is alpha_vantage, sample, or a folder of recorded answers.
+
+    Without symbols or endpoints the source has its own. ``options`` are parameters of the API, for
+    the endpoints that know them. With ``refresh`` the API is asked also where nothing new can be.
+    """
+
+    source: str = ALPHA_VANTAGE
+    symbols: Sequence[str] = ()
+    symbols_file: Path | None = None
+    endpoints: Sequence[str] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    refresh: bool = False
+
+
+@dataclass(frozen=True)
 class _Step:
     """What every step of a run works with."""
 
@@ -68,18 +87,19 @@ class Pipeline:
         self.settings = settings or Settings.load()
         self._listener = listener or Listener()
 
-    def extract(
-        self,
-        symbols: Sequence[str] = (),
-        endpoints: Sequence[str] = (),
-        *,
-        source: str = ALPHA_VANTAGE,
-        options: Mapping[str, str] | None = None,
-    ) -> Extracted:
-        """Ask ``source`` and keep the good answers in ``raw.responses``; each is safe at once."""
-        self._check(source)
-        with self._begin("extract", source) as step:
-            return self._extract(step, symbols, endpoints, source, options or {})
+    def extract(self, ask: Ask | None = None) -> Extracted:
+        """Ask the source and keep the good answers in ``raw.responses``; each is safe at once."""
+        ask = ask or Ask()
+        self._check(ask)
+        with self._begin("extract", ask.source) as step:
+            return self._extract(step, ask)
+
+    def plan(self, ask: Ask | None = None) -> Plan:
+        """What ``extract`` would ask the API for, why and when; sends nothing."""
+        ask = replace(ask or Ask(), source=ALPHA_VANTAGE)
+        self._check(ask)
+        with self._begin("plan", ask.source) as step, self._quota(step) as quota:
+            return self._planned(step, ask, quota, with_gaps=True)
 
     def load(self, files: Sequence[Path] = (), *, source: str | None = None) -> Loaded:
         """Load what is not loaded yet into the typed tables; with ``files``, their prices."""
@@ -88,12 +108,32 @@ class Pipeline:
         with self._begin("load", source) as step:
             return self._load(step, files)
 
+    def rebuild(self, *, source: str | None = None) -> Loaded:
+        """Make the typed tables anew from the stored answers and the rows of users' files.
+
+        Readers see the old tables until it is done; asks nobody.
+        """
+        from datapipe import load
+
+        with self._begin("load --rebuild", source) as step, self._locked(step, "load"):
+            loaded = load.rebuild(step.connection, on_progress=self._listener.loaded)
+            step.run.summary["load"] = {"read": loaded.documents, "versions": loaded.versions}
+            return loaded
+
     def transform(
-        self, *, source: str | None = None, variables: Mapping[str, Any] | None = None
+        self,
+        *,
+        source: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        full_refresh: bool = False,
     ) -> Transformed:
-        """Build, test and publish the models of the SQL project; all of them or none."""
+        """Build, test and publish the models of the SQL project; all that is selected or none."""
         with self._begin("transform", source) as step:
-            return self._transform(step, variables or {})
+            return self._transform(
+                step, variables or {}, select=select, exclude=exclude, full_refresh=full_refresh
+            )
 
     def report(
         self, name: str = "market", symbols: Sequence[str] = (), *, source: str | None = None
@@ -104,23 +144,16 @@ class Pipeline:
         warehouse = self.warehouse(source)
         return report.run(warehouse, self.project_dir(), name=name, symbols=symbols)
 
-    def run_all(
-        self,
-        symbols: Sequence[str] = (),
-        endpoints: Sequence[str] = (),
-        *,
-        source: str = ALPHA_VANTAGE,
-        options: Mapping[str, str] | None = None,
-        variables: Mapping[str, Any] | None = None,
-    ) -> Ran:
+    def run_all(self, ask: Ask | None = None, *, variables: Mapping[str, Any] | None = None) -> Ran:
         """Extract, load and transform in one run.
 
         What could be extracted is loaded and published even where some requests failed:
         ``ran.extracted.error()`` tells.
         """
-        self._check(source)
-        with self._begin("run-all", source) as step, self._locked(step, "run-all"):
-            extracted = self._extract(step, symbols, endpoints, source, options or {})
+        ask = ask or Ask()
+        self._check(ask)
+        with self._begin("run-all", ask.source) as step, self._locked(step, "run-all"):
+            extracted = self._extract(step, ask)
             self._listener.finished(extracted)
             loaded = self._load(step, ())
             self._listener.finished(loaded)
@@ -149,8 +182,8 @@ class Pipeline:
             f"There is no dbt_project.yml in {named}. `datapipe init` writes a project that works."
         )
 
-    def _check(self, source: str) -> None:
-        if source == ALPHA_VANTAGE and self.settings.api_key is None:
+    def _check(self, ask: Ask) -> None:
+        if ask.source == ALPHA_VANTAGE and self.settings.api_key is None:
             raise SettingsError(
                 "ALPHA_VANTAGE_API_KEY is not set. Get a free key at "
                 "https://www.alphavantage.co/support/#api-key and put it into .env, or try "
@@ -176,68 +209,104 @@ class Pipeline:
         ):
             yield
 
-    def _extract(
-        self,
-        step: _Step,
-        symbols: Sequence[str],
-        endpoints: Sequence[str],
-        source_name: str,
-        options: Mapping[str, str],
-    ) -> Extracted:
+    def _extract(self, step: _Step, ask: Ask) -> Extracted:
         from datapipe import extract
-        from datapipe.extract import endpoints as known
 
-        chosen = known.named(endpoints)
-        if source_name == ALPHA_VANTAGE:
-            chosen = chosen or known.FREE
-            symbols = symbols or self.settings.symbols or extract.known_symbols(step.connection)
-            if not symbols:
-                raise UsageError(
-                    "No symbols are named. Give --symbols AAPL,MSFT, or set DATAPIPE_SYMBOLS."
-                )
-        elif source_name == SAMPLE:
-            chosen = chosen or known.ENDPOINTS
-        with self._source(step, source_name, options) as source:
+        with self._asked(step, ask) as (source, requests, plan):
             extracted = extract.run(
                 step.connection,
                 source,
-                source.requests(symbols, chosen),
+                requests,
                 run_id=step.run.run_id,
                 on_progress=self._listener.extracted,
             )
+        if plan is not None:
+            extracted = replace(extracted, current=plan.current, held=len(plan.held))
         step.run.summary["extract"] = {
             "stored": extracted.stored,
             "unchanged": extracted.unchanged,
             "empty": len(extracted.empty),
             "failed": len(extracted.failures),
             "waiting": len(extracted.waiting),
+            "current": extracted.current,
+            "held": extracted.held,
         }
         return extracted
 
     @contextmanager
-    def _source(self, step: _Step, name: str, options: Mapping[str, str]) -> Iterator[Source]:
-        if name == SAMPLE:
+    def _asked(
+        self, step: _Step, ask: Ask
+    ) -> Iterator[tuple[Source, Sequence[Request], Plan | None]]:
+        """The source, what to ask it for, and, of the API, the plan that this comes from."""
+        from datapipe.extract import endpoints, universe
+
+        source: Source
+        if ask.source == ALPHA_VANTAGE:
+            from datapipe.extract.alpha_vantage import AlphaVantage
+
+            with self._quota(step) as quota:
+                plan = self._planned(step, ask, quota)
+                settings = self.settings
+                source = AlphaVantage(
+                    settings.api_url, settings.api_key or "", quota, options=ask.options
+                )
+                yield source, plan.requests, plan
+            return
+        named = (*ask.symbols, *(universe.read(ask.symbols_file) if ask.symbols_file else ()))
+        chosen = endpoints.named(ask.endpoints)
+        if ask.source == SAMPLE:
             from datapipe.extract.sample import FIRST_SESSION, Sample
 
             now = datetime.now(UTC)
-            yield Sample(sessions.finished(step.connection, since=FIRST_SESSION, now=now), now)
-            return
-        if name != ALPHA_VANTAGE:
+            source = Sample(sessions.finished(step.connection, since=FIRST_SESSION, now=now), now)
+            chosen = chosen or endpoints.SAMPLE
+        else:
             from datapipe.extract.recordings import Recordings
 
-            yield Recordings(Path(name))
-            return
-        from datapipe.extract.alpha_vantage import AlphaVantage
-        from datapipe.extract.quota import Limits, Quota
+            source = Recordings(Path(ask.source))
+        yield source, source.requests(named, chosen), None
+
+    def _planned(self, step: _Step, ask: Ask, quota: Quota, *, with_gaps: bool = False) -> Plan:
+        from datapipe.extract import endpoints, planner, universe
+
+        chosen = endpoints.named(ask.endpoints) or endpoints.DEFAULT
+        meant = universe.resolve(
+            step.connection,
+            named=ask.symbols,
+            file=ask.symbols_file,
+            configured=self.settings.symbols,
+            endpoints=chosen,
+        )
+        for warning in meant.warnings:
+            self._listener.message(warning)
+        return planner.plan(
+            step.connection,
+            chosen,
+            meant.symbols,
+            ask.options,
+            left_today=quota.left_today(),
+            per_day=self.settings.requests_per_day,
+            key_id=quota.key_id,
+            refresh=ask.refresh,
+            with_gaps=with_gaps,
+        )
+
+    @contextmanager
+    def _quota(self, step: _Step) -> Iterator[Quota]:
+        from datapipe.extract.quota import CalendarDay, Limits, Quota
 
         settings = self.settings
-        key = settings.api_key or ""
         limits = Limits(
             settings.requests_per_second, settings.requests_per_minute, settings.requests_per_day
         )
         with step.warehouse.connect(autocommit=True) as connection:
-            quota = Quota(connection, key, limits, run_id=step.run.run_id)
-            yield AlphaVantage(settings.api_url, key, quota, options=options)
+            yield Quota(
+                connection,
+                settings.api_key or "",
+                limits,
+                run_id=step.run.run_id,
+                day=CalendarDay(settings.quota_timezone),
+            )
 
     def _load(self, step: _Step, files: Sequence[Path]) -> Loaded:
         from datapipe import load
@@ -249,7 +318,15 @@ class Pipeline:
         step.run.summary["load"] = {"read": loaded.documents, "versions": loaded.versions}
         return loaded
 
-    def _transform(self, step: _Step, variables: Mapping[str, Any]) -> Transformed:
+    def _transform(
+        self,
+        step: _Step,
+        variables: Mapping[str, Any],
+        *,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        full_refresh: bool = False,
+    ) -> Transformed:
         from datapipe import transform
 
         with self._locked(step, "transform"):
@@ -259,6 +336,9 @@ class Pipeline:
                 run_id=step.run.run_id,
                 variables=variables,
                 wait_seconds=self.settings.lock_wait_seconds,
+                select=select,
+                exclude=exclude,
+                full_refresh=full_refresh,
                 on_progress=lambda progress: self._listener.transformed(
                     progress.done, progress.total, f"{progress.stage} {progress.name}"
                 ),

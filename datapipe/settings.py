@@ -59,6 +59,15 @@ def _count(text: str) -> int:
     return number
 
 
+def _timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, OSError, ValueError):
+        raise ValueError("There is no such zone. Write it as UTC or America/New_York.") from None
+
+
 def _data_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "datapipe"
 
@@ -84,6 +93,7 @@ class Settings:
     requests_per_second: int | None = _setting("DATAPIPE_REQUESTS_PER_SECOND", _limit, default=1)
     requests_per_minute: int | None = _setting("DATAPIPE_REQUESTS_PER_MINUTE", _limit, default=None)
     requests_per_day: int | None = _setting("DATAPIPE_REQUESTS_PER_DAY", _limit, default=25)
+    quota_timezone: str = _setting("DATAPIPE_QUOTA_TIMEZONE", _timezone, default="UTC")
     lock_wait_seconds: int = _setting("DATAPIPE_LOCK_WAIT_SECONDS", _count, default=60)
 
     @classmethod

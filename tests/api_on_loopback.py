@@ -52,7 +52,7 @@ def daily(close: str = "101.0000", day: str = "2026-05-15") -> str:
         "4. close": close,
         "5. volume": "1000",
     }
-    meta = {"1. Information": "Daily Prices", "2. Symbol": "X", "5. Time Zone": "US/Eastern"}
+    meta = {"1. Information": "Daily Prices", "5. Time Zone": "US/Eastern"}
     return json.dumps({"Meta Data": meta, "Time Series (Daily)": {day: bar}})
 
 

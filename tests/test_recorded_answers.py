@@ -3,6 +3,7 @@
 import csv
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +12,8 @@ from datapipe.errors import Refusal
 from datapipe.extract import Extracted
 from datapipe.load import Loaded
 from datapipe.load.parse import FUNCTIONS
-from datapipe.pipeline import Pipeline
+from datapipe.load.tables import TABLES
+from datapipe.pipeline import Ask, Pipeline
 from datapipe.settings import Settings
 
 Manifest = dict[str, dict[str, str]]
@@ -27,7 +29,7 @@ def manifest(samples: Path) -> Manifest:
 @pytest.fixture
 def walked(samples: Path, settings: Settings) -> tuple[Extracted, Loaded]:
     pipeline = Pipeline(settings)
-    return pipeline.extract(source=str(samples)), pipeline.load()
+    return pipeline.extract(Ask(source=str(samples))), pipeline.load()
 
 
 def test_every_answer_is_of_the_class_that_the_manifest_says(
@@ -52,36 +54,90 @@ def test_good_answers_are_kept_word_for_word(
         assert body.encode() == (samples / file).read_bytes(), file
 
 
-def test_the_rows_are_those_that_the_manifest_counts(
-    manifest: Manifest, walked: tuple[Extracted, Loaded], connection: psycopg.Connection
-) -> None:
-    _, loaded = walked
+# Counted by what a row is dated by, and by what else tells rows of one answer apart.
+_DATED_BY = {
+    "company_overview": "latest_quarter",
+    "dividends": "ex_dividend_date",
+    "earnings": "fiscal_date_ending",
+    "earnings_calendar": "report_date",
+    "income_statements": "fiscal_date_ending",
+    "balance_sheets": "fiscal_date_ending",
+    "cash_flows": "fiscal_date_ending",
+    "shares_outstanding": "quarter_end_date",
+    "splits": "effective_date",
+}
+
+
+@pytest.fixture
+def counted(
+    samples: Path, settings: Settings, connection: psycopg.Connection
+) -> dict[str, list[dict[str, Any]]]:
+    """For each file, what lies of it in each table: how much, from when to when, the last close.
+
+    Each answer is given a symbol of its own, since the same rows are in several.
+    """
+    pipeline = Pipeline(settings)
+    pipeline.extract(Ask(source=str(samples)))
+    connection.execute("UPDATE raw.responses SET symbol = params->>'file'")
+    loaded = pipeline.load()
     assert loaded.error() is None
-    counted = connection.execute(
-        """
-        SELECT r.params->>'file', count(*), min(at), max(at),
-               (array_agg(close ORDER BY at DESC))[1]
-        FROM raw.responses r JOIN (
-            SELECT response_id, session_date::text AS at, close FROM raw.daily_prices
-            UNION ALL
-            SELECT response_id, to_char(bar_at AT TIME ZONE 'America/New_York',
-                                        'YYYY-MM-DD HH24:MI:SS'), close
-            FROM raw.intraday_prices
-        ) p USING (response_id) GROUP BY 1
-        """
-    ).fetchall()
-    series = {
+    found: dict[str, list[dict[str, Any]]] = {}
+    for table in TABLES:
+        at = _DATED_BY.get(table.name, table.date_column) or "NULL::date"
+        if at == "bar_at":
+            at = "to_char(bar_at AT TIME ZONE 'America/New_York', 'YYYY-MM-DD HH24:MI:SS')"
+        last = next((name for name in ("close", "price") if name in table.values), "NULL::numeric")
+        part = "period" if "period" in table.key else "''"
+        rows = connection.execute(
+            f"SELECT r.params->>'file', {part}, count(*), min({at}::text), "
+            f"max({at}::text), (array_agg({last} ORDER BY {at} DESC))[1] "
+            f"FROM raw.{table.name} JOIN raw.responses r USING (response_id) "
+            "GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        for file, part, count, first, newest, close in rows:
+            found.setdefault(file, []).append(
+                {
+                    "table": table.name,
+                    "part": part,
+                    "rows": count,
+                    "first": first,
+                    "last": newest,
+                    "close": close,
+                }
+            )
+    return found
+
+
+def test_the_rows_are_those_that_the_manifest_counts(
+    manifest: Manifest, counted: dict[str, list[dict[str, Any]]]
+) -> None:
+    expected = {
         file: row
         for file, row in manifest.items()
-        if row["expected"] == "ok"
-        and row["function"] in FUNCTIONS
-        and row["function"].startswith("TIME_SERIES")
+        if row["expected"] == "ok" and row["function"] in FUNCTIONS
     }
-    assert len(series) == 11
-    assert {file: tuple(rest) for file, *rest in counted} == {
-        file: (int(row["rows"]), row["first"], row["last"], Decimal(row["last_close"]))
-        for file, row in series.items()
-    }
+    assert len(expected) == 47
+    assert counted.keys() == expected.keys()
+    for file, row in expected.items():
+        parts = counted[file]
+        if "a+" in row["rows"]:
+            by_part = {part["part"]: part["rows"] for part in parts}
+            annual = by_part["annual"] + by_part.get("part_year", 0)
+            assert f"{annual}a+{by_part['quarterly']}q" == row["rows"], file
+        elif "holdings" in row["rows"]:
+            by_table = {part["table"]: part["rows"] for part in parts}
+            said = f"{by_table['etf_holdings']} holdings + {by_table['etf_sectors']} sectors"
+            assert said == row["rows"], file
+        else:
+            assert {part["rows"] for part in parts} == {int(row["rows"])}, file
+        if row["first"]:
+            first = [part["first"] for part in parts if part["part"] != "quarterly"]
+            assert min(first) == row["first"], file
+        if row["last"]:
+            assert max(part["last"] for part in parts) == row["last"], file
+        if row["last_close"]:
+            closes = {part["close"] for part in parts if part["close"] is not None}
+            assert closes == {Decimal(row["last_close"])}, file
 
 
 def test_every_company_is_there_once(
@@ -99,6 +155,6 @@ def test_the_walk_a_second_time_changes_nothing(
     walked: tuple[Extracted, Loaded], samples: Path, settings: Settings
 ) -> None:
     pipeline = Pipeline(settings)
-    again = pipeline.extract(source=str(samples))
+    again = pipeline.extract(Ask(source=str(samples)))
     assert (again.stored, again.unchanged) == (0, walked[0].stored)
     assert pipeline.load().versions == 0

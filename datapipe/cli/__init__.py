@@ -9,10 +9,15 @@ import typer
 
 from datapipe import errors
 from datapipe.cli import console, db
+from datapipe.cli.compile import compile_models
+from datapipe.cli.export_responses import export_responses
 from datapipe.cli.extract import extract
 from datapipe.cli.init import init
 from datapipe.cli.load import load
+from datapipe.cli.ls import ls
+from datapipe.cli.mock_api import mock_api
 from datapipe.cli.report import report
+from datapipe.cli.restatements import restatements
 from datapipe.cli.run_all import run_all
 from datapipe.cli.transform import transform
 
@@ -36,8 +41,13 @@ app.command()(init)
 app.command()(extract)
 app.command()(load)
 app.command()(transform)
+app.command("compile")(compile_models)
+app.command()(ls)
 app.command()(report)
 app.command("run-all")(run_all)
+app.command()(restatements)
+app.command("export-responses")(export_responses)
+app.command("mock-api")(mock_api)
 app.add_typer(db.app, name="db")
 
 

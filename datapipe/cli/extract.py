@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from datapipe import symbols as tickers
+from typing import Annotated, Literal
+
+import typer
+
 from datapipe.cli import console, options
 from datapipe.cli.summary import summary
 
 
 def extract(
     symbols: options.Symbols = None,
+    symbols_file: options.SymbolsFile = None,
     endpoints: options.Endpoints = None,
     source: options.ExtractSource = "alpha_vantage",
     outputsize: options.OutputSize = "compact",
     interval: options.Interval = "5min",
+    month: options.Month = None,
+    refresh: options.Refresh = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be asked for and why; send nothing.")
+    ] = False,
+    format: Annotated[  # noqa: A002
+        Literal["text", "json"], typer.Option(help="How to write the plan.")
+    ] = "text",
     quiet: options.Quiet = False,
 ) -> None:
     """Ask the API, and keep each good answer word for word."""
+    from datapipe.cli.plan import rendered
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
+    ask = options.asked(
+        symbols, symbols_file, endpoints, source, outputsize, interval, month, refresh
+    )
     with shown(console.settings(), quiet=quiet) as pipeline:
-        extracted = pipeline.extract(
-            tickers.split(symbols or ""),
-            console.items(endpoints),
-            source=source,
-            options={"outputsize": outputsize, "interval": interval},
-        )
+        if plan:
+            console.say(rendered(pipeline.plan(ask), form=format))
+            return
+        extracted = pipeline.extract(ask)
     error = extracted.error()
     if error or not quiet:
         console.tell(summary(extracted))

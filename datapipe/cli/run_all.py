@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datapipe import symbols as tickers
 from datapipe.cli import console, options
 
 
 def run_all(
     symbols: options.Symbols = None,
+    symbols_file: options.SymbolsFile = None,
     endpoints: options.Endpoints = None,
     source: options.ExtractSource = "alpha_vantage",
     outputsize: options.OutputSize = "compact",
     interval: options.Interval = "5min",
+    month: options.Month = None,
+    refresh: options.Refresh = False,
     project_dir: options.ProjectDir = None,
     variables: options.Variables = None,
     quiet: options.Quiet = False,
@@ -19,15 +21,12 @@ def run_all(
     """Extract, load, transform and test in one run."""
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
+    ask = options.asked(
+        symbols, symbols_file, endpoints, source, outputsize, interval, month, refresh
+    )
     settings = console.settings(project_dir)
     with shown(settings, quiet=quiet, steps=True) as pipeline:
-        ran = pipeline.run_all(
-            tickers.split(symbols or ""),
-            console.items(endpoints),
-            source=source,
-            options={"outputsize": outputsize, "interval": interval},
-            variables=console.variables(variables),
-        )
+        ran = pipeline.run_all(ask, variables=console.variables(variables))
     error = ran.extracted.error() or ran.loaded.error()
     if error:
         raise error

@@ -30,6 +30,8 @@ def _extracted(result: Extracted) -> str:
     parts += [f"{len(result.empty)} empty"] if result.empty else []
     parts += [f"{len(result.failures)} failed"] if result.failures else []
     parts += [f"{len(result.waiting)} not asked"] if result.waiting else []
+    parts += [f"{result.current} up to date"] if result.current else []
+    parts += [f"{result.held} held back"] if result.held else []
     lines = [f"{failure.request}: {failure.error}" for failure in result.failures]
     lines += [f"{request}: nothing there" for request in result.empty]
     return _listed("Extract: " + ", ".join(parts) + ".", lines)
@@ -38,9 +40,10 @@ def _extracted(result: Extracted) -> str:
 def _loaded(result: Loaded) -> str:
     head = f"Load: {_count(result.documents, 'document')} read"
     for name, merged in sorted(result.tables.items()):
-        if merged.new or merged.restated:
+        if merged.new or merged.restated or merged.retired:
             head += f", raw.{name} {merged.new:,} new"
-            head += f" and {merged.restated:,} restated" if merged.restated else ""
+            head += f", {merged.restated:,} restated" if merged.restated else ""
+            head += f", {merged.retired:,} retired" if merged.retired else ""
     if not result.versions:
         head += ", nothing new"
     lines = [str(error) for error in result.unreadable]

@@ -11,12 +11,16 @@ from typing import Protocol
 import psycopg
 
 from datapipe.errors import DatapipeError, PartlyDoneError, SettingsError, SourceError
-from datapipe.extract.answers import Answer, Unreachable
-from datapipe.extract.archive import known_symbols, store
+from datapipe.extract.answers import Answer, Unreachable, WrongAnswer
+from datapipe.extract.archive import Outcome, store_all
+from datapipe.extract.batches import Batches
 from datapipe.extract.endpoints import Endpoint, Request
-from datapipe.extract.refusals import KeyRefused, QuotaSpent
+from datapipe.extract.refusals import AskedElsewhere, KeyRefused, QuotaSpent
 
-__all__ = ["Extracted", "Failure", "Source", "known_symbols", "run"]
+# As many answers may wait to be written; then asking waits for the database.
+_UNWRITTEN_AT_MOST = 64
+
+__all__ = ["Extracted", "Failure", "Source", "run"]
 
 
 class Source(Protocol):
@@ -55,7 +59,8 @@ class Extracted:
     """What an extraction did.
 
     ``stopped_by`` is what ended it early, since all further requests would have failed alike;
-    ``waiting`` are the requests that it left to the next run.
+    ``waiting`` are the requests that it left to the next run. ``current`` counts those that were
+    not sent as they could bring nothing new, ``held`` those that are held back for a time.
     """
 
     stored: int
@@ -64,6 +69,8 @@ class Extracted:
     failures: tuple[Failure, ...]
     waiting: tuple[Request, ...]
     stopped_by: SourceError | None = None
+    current: int = 0
+    held: int = 0
 
     @property
     def answered(self) -> int:
@@ -112,45 +119,86 @@ async def _run(
     kept: Counter[str] = Counter()
     empty: list[Request] = []
     failures: list[Failure] = []
+    left: list[Request] = []
     stopped_by: SourceError | None = None
+    done = 0
 
-    async def work() -> None:
+    def write(answers: Sequence[Answer]) -> Sequence[Outcome]:
+        return store_all(connection, answers, source=source.name, run_id=run_id)
+
+    archive = Batches(write)
+    room = asyncio.Semaphore(_UNWRITTEN_AT_MOST)
+
+    def tell(request: Request, outcome: str) -> None:
+        nonlocal done
+        done += 1
+        on_progress(done, len(requests), f"{request}: {outcome}")
+
+    async def work(tasks: asyncio.TaskGroup) -> None:
         nonlocal stopped_by
         while waiting and not stopped_by:
             request = waiting.pop()
             try:
                 answer = await source.fetch(request)
+            except AskedElsewhere as asked:
+                if asked.answered:
+                    kept["unchanged"] += 1
+                else:
+                    left.append(request)
+                tell(request, "asked by another run")
+                continue
             except SourceError as error:
                 if source.metered and isinstance(error, QuotaSpent | KeyRefused | Unreachable):
                     waiting.append(request)
                     stopped_by = stopped_by or error
                     return
                 failures.append(Failure(request, error))
-                outcome = "failed"
-            else:
-                outcome = await keep(answer)
-            done = len(requests) - len(waiting)
-            on_progress(done, len(requests), f"{request}: {outcome}")
+                tell(request, "failed")
+                continue
+            if answer.empty:
+                empty.append(request)
+                tell(request, "empty")
+                continue
+            # The next request need not wait until this answer is written.
+            await room.acquire()
+            tasks.create_task(keep(answer))
 
-    async def keep(answer: Answer) -> str:
-        if answer.empty:
-            empty.append(answer.request)
-            return "empty"
-        outcome = await asyncio.to_thread(
-            store, connection, answer, source=source.name, run_id=run_id
-        )
-        kept[outcome] += 1
-        return outcome
+    async def keep(answer: Answer) -> None:
+        outcome = await archive.put(answer)
+        room.release()
+        if outcome == "stale":
+            error = WrongAnswer(
+                f"The answer to {answer.request} is older than the one before.", kind="stale_answer"
+            )
+            failures.append(Failure(answer.request, error))
+        else:
+            kept[outcome] += 1
+        without = ", without the key that it repeated" if answer.repeated_key else ""
+        tell(answer.request, outcome + without)
 
     try:
-        await asyncio.gather(*(work() for _ in range(min(source.concurrency, len(requests)))))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(source.concurrency, len(requests))):
+                tasks.create_task(work(tasks))
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
     finally:
-        await source.aclose()
+        try:
+            await archive.flush()  # what has come is kept, even where the run was interrupted
+        finally:
+            await source.aclose()
     return Extracted(
         stored=kept["stored"],
         unchanged=kept["unchanged"],
         empty=tuple(empty),
         failures=tuple(failures),
-        waiting=tuple(reversed(waiting)),
+        waiting=(*reversed(waiting), *left),
         stopped_by=stopped_by,
     )
+
+
+def _first(error: BaseException) -> BaseException:
+    """What the first of several tasks raised; it ended the others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

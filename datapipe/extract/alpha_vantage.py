@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
-import httpx
 import tenacity
 
 from datapipe.errors import Refusal
 from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable, prove
+from datapipe.extract.batches import Batches
 from datapipe.extract.endpoints import Endpoint, Request, requests
-from datapipe.extract.quota import Quota
+from datapipe.extract.quota import NOT_SENT, Note, Quota
 from datapipe.extract.refusals import RateLimited, redacted
+from datapipe.extract.transport import NotSent, Transport
 
-# A full series can take more than 20 seconds to come.
-_TIMEOUT = httpx.Timeout(90, connect=15)
 _TRIES = 3
-
-# httpx logs whole URLs, and the key is in them.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+_PATIENCE_SECONDS = 300  # a wait that is longer is the next run's
 
 
 class AlphaVantage:
@@ -39,21 +37,24 @@ class AlphaVantage:
         *,
         options: Mapping[str, str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = key
-        self._url = url
         self._quota = quota
         self._options = options
         self._sleep = sleep
-        self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT,
-            # Accept: text/csv would be answered with status 406.
-            headers={"Accept": "*/*", "User-Agent": "datapipe"},
-            limits=httpx.Limits(max_connections=self.concurrency),
-        )
+        self._clock = clock
+        self._transport = Transport(url, key)
+        self._takes = Batches(quota.take_all)
+        self._notes = Batches(quota.note_all)
+        self._turn = asyncio.Lock()
+        self._pause_until = 0.0
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        try:
+            await self._notes.flush()
+        finally:
+            await self._transport.aclose()
 
     def requests(
         self, symbols: Sequence[str], endpoints: Sequence[Endpoint]
@@ -66,7 +67,7 @@ class AlphaVantage:
         Waits for the quota; asks up to three times where the fault or the refusal may pass.
         """
         retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type((RateLimited, BrokenAnswer, Unreachable)),
+            retry=tenacity.retry_if_exception(_may_pass),
             stop=tenacity.stop_after_attempt(_TRIES),
             wait=_wait_seconds,
             sleep=self._sleep,
@@ -75,48 +76,58 @@ class AlphaVantage:
         return await retrying(self._ask, request)
 
     async def _ask(self, request: Request) -> Answer:
-        request_id = await self._take(request)
+        request_id, taken_at = await self._take(request)
         outcome, detail = "interrupted", None
         try:
-            answer = prove(request, await self._get(request), datetime.now(UTC))
+            answer = await self._get(request, taken_at)
             outcome = "empty" if answer.empty else "ok"
             return answer
+        except NotSent:
+            outcome = NOT_SENT
+            raise BrokenAnswer(
+                f"{request} could not be sent in time: this machine or its network is too slow.",
+                kind=NOT_SENT,
+            ) from None
         except (Refusal, BrokenAnswer, Unreachable) as error:
             outcome, detail = error.kind, redacted(str(error), self._key)
             # Said anew: the text may repeat the key, and so may what caused it.
             error.args = (detail,)
+            if isinstance(error, RateLimited):
+                self._pause_until = max(self._pause_until, self._clock() + error.wait_seconds)
             raise error from None
         finally:
-            await asyncio.to_thread(self._quota.note, request_id, outcome, detail)
+            noted = self._notes.put(Note(request_id, outcome, detail))
+            if not self._quota.unlimited:
+                await noted  # the next slot waits for it
 
-    async def _take(self, request: Request) -> int:
-        while True:
-            taken = await asyncio.to_thread(self._quota.take, request)
-            if isinstance(taken, int):
-                return taken
-            await self._sleep(taken)
+    async def _take(self, request: Request) -> tuple[int, float]:
+        """The id of the counted request, and a time by the clock before which it was counted."""
+        pause = self._pause_until - self._clock()
+        if pause > 0:
+            await self._sleep(pause)
+        if self._quota.unlimited:
+            return await self._takes.put(request), self._clock()
+        async with self._turn:  # one asks the database, the others wait for it here
+            while True:
+                began = self._clock()
+                taken = await asyncio.to_thread(self._quota.take, request)
+                if isinstance(taken, int):
+                    return taken, began
+                await self._sleep(taken)
 
-    async def _get(self, request: Request) -> bytes:
-        params = {"function": request.function, "symbol": request.symbol, **request.params}
-        try:
-            response = await self._client.get(self._url, params={**params, "apikey": self._key})
-        except httpx.ConnectError:
-            raise Unreachable(
-                f"Nobody answers at {self._host}. Is the network up, and DATAPIPE_API_URL right?"
-            ) from None
-        except httpx.HTTPError as error:
-            raise BrokenAnswer(
-                f"The answer to {request} did not come whole ({type(error).__name__})."
-            ) from None
-        if response.status_code != httpx.codes.OK:
-            raise BrokenAnswer(
-                f"{self._host} answered {request} with status {response.status_code}."
-            )
-        return response.content
+    async def _get(self, request: Request, taken_at: float) -> Answer:
+        last = taken_at + self._quota.send_within_seconds
+        body, repeated = await self._transport.get(
+            request, in_time=lambda: self._quota.unlimited or self._clock() <= last
+        )
+        answer = prove(request, body, datetime.now(UTC))
+        return replace(answer, repeated_key=repeated)
 
-    @property
-    def _host(self) -> str:
-        return httpx.URL(self._url).host
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, RateLimited):
+        return error.wait_seconds <= _PATIENCE_SECONDS
+    return isinstance(error, BrokenAnswer | Unreachable)
 
 
 def _wait_seconds(state: tenacity.RetryCallState) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -11,18 +12,24 @@ from datetime import datetime
 from typing import Any, Literal
 
 from datapipe.errors import SourceError
+from datapipe.extract import contents
 from datapipe.extract.endpoints import Request
-from datapipe.extract.refusals import refusal_in, spelled_in_row
+from datapipe.extract.refusals import UnknownNotice, classified, refusal_in, spelled_in_row
 
 _BOM = "\ufeff"
 _COLUMN = re.compile(r"[A-Za-z_][\w .%/()-]*")
-_SERIES = re.compile(r"(TIME_SERIES|FX|DIGITAL_CURRENCY|CRYPTO)_(DAILY|WEEKLY|MONTHLY|INTRADAY)")
 
 
 class BrokenAnswer(SourceError):
-    """What came is not an answer at all: a fault that may pass."""
+    """What came is not an answer at all: a fault that may pass. ``kind`` is the finer class."""
 
-    kind = "broken_answer"
+    def __init__(self, message: str, *, kind: str = "broken_answer") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class WrongAnswer(BrokenAnswer):
+    """What came is an answer, but to another question or of an earlier time."""
 
 
 class Unreachable(SourceError):
@@ -33,13 +40,17 @@ class Unreachable(SourceError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A proven answer, word for word. ``empty`` when it says that there is nothing to tell."""
+    """A proven answer, word for word. ``empty`` when it says that there is nothing to tell.
+
+    ``repeated_key`` is true where it held the key, which was taken out.
+    """
 
     request: Request
     body: str
     format: Literal["json", "csv"]
     fetched_at: datetime
     empty: bool = False
+    repeated_key: bool = False
 
     @property
     def sha256(self) -> str:
@@ -49,32 +60,39 @@ class Answer:
 def prove(request: Request, body: bytes, fetched_at: datetime) -> Answer:
     """The answer that ``body`` is.
 
-    Raises a Refusal when it is one, and BrokenAnswer when it cannot be read as JSON or CSV or does
-    not hold what was asked for. The content type is not looked at: it does not tell.
+    Raises a Refusal when it is one, BrokenAnswer when it cannot be read as JSON or CSV or does not
+    hold what was asked for, and WrongAnswer when it answers something else. The content type is
+    not looked at: it does not tell.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise BrokenAnswer(f"The answer to {request} is not UTF-8.") from None
+        raise BrokenAnswer(f"The answer to {request} is not UTF-8.", kind="not_readable") from None
     if "\x00" in text:
-        raise BrokenAnswer(f"The answer to {request} holds a NUL byte.")
-    bare = text.removeprefix(_BOM).lstrip()
+        raise BrokenAnswer(f"The answer to {request} holds a NUL byte.", kind="not_readable")
+    bare = text.removeprefix(_BOM).strip()
     if not bare:
-        raise BrokenAnswer(f"The answer to {request} has no content.")
+        raise BrokenAnswer(f"The answer to {request} has no content.", kind="no_content")
     if bare[0] in "{[":
         return Answer(request, text, "json", fetched_at, empty=_json_is_empty(request, bare))
     if bare[0] == "<":
-        raise BrokenAnswer(f"The answer to {request} is a web page: {_title(bare)}")
+        raise BrokenAnswer(
+            f"The answer to {request} is a web page: {_title(bare)}", kind="web_page"
+        )
     return Answer(request, text, "csv", fetched_at, empty=_csv_is_empty(request, bare))
 
 
 def _json_is_empty(request: Request, text: str) -> bool:
     try:
-        document = json.loads(text)
-    except ValueError:
-        raise BrokenAnswer(f"The answer to {request} breaks off or is not JSON.") from None
+        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    except _NotPlainError as error:
+        raise BrokenAnswer(f"The answer to {request} {error}.", kind="not_readable") from None
+    except (ValueError, RecursionError):
+        raise BrokenAnswer(
+            f"The answer to {request} breaks off or is not JSON.", kind="truncated"
+        ) from None
     if not isinstance(document, dict):
-        raise BrokenAnswer(f"The answer to {request} is JSON, but not an object.")
+        raise BrokenAnswer(f"The answer to {request} is JSON, but not an object.", kind="no_data")
     refusal = refusal_in(document)
     if refusal:
         raise refusal
@@ -85,31 +103,61 @@ def _json_is_empty(request: Request, text: str) -> bool:
     ]
     if not document or (parts and not any(parts)):
         return True
-    if _SERIES.match(request.function) and not any(_is_series(*item) for item in document.items()):
-        raise BrokenAnswer(f"The answer to {request} holds no series: {sorted(document)}.")
-    if request.function == "OVERVIEW" and "Symbol" not in document:
-        raise BrokenAnswer(f"The answer to {request} describes no company: {sorted(document)}.")
+    _check(request, contents.lacks(request, document), contents.contradicts(request, document))
     return False
 
 
-def _is_series(name: str, part: Any) -> bool:
-    return "Time Series" in name and isinstance(part, dict)
+class _NotPlainError(ValueError):
+    """JSON that different readers read differently, or not at all."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _NotPlainError("says the same thing twice: a name occurs twice in one object")
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise _NotPlainError(f"holds {text}, which is no number of JSON")
 
 
 def _csv_is_empty(request: Request, text: str) -> bool:
-    rows = list(csv.reader(text.splitlines()))
-    header, rows = rows[0], [row for row in rows[1:] if row]
-    if len(header) < 2 or not all(_COLUMN.fullmatch(cell.strip()) for cell in header):
-        raise BrokenAnswer(f"The answer to {request} is neither JSON nor CSV: {text[:60]!r}.")
-    if len(rows) == 1:
-        refusal = spelled_in_row(rows[0])
-        if refusal:
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise BrokenAnswer(
+            f"The answer to {request} is not CSV: {error}.", kind="not_readable"
+        ) from None
+    header, rows = [cell.strip() for cell in rows[0]], [row for row in rows[1:] if row]
+    if len(header) < 2 or not all(_COLUMN.fullmatch(cell) for cell in header):
+        refusal = classified(text[:2000])
+        if not isinstance(refusal, UnknownNotice):
             raise refusal
+        raise BrokenAnswer(
+            f"The answer to {request} is neither JSON nor CSV: {text[:60]!r}.", kind="no_data"
+        )
+    if len(rows) == 1:
+        refused = spelled_in_row(rows[0])
+        if refused:
+            raise refused
     if rows and len(rows[-1]) != len(header):
-        raise BrokenAnswer(f"The answer to {request} breaks off in row {len(rows)}.")
-    if _SERIES.match(request.function) and header[0] not in {"timestamp", "time"}:
-        raise BrokenAnswer(f"The answer to {request} holds no series: {','.join(header)[:60]!r}.")
+        raise BrokenAnswer(
+            f"The answer to {request} breaks off in row {len(rows)}.", kind="truncated"
+        )
+    _check(
+        request,
+        contents.columns_lack(request, header),
+        contents.rows_contradict(request, header, rows),
+    )
     return not rows
+
+
+def _check(request: Request, lacking: str, contradicting: str) -> None:
+    if lacking:
+        raise BrokenAnswer(f"The answer to {request} {lacking}.", kind="no_data")
+    if contradicting:
+        raise WrongAnswer(f"The answer to {request} {contradicting}.", kind="wrong_answer")
 
 
 def _title(page: str) -> str:

@@ -3,45 +3,114 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from datapipe.errors import UsageError
+
+# How often there can be something new: with every session of the symbol's exchange, or once in a
+# day, week, month or quarter of the calendar; once means that nobody waits for anything new.
+Cadence = Literal["session", "day", "week", "month", "quarter", "once"]
+
+NO_SYMBOL = "-"
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_COMPACT: Mapping[str, str] = MappingProxyType({"outputsize": "compact"})
+_INTRADAY: Mapping[str, str] = MappingProxyType(
+    {
+        "interval": "5min",
+        "outputsize": "compact",
+        "month": "",
+        "extended_hours": "true",
+        # What was traded; adjusted bars would be restated by every later split.
+        "adjusted": "false",
+    }
+)
+_STATE: Mapping[str, str] = MappingProxyType({"state": "active"})
+_HORIZON: Mapping[str, str] = MappingProxyType({"horizon": "3month"})
+
+_SYMBOL = ("symbol",)
+_PAIR = re.compile(r"([A-Z0-9]+)[-/]([A-Z]{3,4})")  # EUR-USD, BTC-EUR
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """One function of the API, by the name that ``--endpoints`` knows it by.
 
-    ``options`` are the parameters that a caller may choose, with their defaults. ``premium`` is
-    what was true in 2026: the answer decides, not this list.
+    ``targets`` are the tables of schema ``raw`` that its answers are loaded into; how they are
+    read is ``datapipe.load.parse``'s. ``options`` are the parameters that a caller may choose,
+    with their defaults; an empty one is not sent. ``symbol_as`` names the parameters that carry
+    the symbol: one, two for the parts of a pair such as EUR-USD, or none. Of an endpoint that
+    tells of the ``whole_market`` one request asks for all symbols. ``cost`` is in requests.
+    ``premium`` is what was true in 2026: the answer decides, not this list.
     """
 
     name: str
     function: str
-    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    targets: tuple[str, ...]
+    cadence: Cadence
+    options: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    symbol_as: tuple[str, ...] = _SYMBOL
+    whole_market: bool = False
     premium: bool = False
+    cost: int = 1
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether its symbols are pairs such as EUR-USD."""
+        return len(self.symbol_as) == 2
 
 
-ENDPOINTS = (
-    Endpoint("daily", "TIME_SERIES_DAILY", MappingProxyType({"outputsize": "compact"})),
-    Endpoint(
-        "intraday",
-        "TIME_SERIES_INTRADAY",
-        # adjusted=false: what was traded; adjusted bars would be restated by every later split.
-        MappingProxyType({"interval": "5min", "outputsize": "compact", "adjusted": "false"}),
-        premium=True,
-    ),
-    Endpoint("overview", "OVERVIEW"),
+# fmt: off
+CATALOGUE = (
+    Endpoint("daily", "TIME_SERIES_DAILY", ("daily_prices",), "session", _COMPACT),
+    Endpoint("daily-adjusted", "TIME_SERIES_DAILY_ADJUSTED",
+             ("daily_prices", "daily_adjusted_prices"), "session", _COMPACT, premium=True),
+    Endpoint("weekly", "TIME_SERIES_WEEKLY", ("weekly_prices",), "week"),
+    Endpoint("weekly-adjusted", "TIME_SERIES_WEEKLY_ADJUSTED",
+             ("weekly_prices", "weekly_adjusted_prices"), "week"),
+    Endpoint("monthly", "TIME_SERIES_MONTHLY", ("monthly_prices",), "month"),
+    Endpoint("monthly-adjusted", "TIME_SERIES_MONTHLY_ADJUSTED",
+             ("monthly_prices", "monthly_adjusted_prices"), "month"),
+    Endpoint("intraday", "TIME_SERIES_INTRADAY", ("intraday_prices",), "session", _INTRADAY,
+             premium=True),
+    Endpoint("quote", "GLOBAL_QUOTE", ("global_quotes",), "session"),
+    Endpoint("overview", "OVERVIEW", ("company_overview",), "week"),
+    Endpoint("dividends", "DIVIDENDS", ("dividends",), "week"),
+    Endpoint("splits", "SPLITS", ("splits",), "week"),
+    Endpoint("shares-outstanding", "SHARES_OUTSTANDING", ("shares_outstanding",), "quarter"),
+    Endpoint("earnings", "EARNINGS", ("earnings",), "quarter"),
+    Endpoint("income-statement", "INCOME_STATEMENT", ("income_statements",), "quarter"),
+    Endpoint("balance-sheet", "BALANCE_SHEET", ("balance_sheets",), "quarter"),
+    Endpoint("cash-flow", "CASH_FLOW", ("cash_flows",), "quarter"),
+    Endpoint("etf-profile", "ETF_PROFILE", ("etf_profiles", "etf_holdings", "etf_sectors"),
+             "month"),
+    Endpoint("listing-status", "LISTING_STATUS", ("listings",), "day", _STATE, (),
+             whole_market=True),
+    Endpoint("earnings-calendar", "EARNINGS_CALENDAR", ("earnings_calendar",), "day", _HORIZON,
+             whole_market=True),
+    Endpoint("market-status", "MARKET_STATUS", ("market_status",), "day", _NOTHING, (),
+             whole_market=True),
+    Endpoint("symbol-search", "SYMBOL_SEARCH", ("symbol_matches",), "once", _NOTHING,
+             ("keywords",)),
+    Endpoint("fx-daily", "FX_DAILY", ("fx_daily_prices",), "day", _COMPACT,
+             ("from_symbol", "to_symbol")),
+    Endpoint("crypto-daily", "DIGITAL_CURRENCY_DAILY", ("crypto_daily_prices",), "day", _NOTHING,
+             ("symbol", "market")),
 )
+# fmt: on
 
-FREE = tuple(endpoint for endpoint in ENDPOINTS if not endpoint.premium)
+BY_FUNCTION: Mapping[str, Endpoint] = MappingProxyType(
+    {endpoint.function: endpoint for endpoint in CATALOGUE}
+)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question to a source. ``params`` never holds the key."""
+    """One question to a source; the symbol is ``-`` where it has none. It never holds the key."""
 
     function: str
     symbol: str
@@ -50,10 +119,23 @@ class Request:
     def __str__(self) -> str:
         return self.params.get("file", f"{self.function} {self.symbol}")
 
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Every parameter of the request but the key."""
+        known = BY_FUNCTION.get(self.function)
+        names = known.symbol_as if known else _SYMBOL
+        parts: tuple[str, ...] = (self.symbol,)
+        if self.symbol == NO_SYMBOL:
+            names = ()
+        elif len(names) == 2:
+            parts = _parts(self.symbol)
+        spelled = zip(names, parts, strict=False)
+        return {"function": self.function, **dict(spelled), **self.params}
+
 
 def named(names: Iterable[str]) -> tuple[Endpoint, ...]:
     """The endpoints of these names, each once; UsageError for a name that is none."""
-    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+    known = {endpoint.name: endpoint for endpoint in CATALOGUE}
     chosen: dict[str, Endpoint] = {}
     for name in names:
         if name not in known:
@@ -64,20 +146,48 @@ def named(names: Iterable[str]) -> tuple[Endpoint, ...]:
     return tuple(chosen.values())
 
 
+# What is asked for when nobody says what: of the API what is free, and what the sample can make.
+DEFAULT = named(["daily", "overview"])
+SAMPLE = named(["daily", "intraday", "overview"])
+
+
 def requests(
     endpoints: Iterable[Endpoint], symbols: Iterable[str], options: Mapping[str, str]
 ) -> tuple[Request, ...]:
     """A request for each endpoint and symbol, an endpoint at a time.
 
-    An entry of ``options`` goes to the endpoints that know it.
+    An entry of ``options`` goes to the endpoints that know it. An endpoint of pairs is asked for
+    the symbols that are pairs; UsageError where none is.
     """
     symbols = tuple(symbols)
     return tuple(
-        Request(
-            endpoint.function,
-            symbol,
-            {name: options.get(name, default) for name, default in endpoint.options.items()},
-        )
+        Request(endpoint.function, symbol, _chosen(endpoint, options))
         for endpoint in endpoints
-        for symbol in symbols
+        for symbol in _symbols(endpoint, symbols)
     )
+
+
+def _chosen(endpoint: Endpoint, options: Mapping[str, str]) -> dict[str, str]:
+    chosen = {name: options.get(name, default) for name, default in endpoint.options.items()}
+    return {name: value for name, value in chosen.items() if value}
+
+
+def _symbols(endpoint: Endpoint, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if endpoint.whole_market:
+        return (NO_SYMBOL,)
+    if not endpoint.of_pairs:
+        return symbols
+    pairs = tuple(symbol for symbol in symbols if _PAIR.fullmatch(symbol))
+    if symbols and not pairs:
+        raise UsageError(
+            f"{endpoint.name} is of pairs, and none of {', '.join(symbols[:5])} is one. "
+            "Write a pair as EUR-USD or BTC-EUR."
+        )
+    return pairs
+
+
+def _parts(pair: str) -> tuple[str, ...]:
+    found = _PAIR.fullmatch(pair)
+    if found is None:
+        raise UsageError(f"{pair!r} is not a pair. Write it as EUR-USD or BTC-EUR.")
+    return found.groups()

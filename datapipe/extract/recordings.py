@@ -6,20 +6,26 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from datapipe import symbols as tickers
 from datapipe.errors import SourceError, UsageError
 from datapipe.extract.answers import Answer, prove
 from datapipe.extract.endpoints import Endpoint, Request
 
-_NAME = re.compile(r"(?P<function>[A-Z0-9_]+?)__(?P<symbol>.+?)(?:__.*)?\.(?:json|csv)")
+_NAME = re.compile(r"(?P<function>[A-Z0-9_]+?)__(?P<symbol>.+?)(?:__(?P<rest>.*))?\.(?:json|csv)")
 _NO_SYMBOL = {"-", "all", "none"}
+
+# What export writes after the symbol: when the answer came, its number, and the parameters.
+_EXPORTED = re.compile(r"(?P<at>\d{8}T\d{12}Z)-\d+(?:__(?P<params>.*))?")
+_TIME = "%Y%m%dT%H%M%S%fZ"
 
 
 class Recordings:
     """Reads files named ``FUNCTION__SYMBOL__anything.json`` or ``.csv``, in the order of names.
 
-    Each is proven like an answer that has just come: a recorded refusal is a refusal.
+    Each is proven like an answer that has just come: a recorded refusal is a refusal. A file that
+    datapipe has exported came when its name says.
     """
 
     name = "recordings"
@@ -42,7 +48,7 @@ class Recordings:
         found = tuple(
             request
             for path in sorted(self._folder.iterdir())
-            if (request := _request(path))
+            if (request := described(path.name))
             and (not symbols or request.symbol in symbols)
             and (not functions or request.function in functions)
         )
@@ -54,20 +60,49 @@ class Recordings:
         return found
 
     async def fetch(self, request: Request) -> Answer:
-        path = self._folder / request.params["file"]
+        name = request.params["file"]
         try:
-            body = path.read_bytes()
+            body = (self._folder / name).read_bytes()
         except OSError as error:
-            raise SourceError(f"{path} cannot be read: {error.strerror}.") from None
-        return prove(request, body, datetime.now(UTC))
+            raise SourceError(f"{self._folder / name} cannot be read: {error.strerror}.") from None
+        return prove(request, body, _came_at(name) or datetime.now(UTC))
 
     async def aclose(self) -> None:
         """Nothing is open."""
 
 
-def _request(path: Path) -> Request | None:
-    match = _NAME.fullmatch(path.name)
+def described(name: str) -> Request | None:
+    """The request that a file of this name answers; None where the name tells of none.
+
+    Its parameters hold the name, and those that an exported file tells.
+    """
+    match = _NAME.fullmatch(name)
     if match is None:
         return None
-    symbol = "-" if match["symbol"] in _NO_SYMBOL else tickers.normalise(match["symbol"])
-    return Request(match["function"], symbol, {"file": path.name})
+    spelled = unquote(match["symbol"])
+    try:
+        symbol = "-" if spelled in _NO_SYMBOL else tickers.normalise(spelled)
+    except UsageError:
+        return None
+    exported = _EXPORTED.fullmatch(match["rest"] or "")
+    params = dict(parse_qsl((exported and exported["params"]) or "", keep_blank_values=True))
+    return Request(match["function"], symbol, {**params, "file": name})
+
+
+def file_name(request: Request, fetched_at: datetime, number: int, suffix: str) -> str:
+    """The name by which an answer is found again: with its symbol, time and parameters."""
+    params = {name: text for name, text in request.params.items() if name != "file"}
+    parts = [
+        request.function,
+        quote(request.symbol, safe=""),
+        f"{fetched_at.astimezone(UTC).strftime(_TIME)}-{number}",
+    ]
+    if params:
+        parts.append(urlencode(sorted(params.items())))
+    return "__".join(parts) + f".{suffix}"
+
+
+def _came_at(name: str) -> datetime | None:
+    match = _NAME.fullmatch(name)
+    exported = _EXPORTED.fullmatch((match and match["rest"]) or "")
+    return datetime.strptime(exported["at"], _TIME).replace(tzinfo=UTC) if exported else None

@@ -13,11 +13,13 @@ The classes differ by what the caller can do:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from datapipe.errors import Refusal
+from datapipe.errors import Refusal, SourceError
 
 
 class RateLimited(Refusal):
@@ -42,6 +44,14 @@ class RequestRefused(Refusal):
 
 class UnknownNotice(Refusal):
     """The API said something that is not known."""
+
+
+class AskedElsewhere(SourceError):
+    """Another run asks the same at this time; ``answered`` when it has its answer already."""
+
+    def __init__(self, message: str, *, answered: bool) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 @dataclass(frozen=True)
@@ -103,8 +113,11 @@ _RULES = (
     ),
 )
 
-_NOTICES = ("Error Message", "Note", "Information")
-_CSV_LETTERS = tuple(notice.replace(" ", "").lower() for notice in _NOTICES)
+_NOTICES = ("error message", "note", "information")
+_CSV_LETTERS = tuple(notice.replace(" ", "") for notice in _NOTICES)
+_SHORT_KEY = 6  # a real key has 16 characters
+_ESCAPES = ("%", "\\u", "&#")
+_PUBLIC = "demo"  # the key that the API's own documentation uses
 
 
 def refusal_in(document: Mapping[str, Any]) -> Refusal | None:
@@ -113,9 +126,10 @@ def refusal_in(document: Mapping[str, Any]) -> Refusal | None:
     Only top-level keys count: a series' own Meta Data holds an "1. Information", too. A
     ``message`` counts only where it says that the rows beside it are invented.
     """
+    notices = {str(name).strip().lower(): text for name, text in document.items()}
     for notice in _NOTICES:
-        if notice in document:
-            return classified(str(document[notice]))
+        if notice in notices:
+            return classified(str(notices[notice]))
     message = document.get("message")
     if isinstance(message, str):
         found = classified(message)
@@ -140,17 +154,48 @@ def spelled_in_row(cells: list[str]) -> Refusal | None:
     That is how the calendars refuse: the ordinary header, and the letters of the notice's name cut
     to the number of columns. The reason cannot be told.
     """
-    word = "".join(cells).lower()
-    letters = len(cells) >= 3 and all(len(cell) == 1 for cell in cells)
-    if not letters or not any(notice.startswith(word) for notice in _CSV_LETTERS):
+    letters = [cell.strip().lower() for cell in cells]
+    while letters and not letters[-1]:
+        letters.pop()
+    word = "".join(letters)
+    spelled = len(letters) >= 3 and all(len(letter) == 1 for letter in letters)
+    if not spelled or not any(notice.startswith(word) for notice in _CSV_LETTERS):
         return None
     return UnknownNotice(
-        "Alpha Vantage refused without saying why: the answer's only row spells "
-        f"{''.join(cells)!r}.",
+        f"Alpha Vantage refused without saying why: the answer's only row spells {word!r}.",
         kind="unknown_notice",
     )
 
 
 def redacted(text: str, key: str | None) -> str:
-    """``text`` without ``key``, which the API repeats in some refusals."""
-    return text.replace(key, "[key]") if key else text
+    """``text`` without ``key``, which the API repeats in some refusals.
+
+    In whatever case it stands there, and percent-encoded, too, or escaped as in JSON or HTML. A
+    short key is taken for one only where it is a word of its own.
+    """
+    if not key or key.lower() == _PUBLIC:
+        return text
+    lowered = text.lower()
+    if key.lower() not in lowered and not any(sign in lowered for sign in _ESCAPES):
+        return text  # nearly always, and much faster told than by the pattern
+    return _spellings(key).sub("[key]", text)
+
+
+def is_secret(key: str | None) -> bool:
+    """Whether ``key`` is one that cannot stand in an answer by chance."""
+    return key is not None and len(key) >= _SHORT_KEY and key.lower() != _PUBLIC
+
+
+@lru_cache(maxsize=8)
+def _spellings(key: str) -> re.Pattern[str]:
+    pattern = "".join(
+        f"(?:{re.escape(letter)}|{_percent(letter)}|\\\\u{ord(letter):04x}|&\\#{ord(letter)};)"
+        for letter in key
+    )
+    if len(key) < _SHORT_KEY:
+        pattern = rf"(?<![A-Za-z0-9]){pattern}(?![A-Za-z0-9])"
+    return re.compile(pattern, re.IGNORECASE)
+
+
+def _percent(letter: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in letter.encode())

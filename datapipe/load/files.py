@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from datapipe import symbols
 from datapipe.errors import LoadError, UsageError
-from datapipe.load.parse import Row, bar
+from datapipe.load.parse import Row
+from datapipe.load.parse.prices import bar, utc
 from datapipe.load.tables import BAR, DAILY_PRICES, INTRADAY_PRICES, Table
 
 _NAMES = {
@@ -79,7 +80,7 @@ def read(path: Path) -> ReadFile:
             if result.table is DAILY_PRICES:
                 key: Row = (symbol, cells.session_date(row).isoformat())
             else:
-                key = (symbol, interval_of[symbol], cells.time(row).isoformat())
+                key = (symbol, interval_of[symbol], utc(cells.time(row)))
                 values = (*values, "start")
             first = lines_by_key.setdefault(key, line)
             if first != line:

@@ -1,19 +1,23 @@
-"""Merging rows into a table with versions.
+"""Merging rows into tables with versions.
 
 A row that is new gets a version; a row that differs from its current version ends that version and
-begins another; a row that does not differ is not touched.
+begins another; a row that does not differ is not touched. Where an answer tells of all there is, a
+row that it leaves out is retired: its version ends, and no other begins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 
 import psycopg
 from psycopg import sql
 
 from datapipe.load.tables import VERSION_COLUMNS, Table
+
+RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,82 @@ class Incoming:
 
 @dataclass(frozen=True)
 class Merged:
-    """How many versions a merge wrote: of ``new`` rows, and of ``restated`` ones."""
+    """How many versions a merge wrote, of ``new`` rows and of ``restated`` ones, or only ended."""
 
     new: int = 0
     restated: int = 0
+    retired: int = 0
 
     def __add__(self, other: Merged) -> Merged:
-        return Merged(self.new + other.new, self.restated + other.restated)
+        return Merged(
+            self.new + other.new, self.restated + other.restated, self.retired + other.retired
+        )
+
+
+@dataclass
+class _Found:
+    """What is known of a table's incoming rows without asking: their symbols and days."""
+
+    symbols: set[str | None] = field(default_factory=set)
+    first: str | None = None
+    last: str | None = None
+
+
+class Intake:
+    """Rows on their way into the tables of ``schema``.
+
+    ``add`` copies them aside, as often as there are more; ``merge`` merges all of them. No key of a
+    table may come twice between. Both run within the caller's transaction.
+    """
+
+    def __init__(self, connection: psycopg.Connection, schema: str = RAW) -> None:
+        self._connection = connection
+        self._schema = schema
+        self._found: dict[Table, _Found] = {}
+
+    def add(self, table: Table, batch: Iterable[Incoming]) -> None:
+        """Copy rows aside."""
+        names = _names(table, self._schema)
+        if table not in self._found:
+            self._connection.execute(_CREATE.format(**names))
+        found = self._found.setdefault(table, _Found())
+        with self._connection.cursor() as cursor, cursor.copy(_COPY.format(**names)) as copy:
+            for incoming in batch:
+                copy.write(_copy_text(incoming, len(table.columns)))
+                _note(found, table, incoming.rows)
+
+    def merge(self) -> dict[str, Merged]:
+        """Merge what was added, table by table."""
+        # Where the statistics of a table are older than its rows, a nested loop looks cheap and
+        # takes for ever; what is left are joins whose time follows the number of rows.
+        self._connection.execute("SET LOCAL enable_nestloop = off")
+        merged = {table.name: self._merge(table) for table in self._found}
+        self._found = {}
+        return merged
+
+    def _merge(self, table: Table) -> Merged:
+        execute = self._connection.execute
+        names = _names(table, self._schema) | {"within": _within(table, self._found[table])}
+        if not table.scope and not self._any(_ANY_CURRENT.format(**names)):
+            merged = Merged(new=execute(_INSERT_ALL.format(**names)).rowcount)
+        else:
+            execute(_ANALYZE.format(**names))
+            written = execute(_FIND_CHANGED.format(**names)).rowcount
+            restated = retired = 0
+            if written and self._any(_ANY_RESTATED):
+                restated = execute(_END_RESTATED.format(**names)).rowcount
+            if table.scope:
+                retired = execute(_RETIRE.format(**names)).rowcount
+            if written:
+                execute(_INSERT_CHANGED.format(**names))
+            execute("DROP TABLE changed")
+            merged = Merged(written - restated, restated, retired)
+        execute(_DROP.format(**names))
+        return merged
+
+    def _any(self, query: sql.SQL | sql.Composed) -> bool:
+        row = self._connection.execute(query).fetchone()
+        return bool(row and row[0])
 
 
 def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming]) -> Merged:
@@ -43,43 +116,63 @@ def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming
     A row known no later than its current version is left out, so that an old answer that is loaded
     late cannot restate a newer one. Runs within the caller's transaction.
     """
-    names = _names(table)
-    connection.execute(_CREATE.format(**names))
-    columns = sql.SQL(", ").join(map(sql.Identifier, (*table.columns, *VERSION_COLUMNS)))
-    copy_in = sql.SQL("COPY incoming ({}) FROM STDIN").format(columns)
-    with connection.cursor() as cursor, cursor.copy(copy_in) as copy:
-        for incoming in batch:
-            copy.write(_copy_text(incoming, len(table.columns)))
-    connection.execute("ANALYZE incoming")
-    # Where the statistics of a table are older than its rows, a nested loop looks cheap and takes
-    # for ever; what is left are joins whose time follows the number of rows.
-    connection.execute("SET LOCAL enable_nestloop = off")
-    names["within"] = _within(connection, table)
-    restated = connection.execute(_END_RESTATED.format(**names)).rowcount
-    written = connection.execute(_INSERT.format(**names, columns=columns)).rowcount
-    connection.execute("DROP TABLE incoming")
-    return Merged(new=written - restated, restated=restated)
+    intake = Intake(connection)
+    intake.add(table, batch)
+    return intake.merge()[table.name]
 
 
-_CREATE = sql.SQL("CREATE TEMPORARY TABLE incoming (LIKE {table}) ON COMMIT DROP")
+_CREATE = sql.SQL("CREATE TEMPORARY TABLE {aside} (LIKE {table}) ON COMMIT DROP")
+_COPY = sql.SQL("COPY {aside} ({columns}) FROM STDIN")
+# Of the key alone: to look at all columns takes as long as the merge of a small batch.
+_ANALYZE = sql.SQL("ANALYZE {aside} ({key})")
+_DROP = sql.SQL("DROP TABLE {aside}")
 
+_ANY_CURRENT = sql.SQL(
+    "SELECT EXISTS (SELECT FROM {table} AS current WHERE {within} AND current.known_to IS NULL)"
+)
+_INSERT_ALL = sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {aside}")
+
+# The one look at the current rows: what of the incoming ones is new, and what differs.
+_FIND_CHANGED = sql.SQL(
+    """
+    CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
+    SELECT incoming.*, current.known_from IS NOT NULL AS restates
+    FROM {aside} AS incoming
+    LEFT JOIN {table} AS current ON {same_key} AND {within} AND current.known_to IS NULL
+    WHERE (
+        current.known_from IS NULL
+        OR current.known_from < incoming.known_from
+        AND ({current_values}) IS DISTINCT FROM ({incoming_values})
+    ) {not_told_of_later}
+    """
+)
+_ANY_RESTATED = sql.SQL("SELECT EXISTS (SELECT FROM changed WHERE restates)")
 _END_RESTATED = sql.SQL(
     """
     UPDATE {table} AS current SET known_to = incoming.known_from
-    FROM incoming
-    WHERE {same_key} AND {within} AND current.known_to IS NULL
-      AND current.known_from < incoming.known_from
-      AND ({current_values}) IS DISTINCT FROM ({incoming_values})
+    FROM changed AS incoming
+    WHERE incoming.restates AND {same_key} AND {within} AND current.known_to IS NULL
     """
 )
+_INSERT_CHANGED = sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM changed")
 
-_INSERT = sql.SQL(
+# A row that lies in what an answer tells all of, and that this answer does not tell of.
+_RETIRE = sql.SQL(
     """
-    INSERT INTO {table} ({columns})
-    SELECT {columns} FROM incoming
-    WHERE NOT EXISTS (
-        SELECT FROM {table} AS current
-        WHERE {same_key} AND {within} AND current.known_to IS NULL
+    UPDATE {table} AS current SET known_to = told.known_from
+    FROM (SELECT DISTINCT {incoming_scope}, incoming.known_from FROM {aside} AS incoming) AS told
+    WHERE ({current_scope}) = ({told_scope}) AND current.known_from < told.known_from
+      AND current.known_to IS NULL AND {retirable}
+      AND NOT EXISTS (SELECT FROM {aside} AS incoming WHERE {same_key})
+    """
+)
+# An old answer that is loaded late may not bring back what a newer one left out.
+_NOT_TOLD_OF_LATER = sql.SQL(
+    """
+    AND NOT EXISTS (
+        SELECT FROM {table} AS later
+        WHERE ({later_scope}) = ({late_scope}) AND later.known_to IS NULL
+          AND later.known_from > incoming.known_from
     )
     """
 )
@@ -89,7 +182,7 @@ def _copy_text(incoming: Incoming, width: int) -> str:
     """The rows as COPY reads them: a block of text takes a fifth of the time of row after row."""
     version = _line((incoming.known_from.isoformat(), incoming.source, incoming.response_id))
     try:
-        lines = ["\t".join(row) for row in incoming.rows]  # type: ignore[arg-type]
+        lines = list(map("\t".join, incoming.rows))  # type: ignore[arg-type]
         text = "\n".join(lines)
         plain = (
             "\\" not in text
@@ -111,33 +204,64 @@ def _line(values: Iterable[object]) -> str:
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def _names(table: Table) -> dict[str, sql.Composable]:
-    def values(of: str) -> sql.Composable:
-        return sql.SQL(", ").join(sql.Identifier(of, name) for name in table.values)
+def _note(found: _Found, table: Table, rows: Sequence[tuple[str | None, ...]]) -> None:
+    found.symbols.update(map(itemgetter(0), rows))
+    if table.date_column is None or not rows:
+        return
+    days = list(map(itemgetter(table.columns.index(table.date_column)), rows))
+    first, last = min(days), max(days)
+    found.first = first if found.first is None else min(found.first, first)
+    found.last = last if found.last is None else max(found.last, last)
 
-    return {
-        "table": sql.Identifier("raw", table.name),
+
+def _within(table: Table, found: _Found) -> sql.Composable:
+    """A condition on the current rows, so that no more of them is read than can meet a new one."""
+    symbols = sorted(symbol or "" for symbol in found.symbols)
+    within = sql.SQL("current.symbol = ANY({})").format(sql.Literal(symbols))
+    if table.date_column is None or found.first is None:
+        return within
+    return sql.SQL("{} AND current.{} BETWEEN {} AND {}").format(
+        within, sql.Identifier(table.date_column), sql.Literal(found.first), sql.Literal(found.last)
+    )
+
+
+def _names(table: Table, schema: str) -> dict[str, sql.Composable]:
+    def listed(names: Iterable[str], of: str) -> sql.Composable:
+        return sql.SQL(", ").join(sql.Identifier(of, name) for name in names)
+
+    def expressions(of: str) -> list[sql.Composable]:
+        return [sql.SQL(each).format(row=sql.Identifier(of)) for each in table.scope]
+
+    def scope(of: str) -> sql.Composable:
+        return sql.SQL(", ").join(expressions(of))
+
+    parts = [sql.Identifier(f"scope_{n}") for n in range(len(table.scope))]
+    names: dict[str, sql.Composable] = {
+        "table": sql.Identifier(schema, table.name),
+        "aside": sql.Identifier("pg_temp", f"incoming_{table.name}"),
+        "key": sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        "columns": sql.SQL(", ").join(map(sql.Identifier, (*table.columns, *VERSION_COLUMNS))),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(
                 sql.Identifier("current", name), sql.Identifier("incoming", name)
             )
             for name in table.key
         ),
-        "current_values": values("current"),
-        "incoming_values": values("incoming"),
+        "current_values": listed(table.values, "current"),
+        "incoming_values": listed(table.values, "incoming"),
+        "not_told_of_later": sql.SQL(""),
     }
-
-
-def _within(connection: psycopg.Connection, table: Table) -> sql.Composable:
-    """A condition on the current rows, so that no more of them is read than can meet a new one."""
-    date = sql.Identifier(table.date_column or table.key[0])
-    row = connection.execute(
-        sql.SQL("SELECT array_agg(DISTINCT symbol), min({0}), max({0}) FROM incoming").format(date)
-    ).fetchone()
-    symbols, first, last = row or (None, None, None)
-    within = sql.SQL("current.symbol = ANY({})").format(sql.Literal(symbols or []))
-    if table.date_column is None:
-        return within
-    return sql.SQL("{} AND current.{} BETWEEN {} AND {}").format(
-        within, date, sql.Literal(first), sql.Literal(last)
-    )
+    if table.scope:
+        names |= {
+            "current_scope": scope("current"),
+            "incoming_scope": sql.SQL(", ").join(
+                sql.SQL("{} AS {}").format(expression, part)
+                for expression, part in zip(expressions("incoming"), parts, strict=True)
+            ),
+            "told_scope": sql.SQL(", ").join(sql.SQL("told.{}").format(part) for part in parts),
+            "retirable": sql.SQL(table.retirable).format(row=sql.Identifier("current")),
+        }
+        names["not_told_of_later"] = _NOT_TOLD_OF_LATER.format(
+            table=names["table"], later_scope=scope("later"), late_scope=scope("incoming")
+        )
+    return names

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -13,7 +13,19 @@ from datapipe.errors import DatapipeError, TestsFailedError
 from datapipe.transform.results import BuiltModel, Progress, TestResult, Transformed
 from datapipe.warehouse import Warehouse
 
-__all__ = ["BuiltModel", "Progress", "TestResult", "Transformed", "run"]
+if TYPE_CHECKING:
+    from datapipe.transform.listing import CompiledNode
+    from datapipe.transform.select import Node
+
+__all__ = [
+    "BuiltModel",
+    "Progress",
+    "TestResult",
+    "Transformed",
+    "compiled_nodes",
+    "listed_nodes",
+    "run",
+]
 
 
 def run(
@@ -24,6 +36,9 @@ def run(
     variables: Mapping[str, Any] | None = None,
     target_schema: str = "public",
     wait_seconds: float = 300,
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    full_refresh: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_message: Callable[[str], None] = lambda message: None,
 ) -> Transformed:
@@ -32,6 +47,9 @@ def run(
     All of it becomes visible in one transaction at the end, or none of it. Safe to repeat: what a
     killed run left behind is dropped. One run at a time; the caller holds the lock. With the
     variable ``as_of`` the past is built, and reports go on reading the present.
+
+    ``select`` and ``exclude`` are dbt's; what is not selected is read where it was published, and
+    stays as it is. ``full_refresh`` computes incremental models from the start.
 
     Raises ProjectError for a mistake in the project, TestsFailedError, and PublishError where
     publishing would break something that datapipe did not create.
@@ -46,6 +64,9 @@ def run(
             variables=variables or {},
             target_schema=target_schema,
             wait_seconds=wait_seconds,
+            include=select,
+            exclude=exclude,
+            full_refresh=full_refresh,
             on_progress=on_progress,
             on_message=on_message,
         )
@@ -58,3 +79,51 @@ def run(
                 session.clean()
             raise
     return transformed
+
+
+def listed_nodes(
+    project_dir: Path,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    target_schema: str = "public",
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """The models, seeds, sources and tests that are selected, and warnings; asks no database."""
+    from datapipe.transform import listing
+
+    return listing.listed(
+        project_dir,
+        variables=variables or {},
+        target_schema=target_schema,
+        include=select,
+        exclude=exclude,
+    )
+
+
+def compiled_nodes(
+    warehouse: Warehouse,
+    project_dir: Path,
+    *,
+    variables: Mapping[str, Any] | None = None,
+    target_schema: str = "public",
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    full_refresh: bool = False,
+) -> tuple[tuple[CompiledNode, ...], tuple[str, ...]]:
+    """The SQL of the models and tests that are selected, and warnings; changes nothing.
+
+    A ``ref`` stands for what is published, so the SQL runs wherever the warehouse is.
+    """
+    from datapipe.transform import listing
+
+    with warehouse.connect(autocommit=True) as connection:
+        return listing.compiled(
+            connection,
+            project_dir,
+            variables=variables or {},
+            target_schema=target_schema,
+            include=select,
+            exclude=exclude,
+            full_refresh=full_refresh,
+        )

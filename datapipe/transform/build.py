@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import ProjectError
+from datapipe.transform import seed
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.locate import project_error, with_near_name
 from datapipe.transform.nodes import Model
@@ -19,12 +20,13 @@ from datapipe.transform.statements import execute
 
 @dataclass(frozen=True)
 class Built:
-    """A model as it stands aside."""
+    """A model as it stands aside; ``increment`` are the statements that publish an increment."""
 
     model: Model
     aside: Relation
     rows: int | None
     seconds: float
+    increment: tuple[str, ...] | None = None
 
 
 def place(table: Relation, model: Model) -> str:
@@ -37,12 +39,16 @@ def build(connection: psycopg.Connection, model: Model, compiler: Compiler) -> B
     """Build ``model`` where ``compiler`` places it, and commit."""
     started = time.perf_counter()
     aside = compiler.place(model)
+    if model.is_seed:
+        loaded = seed.load(connection, model, aside)
+        _finish(connection, model, aside)
+        return Built(model, aside, loaded, time.perf_counter() - started)
     compiled = compiler.model(model)
-    statements = _Statements()
+    statements = Statements()
     if model.materialized == "view":
         statements.add(f"CREATE VIEW {aside.local} AS (\n", compiled)
     else:
-        statements.add(f"CREATE TABLE {aside.local} AS (\n", compiled, ") WITH NO DATA")
+        statements.add(f"{_create(model)} {aside.local} AS (\n", compiled, ") WITH NO DATA")
         placed = place(aside, model)
         if placed:
             statements.add(placed)
@@ -54,7 +60,30 @@ def build(connection: psycopg.Connection, model: Model, compiler: Compiler) -> B
     return Built(model, aside, rows, time.perf_counter() - started)
 
 
-class _Statements:
+def _create(model: Model) -> str:
+    return "CREATE UNLOGGED TABLE" if model.config.get("unlogged") else "CREATE TABLE"
+
+
+def _finish(connection: psycopg.Connection, model: Model, table: Relation) -> None:
+    """What a table that was filled without a query needs, too."""
+    statements = [f"CREATE {index.format(table.local)}" for index in indexes(model)]
+    try:
+        execute(connection, "; ".join([*statements, f"ANALYZE {table.local}"]))
+    except psycopg.errors.UniqueViolation as error:
+        raise _not_unique(error, model) from error
+
+
+def fill(connection: psycopg.Connection, model: Model, table: Relation, query: str) -> None:
+    """Create ``table`` with the rows of a query of our own."""
+    execute(connection, f"{_create(model)} {table.local} AS ({query}) WITH NO DATA")
+    placed = place(table, model)
+    if placed:
+        execute(connection, placed)
+    execute(connection, f"INSERT INTO {table.local} {query}")
+    _finish(connection, model, table)
+
+
+class Statements:
     """Statements that are sent together: one round trip, one transaction."""
 
     def __init__(self) -> None:
@@ -78,7 +107,8 @@ class _Statements:
             cursor = execute(connection, "".join(self._texts))
         except psycopg.Error as error:
             if error.sqlstate == "23505" and not error.diag.statement_position:
-                raise _not_unique(error, compiled) from error
+                assert isinstance(compiled.node, Model)  # noqa: S101 - tests create no index
+                raise _not_unique(error, compiled.node) from error
             told = project_error(error, compiled, self._compiled_at, compiler)
             raise with_near_name(told, error, connection, compiled) from error
         rows = None
@@ -109,24 +139,23 @@ def _bad_index(model: Model, index: Any) -> ProjectError:
     return ProjectError(
         f"An index is a mapping such as {{'columns': ['symbol'], 'unique': true}}, not {index!r}.",
         path=model.path,
-        line=_line_of(model, "indexes"),
+        line=line_of(model, "indexes"),
         model=model.name,
     )
 
 
-def _not_unique(error: psycopg.Error, compiled: Compiled) -> ProjectError:
-    model = compiled.node
-    assert isinstance(model, Model)  # noqa: S101 - tests create no index
+def _not_unique(error: psycopg.Error, model: Model) -> ProjectError:
     return ProjectError(
         f"The model {model.name} has rows that its unique index forbids: "
         f"{error.diag.message_detail or error.diag.message_primary} "
         "Nothing was published. Mend the model or the index under config().",
         path=model.path,
-        line=_line_of(model, "indexes"),
+        line=line_of(model, "indexes"),
         model=model.name,
     )
 
 
-def _line_of(model: Model, word: str) -> int | None:
+def line_of(model: Model, word: str) -> int | None:
+    """The first line of the model's file that has ``word``."""
     lines = enumerate(model.raw_code.splitlines(), 1)
     return next((number for number, text in lines if word in text), None)

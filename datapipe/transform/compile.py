@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from datapipe.transform.context import KnownConfig, asked_of_the_database
@@ -53,12 +54,25 @@ class Compiled:
 
 
 class Compiler:
-    """Compiles models and tests, with every ``ref`` standing for where ``place`` says."""
+    """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
 
-    def __init__(self, manifest: Manifest, renderer: Renderer, place: Place) -> None:
+    ``increments`` are the models for which ``is_incremental()`` holds.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        renderer: Renderer,
+        place: Place,
+        *,
+        increments: Set[str] = frozenset(),
+        full_refresh: bool = False,
+    ) -> None:
         self.manifest = manifest
         self.renderer = renderer
         self.place = place
+        self.increments = increments
+        self.full_refresh = full_refresh
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def model(self, model: Model) -> Compiled:
@@ -66,6 +80,11 @@ class Compiler:
 
     def test(self, test: DataTest) -> Compiled:
         return self._with_ctes(test, *self.rendered(test))
+
+    def hook(self, text: str, path: Path, line: int, known: Mapping[str, Any]) -> str:
+        """A statement of the project that belongs to no model, without a line of Jinja left."""
+        own = {**self._named([]), "execute": True, "config": KnownConfig({}), **known}
+        return str(self.renderer.value(text, own, path=path, line=line))
 
     def rendered(self, node: Model | DataTest) -> tuple[str, tuple[str, ...]]:
         """What the node's own template renders to, and the ephemeral models that it names."""
@@ -88,7 +107,9 @@ class Compiler:
         call = {"model": rows, **arguments}
         return str(self.renderer.call(macro, call, own, **at, model=test.of))
 
-    def _variables(self, node: Model | DataTest, ctes: list[str]) -> dict[str, Any]:
+    def _named(self, ctes: list[str]) -> dict[str, Any]:
+        """What turns names into relations; ephemeral models are added to ``ctes``."""
+
         def ref(*names: str, **_: Any) -> Relation:
             model = known(referred(names), self.manifest.models)
             if model.materialized != "ephemeral":
@@ -103,10 +124,22 @@ class Compiler:
         return {
             "ref": ref,
             "source": source,
-            "config": KnownConfig(node.config),
-            "execute": True,
             "run_query": asked_of_the_database("run_query", execute=True),
             "statement": asked_of_the_database("statement", execute=True),
+        }
+
+    def _variables(self, node: Model | DataTest, ctes: list[str]) -> dict[str, Any]:
+        own = node.config.get("full_refresh")
+        full_refresh = self.full_refresh if own is None else bool(own)
+        return {
+            **self._named(ctes),
+            "config": KnownConfig(node.config),
+            "execute": True,
+            "flags": SimpleNamespace(
+                FULL_REFRESH=self.full_refresh, STORE_FAILURES=False, WHICH="build"
+            ),
+            "is_incremental": lambda: isinstance(node, Model) and node.name in self.increments,
+            "should_full_refresh": lambda: full_refresh,
             "this": node.relation if isinstance(node, Model) else None,
             "model": node.as_template_sees_it(),
         }
@@ -147,6 +180,12 @@ def marked_again(
     """What ``node`` renders to with marks in it, and the files that the marks number."""
     project, target = compiler.renderer.project, compiler.renderer.target
     renderer = Renderer(project, target, marked=marked)
-    again = Compiler(compiler.manifest, renderer, compiler.place)
+    again = Compiler(
+        compiler.manifest,
+        renderer,
+        compiler.place,
+        increments=compiler.increments,
+        full_refresh=compiler.full_refresh,
+    )
     text, _ = again.rendered(node)
     return text, renderer.environment.files

@@ -55,39 +55,52 @@ class _Reader:
         self.disabled: set[str] = set()
 
     def models(self) -> dict[str, Model]:
+        """Models and seeds, which ``ref`` does not tell apart."""
         models: dict[str, Model] = {}
-        described = dict(self.properties.models)
-        for path, root in self.project.files("model-paths", ".sql"):
-            properties = described.pop(path.stem, None)
-            model = self._model(path, root, properties)
-            if not model.config.get("enabled", True):
-                self.disabled.add(model.name)
-                continue
-            other = models.get(model.name)
-            if other is not None:
-                raise ProjectError(
-                    f"There are two models called {model.name}: the other is {other.file}. "
-                    "Rename one of the files.",
-                    path=path,
-                    line=1,
-                    model=model.name,
+        for folder, suffix, kind in (
+            ("model-paths", ".sql", "model"),
+            ("seed-paths", ".csv", "seed"),
+        ):
+            of_kind = self.properties.models if kind == "model" else self.properties.seeds
+            described = dict(of_kind)
+            for path, root in self.project.files(folder, suffix):
+                model = self._model(path, root, described.pop(path.stem, None), kind)
+                self._add(model, models)
+            for unused in described.values():  # as with dbt, no reason to stop
+                self.renderer.warnings.append(
+                    f"{unused.path}:{unused.line}: There is no {kind} {unused.name} to describe or "
+                    f"test.{near(unused.name, models)}"
                 )
-            models[model.name] = model
-        for unused in described.values():  # as with dbt, no reason to stop
-            self.renderer.warnings.append(
-                f"{unused.path}:{unused.line}: There is no model {unused.name} to describe or test."
-                f"{near(unused.name, models)}"
-            )
         _refuse_shared_relations(models)
         return models
 
-    def _model(self, path: Path, root: Path, properties: ModelProperties | None) -> Model:
+    def _add(self, model: Model, models: dict[str, Model]) -> None:
+        if not model.config.get("enabled", True):
+            self.disabled.add(model.name)
+            return
+        other = models.get(model.name)
+        if other is not None:
+            both = f"two {model.resource_type}s called {model.name}"
+            if other.resource_type != model.resource_type:
+                both = f"a model and a seed called {model.name}"
+            raise ProjectError(
+                f"There are {both}: the other is {other.file}. Rename one of the files.",
+                path=model.path,
+                line=1,
+                model=model.name,
+            )
+        models[model.name] = model
+
+    def _model(
+        self, path: Path, root: Path, properties: ModelProperties | None, kind: str
+    ) -> Model:
         project, name = self.project, path.stem
-        source = project.text(path)
+        is_seed = kind == "seed"
+        source = "" if is_seed else project.text(path)
         folders = path.relative_to(root).parent.parts
         fqn = (project.name, *folders, name)
-        config: dict[str, Any] = {"materialized": "view", "enabled": True}
-        for level, line in project.config_for("models", fqn):
+        config: dict[str, Any] = {"materialized": "seed" if is_seed else "view", "enabled": True}
+        for level, line in project.config_for(f"{kind}s", fqn):
             config = merged(config, self._rendered(level, project.path, line))
         if properties is not None:
             given = self._rendered(properties.config, properties.path, properties.line)
@@ -103,9 +116,12 @@ class _Reader:
             relation=Relation(self.target["dbname"], self.target["schema"], name),
             description=properties.description if properties else "",
             columns=properties.columns if properties else {},
+            described_in=project.relative(properties.path) if properties else "",
+            resource_type=kind,
         )
         found = Found(self.target, model)
-        self.renderer.render(path, source, found.variables(), model=name)
+        if not is_seed:
+            self.renderer.render(path, source, found.variables(), model=name)
         model = replace(
             model,
             config=merged(config, found.config.given),
@@ -187,6 +203,7 @@ class _Reader:
                 tested=tested,
                 tested_model=None if test.source else test.of,
                 refs=tuple(dict.fromkeys(([] if test.source else [test.of]) + found.refs)),
+                sources=(*([test.source] if test.source else []), *found.sources),
             )
 
     def singular_tests(self) -> Iterator[DataTest]:
@@ -210,6 +227,7 @@ class _Reader:
                     config=config,
                     raw_code=source,
                     refs=tuple(found.refs),
+                    sources=tuple(found.sources),
                 )
 
     def _test_config(self, given: Mapping[str, Any], path: Path, line: int) -> dict[str, Any]:
@@ -250,7 +268,7 @@ def _placed(model: Model, renderer: Renderer) -> Model:
         return name
 
     node = model.as_template_sees_it()
-    kind = "table" if model.materialized == "table" else "view"
+    kind = "table" if model.is_table else "view"
     if model.materialized == "ephemeral":
         return replace(model, relation=ephemeral(model.name))
     schema = named("generate_schema_name", "schema")

@@ -21,7 +21,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Model:
-    """One SQL file under the model paths, with all that YAML says of it."""
+    """One SQL file under the model paths, or one seed, with all that YAML says of it."""
 
     name: str
     path: Path
@@ -35,18 +35,29 @@ class Model:
     sources: tuple[tuple[str, str], ...] = ()
     description: str = ""
     columns: Mapping[str, Column] = field(default_factory=dict)
+    described_in: str = ""
+    resource_type: str = "model"
 
     @property
     def materialized(self) -> str:
         return str(self.config["materialized"])
 
+    @property
+    def is_seed(self) -> bool:
+        return self.resource_type == "seed"
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is published as a table."""
+        return self.materialized in {"table", "seed", "incremental"}
+
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
         return {
             "name": self.name,
-            "resource_type": "model",
+            "resource_type": self.resource_type,
             "package_name": self.package,
-            "unique_id": f"model.{self.package}.{self.name}",
+            "unique_id": f"{self.resource_type}.{self.package}.{self.name}",
             "fqn": list(self.fqn),
             "path": self.path.name,
             "original_file_path": self.file,
@@ -104,6 +115,7 @@ class DataTest:
     tested_model: str | None = None
     raw_code: str = ""
     refs: tuple[str, ...] = ()
+    sources: tuple[tuple[str, str], ...] = ()
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model``."""

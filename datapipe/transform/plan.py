@@ -10,7 +10,7 @@ import psycopg
 from datapipe.errors import PublishError
 from datapipe.transform import catalog
 from datapipe.transform.build import Built
-from datapipe.transform.catalog import Dependent, Name, RelationState
+from datapipe.transform.catalog import Dependent, Grant, Name, RelationState
 from datapipe.transform.nodes import Model
 
 KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
@@ -20,7 +20,8 @@ KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 class Plan:
     """What to do with each model; ``repointed`` are the users' views on what is swapped.
 
-    A view is replaced where it is, if its shape allows. A table is swapped for the new one, unless
+    The increment of an incremental model is applied to the table that is there. A view is replaced
+    where it is, if its shape allows. A table is swapped for the new one, unless
     something hangs on it that cannot be pointed at another: then its rows are replaced in place.
     """
 
@@ -29,10 +30,21 @@ class Plan:
     replaced: list[Built] = field(default_factory=list)
     swapped: list[tuple[Built, RelationState]] = field(default_factory=list)
     in_place: list[Built] = field(default_factory=list)
+    increments: list[Built] = field(default_factory=list)
     repointed: list[Dependent] = field(default_factory=list)
 
     def old(self, each: Built) -> RelationState:
         return self.states[name_of(each.model)]
+
+    def granted(self, each: Built) -> tuple[Grant, ...]:
+        """What was granted on the relation that stands where ``each`` goes."""
+        old = self.states.get(name_of(each.model))
+        return (old.grants or ()) if old else ()
+
+    def owner(self, each: Built) -> str:
+        """Who owns the relation that stands where ``each`` goes; an empty string if none does."""
+        old = self.states.get(name_of(each.model))
+        return old.owner if old else ""
 
     def aside(self, each: Built) -> RelationState:
         return self.states[each.aside.schema, each.aside.identifier]
@@ -46,7 +58,13 @@ def make(connection: psycopg.Connection, built: Sequence[Built]) -> Plan:
     moved: list[tuple[Built, RelationState]] = []
     for each in built:
         old, new = plan.states.get(name_of(each.model)), plan.aside(each)
-        if old is None:
+        if each.increment is not None:
+            if old is None or old.kind != "r":
+                raise _refused(
+                    each, f"The table {each.model.relation.local} went away during the run."
+                )
+            plan.increments.append(each)
+        elif old is None:
             plan.new.append(each)
         elif each.model.materialized == "view" and old.kind == "v" and _fits(old, new):
             plan.replaced.append(each)

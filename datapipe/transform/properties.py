@@ -23,7 +23,7 @@ _TEST_SETTINGS = {
 
 @dataclass(frozen=True)
 class ModelProperties:
-    """What YAML says of one model."""
+    """What YAML says of one model or seed."""
 
     name: str
     path: Path
@@ -68,52 +68,64 @@ class Properties:
     """What all the YAML files of a project say together."""
 
     models: dict[str, ModelProperties] = field(default_factory=dict)
+    seeds: dict[str, ModelProperties] = field(default_factory=dict)
     sources: list[SourceProperties] = field(default_factory=list)
     tests: list[TestProperties] = field(default_factory=list)
     singular_tests: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_all(project: Project) -> Properties:
-    """Read every YAML file under the paths for models and for tests."""
+    """Read every YAML file under the paths for models, seeds and tests."""
     properties = Properties()
-    for folder in ("model-paths", "test-paths"):
-        for path, _ in project.files(folder, ".yml", ".yaml"):
-            _read(path, properties)
+    paths = [
+        path
+        for folder in ("model-paths", "seed-paths", "test-paths")
+        for path, _ in project.files(folder, ".yml", ".yaml")
+    ]
+    for path in dict.fromkeys(paths):  # two kinds of paths may name one folder
+        _read(path, properties)
     return properties
 
 
 def _read(path: Path, properties: Properties) -> None:
     file = yaml_file.read(path)
     for model in yaml_file.blocks(file.get("models"), path, file.line_of("models"), "models"):
-        name = model["name"]
         if "versions" in model:
             raise ProjectError(
                 "Versions of models are not supported yet.",
                 path=path,
                 line=model.line_of("versions"),
             )
-        other = properties.models.get(name)
-        if other is not None:
-            raise ProjectError(
-                f"The model {name} is described twice: also in {other.path}, line {other.line}.",
-                path=path,
-                line=model.line,
-                model=name,
-            )
-        properties.models[name] = ModelProperties(
-            name=name,
-            path=path,
-            line=model.line,
-            description=_text(model.get("description")),
-            config=_config(model, path),
-            columns=_columns(model, path),
-        )
-        properties.tests += _tests_of(model, name, None, path)
+        _read_model(model, "model", properties.models, path)
+        properties.tests += _tests_of(model, model["name"], None, path)
+    for seed in yaml_file.blocks(file.get("seeds"), path, file.line_of("seeds"), "seeds"):
+        _read_model(seed, "seed", properties.seeds, path)
+        properties.tests += _tests_of(seed, seed["name"], None, path)
     for source in yaml_file.blocks(file.get("sources"), path, file.line_of("sources"), "sources"):
         _read_source(source, path, properties)
     for key in ("data_tests", "tests"):
         for test in yaml_file.blocks(file.get(key), path, file.line_of(key), key):
             properties.singular_tests[test["name"]] = _config(test, path)
+
+
+def _read_model(block: Block, kind: str, known: dict[str, ModelProperties], path: Path) -> None:
+    name = block["name"]
+    other = known.get(name)
+    if other is not None:
+        raise ProjectError(
+            f"The {kind} {name} is described twice: also in {other.path}, line {other.line}.",
+            path=path,
+            line=block.line,
+            model=name,
+        )
+    known[name] = ModelProperties(
+        name=name,
+        path=path,
+        line=block.line,
+        description=_text(block.get("description")),
+        config=_config(block, path),
+        columns=_columns(block, path),
+    )
 
 
 def _read_source(source: Block, path: Path, properties: Properties) -> None:

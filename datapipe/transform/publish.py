@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from datapipe.errors import PublishError, WarehouseError
-from datapipe.transform import aside, catalog
+from datapipe.transform import aside, catalog, grants, incremental
 from datapipe.transform import plan as plans
 from datapipe.transform.build import Built
 from datapipe.transform.catalog import Dependent, RelationState
@@ -75,6 +75,8 @@ class Publication:
         while True:
             with self.connection.transaction() as whole:
                 plan = plans.make(self.connection, self.built)
+                for each in plan.increments:
+                    self._apply(each)
                 for each in plan.in_place:
                     self._copy_rows(plan, each)
                 if self._swapped(plan, until):
@@ -103,6 +105,13 @@ class Publication:
             if attempt == 3:
                 self.on_wait("Readers hold the published tables; waiting for a gap.")
             time.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
+
+    def _apply(self, each: Built) -> None:
+        """Change the rows that an increment changes; readers are not blocked."""
+        try:
+            execute(self.connection, "; ".join(each.increment or ()))
+        except psycopg.Error as error:
+            raise incremental.told(error, each.model) from error
 
     def _copy_rows(self, plan: Plan, each: Built) -> None:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
@@ -154,7 +163,7 @@ class Publication:
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
         old_schemas = {old.schema for _, old in plan.swapped}
         aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
-        in_place = {each.model.name for each in plan.in_place}
+        stays = {each.model.name for each in (*plan.in_place, *plan.increments)}
         replaced = {each.model.name for each in plan.replaced}
         moves = [
             _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD))
@@ -162,7 +171,7 @@ class Publication:
         ] + [
             _moved("TABLE", each.aside.local, each.model.relation.schema)
             for each in self.built
-            if each.model.materialized == "table" and each.model.name not in in_place
+            if each.model.is_table and each.model.name not in stays
         ]
         if moves:
             execute(run, "; ".join(moves))
@@ -215,13 +224,18 @@ class Publication:
             self.connection, {each.model.relation.schema for each in plan.new}
         )
         for each in plan.new:
-            if each.model.materialized == "table":
-                grants = defaults.get(each.model.relation.schema, [])
-                statements += [grant.on(each.model.relation.local) for grant in grants]
+            if each.model.is_table:
+                given = defaults.get(each.model.relation.schema, [])
+                statements += [grant.on(each.model.relation.local) for grant in given]
         for each in self.built:
-            statements += _comments(each.model, plan.aside(each))
+            there = plan.old(each) if each.increment is not None else plan.aside(each)
+            statements += _comments(each.model, there)
         if statements:
             execute(self.connection, "; ".join(statements))
+        for each in self.built:
+            if each.model.config.get("grants"):
+                now = plan.granted(each) or defaults.get(each.model.relation.schema, [])
+                grants.give(self.connection, each.model, now, plan.owner(each) or self.user)
 
     def _lost_indexes(self, plan: Plan) -> list[str]:
         """A warning for each index of a replaced table that the new one does not have."""
@@ -242,9 +256,9 @@ class Publication:
             """
             INSERT INTO meta.models AS m
                 (name, resource_type, schema_name, relation_name, materialized, run_id)
-            SELECT name, 'model', schema_name, relation_name, materialized, %s
-            FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-                AS new (name, schema_name, relation_name, materialized)
+            SELECT name, resource_type, schema_name, relation_name, materialized, %s
+            FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+                AS new (name, resource_type, schema_name, relation_name, materialized)
             ON CONFLICT (name) DO UPDATE SET
                 resource_type = excluded.resource_type,
                 schema_name = excluded.schema_name,
@@ -256,15 +270,21 @@ class Publication:
             [
                 self.run_id,
                 [model.name for model in models],
+                [model.resource_type for model in models],
                 [model.relation.schema for model in models],
                 [model.relation.identifier for model in models],
                 [model.materialized for model in models],
             ],
         )
         self.connection.execute(
-            "DELETE FROM meta.models WHERE resource_type = 'model' AND name <> ALL(%s)",
-            [[model.name for model in models]],
+            "DELETE FROM meta.models WHERE resource_type = ANY(%s) AND name <> ALL(%s)",
+            [["model", "seed"], self._names_in_project()],
         )
+
+    def _names_in_project(self) -> list[str]:
+        """Every model that has a relation, selected or not: the others left the project."""
+        models = self.final.manifest.models.values()
+        return [model.name for model in models if model.materialized != "ephemeral"]
 
     def _still_busy(self) -> WarehouseError:
         row = self.connection.execute(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform import aside, checks, manifest, project
+from datapipe.transform import aside, checks, hooks, incremental, manifest, project
 from datapipe.transform.build import Built, build
+from datapipe.transform.catalog import RelationState
 from datapipe.transform.compile import Compiler
 from datapipe.transform.graph import ordered
-from datapipe.transform.nodes import Model
+from datapipe.transform.nodes import DataTest, Model
+from datapipe.transform.placement import Placement
 from datapipe.transform.publish import Publication
 from datapipe.transform.relation import Relation
 from datapipe.transform.render import Renderer
 from datapipe.transform.results import BuiltModel, Progress, TestResult, Transformed
+from datapipe.transform.select import select
+from datapipe.transform.target import described
 
 
 class Session:
@@ -32,6 +36,9 @@ class Session:
         variables: Mapping[str, Any],
         target_schema: str,
         wait_seconds: float,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        full_refresh: bool,
         on_progress: Callable[[Progress], None],
         on_message: Callable[[str], None],
     ) -> None:
@@ -41,26 +48,54 @@ class Session:
         self.variables = variables
         self.target_schema = target_schema
         self.wait_seconds = wait_seconds
+        self.include = include
+        self.exclude = exclude
+        self.full_refresh = full_refresh
         self.on_progress = on_progress
         self.on_message = on_message
 
     def run(self) -> Transformed:
         """Do all of it; the result tells what was published."""
         project_ = project.load(self.project_dir, self.variables)
-        renderer = Renderer(project_, self._target(), on_log=self.on_message)
+        target = described(self.connection, self.target_schema)
+        renderer = Renderer(project_, target, on_log=self.on_message)
         read = manifest.read(project_, renderer)
-        models = [model for model in ordered(read.models) if model.materialized != "ephemeral"]
+        selection = select(read, self.include, self.exclude)
+        models = [
+            model
+            for model in ordered(read.models)
+            if model.materialized != "ephemeral" and model.name in selection.models
+        ]
+        placement = Placement(read, selection)
 
         # As dbt has it, and not as somebody set it for the role.
         self.connection.execute('SET search_path = "$user", public')
         aside.drop(self.connection, aside.left_over(self.connection))
+        tests, unread = placement.tests(self.connection)
+        final = Compiler(read, renderer, _published, full_refresh=self.full_refresh)
+        schemas_of_run = sorted({model.relation.schema for model in models})
+        known = {
+            "schemas": schemas_of_run,
+            "database_schemas": [(target["dbname"], schema) for schema in schemas_of_run],
+            "results": [],
+        }
+        hooks.run(self.connection, "on-run-start", final, known)
+        growing = incremental.starting(self.connection, models, full_refresh=self.full_refresh)
         schemas = {aside.beside(model.relation.schema, aside.BUILD) for model in models}
+        schemas |= {aside.beside(state.schema, incremental.SUFFIX) for state in growing.values()}
         aside.create(self.connection, sorted(schemas))
 
-        compiler = Compiler(read, renderer, _aside)
-        built = self._build(models, compiler)
-        results = self._test(compiler)
-        warnings = self._publish(built, Compiler(read, renderer, _published))
+        compiler = Compiler(
+            read,
+            renderer,
+            placement,
+            increments=growing.keys(),
+            full_refresh=self.full_refresh,
+        )
+        built = self._build(models, compiler, growing)
+        results = self._test(tests, compiler)
+        warnings = self._publish(built, final)
+        hooks.run(self.connection, "on-run-end", final, known)
         try:
             self.clean()
         except (psycopg.Error, DatapipeError) as error:  # all is published: this can wait
@@ -68,40 +103,30 @@ class Session:
         return Transformed(
             models=tuple(map(_told, built)),
             tests=results,
-            warnings=(*renderer.warnings, *warnings),
+            warnings=(*renderer.warnings, *selection.warnings, *unread, *warnings),
         )
 
     def clean(self) -> None:
         """Drop what was built aside and what publishing has put aside."""
         aside.drop(self.connection, aside.left_over(self.connection))
 
-    def _target(self) -> dict[str, Any]:
-        info = self.connection.info
-        return {
-            "name": "default",
-            "profile_name": "datapipe",
-            "type": "postgres",
-            "schema": self.target_schema,
-            "database": info.dbname,
-            "dbname": info.dbname,
-            "user": info.user,
-            "host": info.host,
-            "port": info.port,
-            "threads": 1,
-        }
-
-    def _build(self, models: list[Model], compiler: Compiler) -> list[Built]:
+    def _build(
+        self, models: list[Model], compiler: Compiler, growing: Mapping[str, RelationState]
+    ) -> list[Built]:
         built = []
         # Losing what lies aside in a crash of the server does no harm: publishing commits in full.
         self.connection.execute("SET synchronous_commit = off")
         for number, model in enumerate(models, 1):
-            built.append(build(self.connection, model, compiler))
+            if model.name in growing:
+                published = growing[model.name]
+                built.append(incremental.build(self.connection, model, compiler, published))
+            else:
+                built.append(build(self.connection, model, compiler))
             self.on_progress(Progress("build", model.name, number, len(models)))
         self.connection.execute("RESET synchronous_commit")
         return built
 
-    def _test(self, compiler: Compiler) -> tuple[TestResult, ...]:
-        tests = compiler.manifest.tests
+    def _test(self, tests: Sequence[DataTest], compiler: Compiler) -> tuple[TestResult, ...]:
         done = 0
 
         def on_done(name: str) -> None:
@@ -124,10 +149,6 @@ class Session:
         publication.publish()
         self.on_progress(Progress("publish", "", len(built), len(built)))
         return publication.warnings
-
-
-def _aside(model: Model) -> Relation:
-    return model.relation.within(aside.beside(model.relation.schema, aside.BUILD))
 
 
 def _published(model: Model) -> Relation:

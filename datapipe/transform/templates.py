@@ -165,9 +165,13 @@ def template_line(error: BaseException) -> tuple[Path, int] | None:
         variables = trace.tb_frame.f_globals
         template = variables.get("__jinja_template__")
         if template is not None:
-            found = Path(template.filename), template.get_corresponding_lineno(trace.tb_lineno)
+            place = template.filename, template.get_corresponding_lineno(trace.tb_lineno)
         elif "__jinja_exception__" in variables:
-            found = Path(trace.tb_frame.f_code.co_filename), trace.tb_lineno
+            place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        else:
+            place = None, 0
+        if place[0] not in {None, "<template>"}:  # the latter came out of YAML, not out of a file
+            found = Path(place[0]), place[1]
         trace = trace.tb_next
     return found
 

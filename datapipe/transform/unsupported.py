@@ -7,9 +7,11 @@ from datapipe.transform.context import near
 from datapipe.transform.nodes import Model
 from datapipe.transform.project import Project
 
-_SUPPORTED = ("view", "table", "ephemeral")
-_NOT_YET = ("incremental", "materialized_view", "snapshot", "seed")
-_SETTINGS_NOT_YET = ("pre_hook", "post_hook", "grants", "sql_header", "unlogged")
+_SUPPORTED = ("view", "table", "incremental", "ephemeral")
+_NOT_YET = ("materialized_view", "snapshot")
+_STRATEGIES = ("append", "delete+insert", "merge")
+_ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+_SETTINGS_NOT_YET = ("pre_hook", "post_hook", "sql_header")
 
 
 def refuse_unsupported(model: Model) -> None:
@@ -26,7 +28,10 @@ def refuse_unsupported(model: Model) -> None:
         raise ProjectError(
             "Enforced contracts are not supported yet.", path=model.path, model=model.name
         )
-    if model.materialized in _SUPPORTED:
+    if model.materialized == "incremental":
+        _check(model, "incremental_strategy", _STRATEGIES)
+        _check(model, "on_schema_change", _ON_SCHEMA_CHANGE)
+    if model.materialized in _SUPPORTED or model.is_seed:
         return
     if model.materialized in _NOT_YET:
         message = f"The materialization {model.materialized} is not supported yet."
@@ -39,20 +44,25 @@ def refuse_unsupported(model: Model) -> None:
     raise ProjectError(message, path=model.path, line=line, model=model.name)
 
 
+def _check(model: Model, setting: str, known: tuple[str, ...]) -> None:
+    value = model.config.get(setting)
+    if value is not None and value not in known:
+        raise ProjectError(
+            f"{setting} is one of {', '.join(known)}, not {value}.",
+            path=model.path,
+            line=_line_of(model, setting),
+            model=model.name,
+        )
+
+
 def refuse_unsupported_files(project: Project) -> None:
     """Raise ProjectError for the first file or key of a kind that is not supported."""
-    for key in ("on-run-start", "on-run-end"):
-        if project.settings.get(key):
-            raise ProjectError(
-                f"{key} is not supported yet.", path=project.path, line=project.settings.lines[key]
-            )
     for folder, suffixes, what in (
-        ("seed-paths", (".csv",), "Seeds"),
         ("snapshot-paths", (".sql", ".yml", ".yaml"), "Snapshots"),
         ("model-paths", (".py",), "Python models"),
     ):
         for path, _ in project.files(folder, *suffixes):
-            if folder == "seed-paths" or path.read_text(encoding="utf-8").strip():
+            if path.read_text(encoding="utf-8").strip():
                 raise ProjectError(f"{what} are not supported yet.", path=path, line=1)
 
 

@@ -1,5 +1,8 @@
 import asyncio
+import gzip
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import httpx
@@ -9,12 +12,12 @@ import respx
 from api_on_loopback import KEY, Api, daily, refusal
 
 from datapipe import extract
-from datapipe.errors import DatapipeError, PartlyDoneError, SettingsError
+from datapipe.errors import DatapipeError, PartlyDoneError, Refusal, SettingsError
 from datapipe.extract.alpha_vantage import AlphaVantage
-from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable
+from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable, WrongAnswer
 from datapipe.extract.endpoints import Request, named
 from datapipe.extract.quota import Limits, Quota
-from datapipe.extract.refusals import RateLimited
+from datapipe.extract.refusals import KeyRefused, QuotaSpent, RateLimited, RequestRefused
 from datapipe.warehouse import Warehouse
 
 IBM = Request("TIME_SERIES_DAILY", "IBM", {"outputsize": "compact"})
@@ -26,9 +29,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.now = 0.0
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.now += seconds
+
+    def time(self) -> float:
+        return self.now
 
 
 @pytest.fixture
@@ -40,7 +48,7 @@ def source(
     quota_connection: psycopg.Connection, url: str, clock: Clock, per_day: int | None = None
 ) -> AlphaVantage:
     quota = Quota(quota_connection, KEY, Limits(None, None, per_day), run_id=1)
-    return AlphaVantage(url, KEY, quota, options={}, sleep=clock.sleep)
+    return AlphaVantage(url, KEY, quota, options={}, sleep=clock.sleep, clock=clock.time)
 
 
 @pytest.fixture
@@ -240,3 +248,172 @@ def test_twenty_requests_are_in_flight_when_nothing_limits_them(
     api.answer = answer
     symbols = " ".join(f"S{n}" for n in range(AlphaVantage.concurrency))
     assert run(symbols).stored == AlphaVantage.concurrency
+
+
+class Bytes:
+    """Answers one request after another with the bytes of a whole HTTP response."""
+
+    def __init__(self, *responses: bytes) -> None:
+        self.asked = 0
+        self._responses = responses
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/query"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        for response in self._responses:
+            connection, _ = self._server.accept()
+            with connection:
+                connection.recv(65536)
+                self.asked += 1
+                connection.sendall(response)
+
+    def close(self) -> None:
+        self._thread.join()
+        self._server.close()
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    return (
+        "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *headers, "", ""]).encode() + body
+    )
+
+
+CSV = (
+    b"timestamp,open,high,low,close,volume\r\n"
+    b"2026-05-15,1,2,1,2,1000\r\n2026-05-14,1,2,1,2,2000\r\n"
+)
+
+
+def packed(body: bytes) -> bytes:
+    return http(gzip.compress(body), "Content-Encoding: gzip")
+
+
+def asked_over_a_socket(
+    connection: psycopg.Connection, clock: Clock, *responses: bytes
+) -> tuple[Answer, int]:
+    server = Bytes(*responses)
+
+    async def fetch() -> Answer:
+        alpha_vantage = source(connection, server.url, clock)
+        try:
+            return await alpha_vantage.fetch(IBM)
+        finally:
+            await alpha_vantage.aclose()
+
+    try:
+        return asyncio.run(fetch()), server.asked
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        http(gzip.compress(CSV)[:-12], "Content-Encoding: gzip"),
+        http(b"not gzip", "Content-Encoding: gzip"),
+        http(CSV, "Content-Encoding: br"),
+        http(CSV[:-5], f"Content-Length: {len(CSV)}"),
+        http(b"40\r\n" + CSV[:20], "Transfer-Encoding: chunked"),
+        http(CSV[:-5]),
+        http(b""),
+        http(b"", status="204 No Content"),
+        http(b"", "Location: http://127.0.0.1:9/", status="302 Found"),
+        b"",
+    ],
+)
+def test_half_a_body_is_no_answer_and_is_asked_again(
+    broken: bytes, quota_connection: psycopg.Connection, clock: Clock
+) -> None:
+    answer, asked = asked_over_a_socket(quota_connection, clock, broken, packed(CSV))
+    assert answer.body.encode() == CSV
+    assert asked == 2
+
+
+def test_gzip_in_two_members_is_whole(quota_connection: psycopg.Connection, clock: Clock) -> None:
+    both = gzip.compress(CSV[:40]) + gzip.compress(CSV[40:])
+    answer, _ = asked_over_a_socket(quota_connection, clock, http(both, "Content-Encoding: gzip"))
+    assert answer.body.encode() == CSV
+
+
+@pytest.mark.parametrize(
+    ("header", "slept"), [("7", 7), ("Thu, 01 Jan 1970 00:00:00 GMT", 1), ("?", 60)]
+)
+def test_status_429_is_waited_out_as_long_as_it_says(
+    header: str, slept: float, quota_connection: psycopg.Connection, clock: Clock
+) -> None:
+    slow_down = http(b"", f"Retry-After: {header}", status="429 Too Many Requests")
+    asked_over_a_socket(quota_connection, clock, slow_down, packed(CSV))
+    assert clock.slept == [slept]
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "kind"),
+    [
+        (http(b'{"detail": "Accept"}', status="406 Not Acceptable"), RequestRefused, "http_406"),
+        (http(b"", status="403 Forbidden"), KeyRefused, "http_403"),
+        (http(b'{"Note": "25 requests per day"}', status="429 X"), QuotaSpent, "rate_limit.daily"),
+        (http(b"", "Retry-After: 9999", status="429 X"), RateLimited, "http_429"),
+    ],
+)
+def test_a_status_that_does_not_pass_is_asked_once(
+    response: bytes,
+    error: type[Refusal],
+    kind: str,
+    quota_connection: psycopg.Connection,
+    clock: Clock,
+) -> None:
+    with pytest.raises(error) as caught:
+        asked_over_a_socket(quota_connection, clock, response)
+    assert caught.value.kind == kind
+
+
+def test_a_good_answer_that_repeats_the_key_is_kept_without_it(
+    run: Run, api: Api, connection: psycopg.Connection
+) -> None:
+    api.answer = lambda query: (200, daily().replace("Daily Prices", f"for {KEY.lower()}"))
+    assert run("IBM").stored == 1
+    body = connection.execute("SELECT body FROM raw.responses").fetchone()
+    assert body == (daily().replace("Daily Prices", "for [key]"),)
+
+
+def test_an_answer_that_is_older_than_the_last_is_not_kept(
+    run: Run, api: Api, connection: psycopg.Connection
+) -> None:
+    fresh = daily(day="2026-05-15").replace(
+        '"5. Time', '"3. Last Refreshed": "2026-05-15", "5. Time'
+    )
+    stale = fresh.replace("2026-05-15", "2026-05-14")
+    for body in (fresh, stale, fresh):
+        api.answer = lambda query, body=body: (200, body)  # type: ignore[misc]
+        extracted = run("IBM")
+        if body == stale:
+            assert isinstance(extracted.failures[0].error, WrongAnswer)
+    assert connection.execute("SELECT body FROM raw.responses").fetchall() == [(fresh,)]
+    connection.execute("UPDATE raw.responses SET fetched_at = fetched_at - interval '8 days'")
+    api.answer = lambda query: (200, stale)
+    assert run("IBM").stored == 1, "after a week it is believed"
+
+
+def test_a_request_that_would_leave_too_late_is_not_sent(
+    quota_connection: psycopg.Connection, api: Api, connection: psycopg.Connection
+) -> None:
+    slow = Clock()
+
+    def time() -> float:
+        slow.now += 10  # from one look at the clock to the next
+        return slow.now
+
+    async def fetch() -> Answer:
+        quota = Quota(quota_connection, KEY, Limits(None, None, 25), run_id=1)
+        alpha_vantage = AlphaVantage(api.url, KEY, quota, options={}, sleep=slow.sleep, clock=time)
+        try:
+            return await alpha_vantage.fetch(IBM)
+        finally:
+            await alpha_vantage.aclose()
+
+    with pytest.raises(BrokenAnswer, match="could not be sent in time"):
+        asyncio.run(fetch())
+    assert api.requests == []
+    assert outcomes(connection) == ["not_sent"] * 3

@@ -1,10 +1,11 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
 from api_on_loopback import daily
 
 from datapipe.errors import Refusal
-from datapipe.extract.answers import Answer, BrokenAnswer, prove
+from datapipe.extract.answers import Answer, BrokenAnswer, WrongAnswer, prove
 from datapipe.extract.endpoints import Request
 
 DAILY = Request("TIME_SERIES_DAILY", "IBM")
@@ -64,7 +65,7 @@ def test_a_refusal_is_never_an_answer(body: str) -> None:
 
 
 def test_a_refusal_spelled_in_a_csv_row_is_no_answer() -> None:
-    with pytest.raises(Refusal, match="Informa"):
+    with pytest.raises(Refusal, match="informa"):
         proven(CALENDAR, "symbol,name,reportDate,fiscal,estimate,currency,time\nI,n,f,o,r,m,a\n")
 
 
@@ -90,3 +91,73 @@ def test_an_overview_without_a_symbol_describes_no_company() -> None:
 def test_the_same_text_has_the_same_hash() -> None:
     assert proven(DAILY, daily()).sha256 == proven(DAILY, daily()).sha256
     assert proven(DAILY, daily()).sha256 != proven(DAILY, daily(close="1.0")).sha256
+
+
+BAR = {"1. open": "1", "2. high": "2", "3. low": "1", "4. close": "2", "5. volume": "10"}
+ADJUSTED = {**BAR, "5. adjusted close": "2", "6. volume": "10"}
+
+
+def series(symbol: str, name: str, bar: dict[str, str]) -> str:
+    return json.dumps({"Meta Data": {"2. Symbol": symbol}, name: {"2026-05-15": bar}})
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (DAILY, series("MSFT", "Time Series (Daily)", BAR)),
+        (DAILY, series("IBM", "Weekly Time Series", BAR)),
+        (DAILY, series("IBM", "Time Series (Daily)", ADJUSTED)),
+        (DAILY, "timestamp,open,adjusted_close\r\n2026-05-15,1,2\r\n"),
+        (
+            Request("TIME_SERIES_INTRADAY", "IBM", {"interval": "1min"}),
+            series("IBM", "Time Series (5min)", BAR),
+        ),
+        (Request("TIME_SERIES_WEEKLY_ADJUSTED", "IBM"), series("IBM", "Weekly Time Series", BAR)),
+        (OVERVIEW, '{"Symbol": "MSFT"}'),
+        (Request("GLOBAL_QUOTE", "IBM"), '{"Global Quote": {"01. symbol": "MSFT"}}'),
+        (Request("GLOBAL_QUOTE", "IBM"), "symbol,price\r\nMSFT,1\r\n"),
+        (Request("EARNINGS", "IBM"), '{"symbol": "MSFT", "annualEarnings": [{}]}'),
+    ],
+)
+def test_an_answer_to_another_question_is_wrong(request_: Request, body: str) -> None:
+    with pytest.raises(WrongAnswer):
+        proven(request_, body)
+
+
+@pytest.mark.parametrize("symbol", ["ibm", "IBM", "I.B.M"])
+def test_the_symbol_may_be_spelled_in_another_way(symbol: str) -> None:
+    assert not proven(DAILY, series(symbol, "Time Series (Daily)", BAR)).empty
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        daily().replace('"101.0000"', "NaN"),
+        daily().replace('"101.0000"', "-Infinity"),
+        daily().replace('"2. high"', '"1. open"'),
+    ],
+)
+def test_json_that_readers_read_differently_is_broken(body: str) -> None:
+    with pytest.raises(BrokenAnswer) as caught:
+        proven(DAILY, body)
+    assert caught.value.kind == "not_readable"
+
+
+@pytest.mark.parametrize(
+    ("function", "body"),
+    [
+        ("DIVIDENDS", '{"symbol": "IBM", "rows": [1]}'),
+        ("LISTING_STATUS", "a,b\r\n1,2\r\n"),
+        ("NEWS", '{"detail": "Could not satisfy"}'),
+        ("GLOBAL_QUOTE", '{"Global Quote": null}'),
+    ],
+)
+def test_what_holds_no_data_of_the_function_is_broken(function: str, body: str) -> None:
+    with pytest.raises(BrokenAnswer) as caught:
+        proven(Request(function, "IBM"), body)
+    assert caught.value.kind == "no_data"
+
+
+def test_a_refusal_in_plain_words_is_one() -> None:
+    with pytest.raises(Refusal, match="daily"):
+        proven(DAILY, "Our standard API rate limit is 25 requests per day. Please subscribe.")

@@ -1,11 +1,13 @@
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from datapipe.extract.endpoints import Request
-from datapipe.extract.quota import Limits, Quota
-from datapipe.extract.refusals import QuotaSpent
+from datapipe.extract.quota import NOT_SENT, CalendarDay, Limits, Quota
+from datapipe.extract.refusals import AskedElsewhere, QuotaSpent
+from datapipe.warehouse import Warehouse
 
 IBM = Request("TIME_SERIES_DAILY", "IBM")
 NO_LIMITS = Limits(None, None, None)
@@ -22,11 +24,14 @@ def age(connection: psycopg.Connection, by: timedelta) -> None:
 def test_without_limits_every_request_may_go(connection: psycopg.Connection) -> None:
     free = quota(connection, NO_LIMITS)
     assert len({free.take(IBM) for _ in range(50)}) == 50
+    assert len(set(free.take_all([IBM] * 50))) == 50
 
 
 def test_the_second_request_within_a_second_waits(connection: psycopg.Connection) -> None:
     one_a_second = quota(connection, Limits(1, None, None))
-    assert isinstance(one_a_second.take(IBM), int)
+    first = one_a_second.take(IBM)
+    assert isinstance(first, int)
+    one_a_second.note(first, "ok")
     assert isinstance(one_a_second.take(IBM), float)
     age(connection, timedelta(seconds=1.2))
     assert isinstance(one_a_second.take(IBM), int)
@@ -75,3 +80,144 @@ def test_the_key_itself_is_not_written_down(connection: psycopg.Connection) -> N
     row = connection.execute("SELECT r::text FROM meta.requests r").fetchone()
     assert row is not None
     assert "S3CRET" not in row[0]
+
+
+def test_a_slot_is_free_again_when_its_time_has_gone_since_the_answer(
+    connection: psycopg.Connection,
+) -> None:
+    one_a_second = quota(connection, Limits(1, None, None))
+    slow = one_a_second.take(IBM)
+    assert isinstance(slow, int)
+    age(connection, timedelta(seconds=3))
+    one_a_second.note(slow, "ok")  # it may have arrived just now
+    wait = one_a_second.take(IBM)
+    assert isinstance(wait, float)
+    assert 0.5 < wait < 1.1
+
+
+def test_a_killed_requests_slot_is_kept_until_it_must_have_arrived(
+    connection: psycopg.Connection,
+) -> None:
+    one_a_second = quota(connection, Limits(1, None, None))
+    one_a_second.take(IBM)
+    age(connection, timedelta(seconds=5))
+    assert isinstance(one_a_second.take(IBM), float)
+    age(connection, timedelta(seconds=1.1))
+    assert isinstance(one_a_second.take(IBM), int)
+
+
+def test_the_wait_is_exact(connection: psycopg.Connection) -> None:
+    two_a_minute = quota(connection, Limits(None, 2, None))
+    for _ in range(2):
+        taken = two_a_minute.take(IBM)
+        assert isinstance(taken, int)
+        two_a_minute.note(taken, "ok")
+        age(connection, timedelta(seconds=20))
+    wait = two_a_minute.take(IBM)
+    assert isinstance(wait, float)
+    age(connection, timedelta(seconds=wait - 0.5))
+    assert isinstance(two_a_minute.take(IBM), float)
+    age(connection, timedelta(seconds=0.5))
+    assert isinstance(two_a_minute.take(IBM), int)
+
+
+def test_a_request_that_was_never_sent_costs_nothing(connection: psycopg.Connection) -> None:
+    one_a_day = quota(connection, Limits(1, None, 1))
+    taken = one_a_day.take(IBM)
+    assert isinstance(taken, int)
+    one_a_day.note(taken, NOT_SENT)
+    assert one_a_day.left_today() == 1
+    assert isinstance(one_a_day.take(IBM), int)
+
+
+def test_what_is_left_today_is_told(connection: psycopg.Connection) -> None:
+    assert quota(connection, NO_LIMITS).left_today() is None
+    three = quota(connection, Limits(None, None, 3))
+    taken = three.take(IBM)
+    assert isinstance(taken, int)
+    assert three.left_today() == 2
+    three.note(taken, "rate_limit.daily")
+    assert three.left_today() == 0
+
+
+def test_a_key_without_limits_believes_the_api_as_well(connection: psycopg.Connection) -> None:
+    first = quota(connection, NO_LIMITS)
+    (taken,) = first.take_all([IBM])
+    first.note(taken, "rate_limit.daily")
+    with pytest.raises(QuotaSpent, match="Alpha Vantage says so"):
+        quota(connection, NO_LIMITS).take_all([IBM])
+
+
+class Turning:
+    """A day that turned a while ago, by the clock of the database."""
+
+    def __init__(self, ago: timedelta) -> None:
+        self._turn = datetime.now(UTC) - ago
+
+    def begin(self, now: datetime) -> datetime:
+        return self._turn if now >= self._turn else self._turn - timedelta(days=1)
+
+    def end(self, now: datetime) -> datetime:
+        return self.begin(now) + timedelta(days=1)
+
+
+def test_after_the_turn_of_a_spent_day_the_next_waits_until_it_is_sure(
+    connection: psycopg.Connection,
+) -> None:
+    day = Turning(ago=timedelta(seconds=1))
+    one_a_day = Quota(connection, "K", Limits(None, None, 1), run_id=1, day=day)
+    one_a_day.take(IBM)
+    age(connection, timedelta(hours=1))
+    wait = one_a_day.take(IBM)
+    assert isinstance(wait, float)
+    assert 1 < wait <= 4
+
+
+def test_a_day_may_turn_in_any_time_zone() -> None:
+    day = CalendarDay("America/New_York")
+    at = datetime(2026, 3, 8, 12, tzinfo=UTC)  # the day on which summer time begins
+    assert day.begin(at) == datetime(2026, 3, 8, 5, tzinfo=UTC)
+    assert day.end(at) == datetime(2026, 3, 9, 4, tzinfo=UTC)
+    assert CalendarDay().begin(at) == datetime(2026, 3, 8, tzinfo=UTC)
+
+
+def test_two_that_take_at_once_do_not_both_get_the_last_one(warehouse: Warehouse) -> None:
+    ready = threading.Barrier(4, timeout=20)
+    taken: list[int | float | None] = []
+
+    def take() -> None:
+        with warehouse.connect(autocommit=True) as connection:
+            last = quota(connection, Limits(None, None, 1))
+            ready.wait()
+            try:
+                taken.append(last.take(IBM))
+            except QuotaSpent:
+                taken.append(None)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 4
+    assert len([each for each in taken if each is not None]) == 1
+
+
+def test_what_another_run_asks_at_the_same_time_is_not_asked_twice(
+    connection: psycopg.Connection,
+) -> None:
+    other = Request("TIME_SERIES_DAILY", "MSFT")
+    first = quota(connection, Limits(None, None, 25))
+    second = Quota(connection, "K", Limits(None, None, 25), run_id=2)
+    assert isinstance(second.take(other), int)
+    taken = first.take(IBM)
+    assert isinstance(taken, int)
+    with pytest.raises(AskedElsewhere) as caught:
+        second.take(IBM)
+    assert not caught.value.answered
+    first.note(taken, "ok")
+    with pytest.raises(AskedElsewhere) as caught:
+        second.take(IBM)
+    assert caught.value.answered
+    later = Quota(connection, "K", Limits(None, None, 25), run_id=3)
+    assert isinstance(later.take(IBM), int), "a later run asks anew"

@@ -38,7 +38,7 @@ def test_the_text_decides_the_class(text: str, kind: type) -> None:
     assert type(classified(text.upper())) is kind
 
 
-@pytest.mark.parametrize("key", ["Information", "Note", "Error Message"])
+@pytest.mark.parametrize("key", ["Information", "Note", "Error Message", "information", "Note "])
 def test_the_key_does_not_decide(key: str) -> None:
     assert isinstance(refusal_in({key: "25 requests per day"}), QuotaSpent)
 
@@ -64,7 +64,9 @@ def test_a_harmless_message_is_no_refusal() -> None:
     assert refusal_in({"message": "success", "data": [{}]}) is None
 
 
-@pytest.mark.parametrize("cells", [list("Informa"), list("Inf"), list("ErrorMe"), list("Note")])
+@pytest.mark.parametrize(
+    "cells", [list("Informa"), list("Inf"), list("ErrorMe"), list("Note"), [*"Note", "", ""]]
+)
 def test_a_refusal_spelled_out_over_the_columns_is_seen(cells: list[str]) -> None:
     assert isinstance(spelled_in_row(cells), UnknownNotice)
 
@@ -77,3 +79,15 @@ def test_ordinary_rows_spell_nothing(cells: list[str]) -> None:
 def test_the_key_is_taken_out_of_texts_that_repeat_it() -> None:
     assert redacted("your API key as ABC and", "ABC") == "your API key as [key] and"
     assert redacted("nothing", None) == "nothing"
+
+
+@pytest.mark.parametrize(
+    "text", ["AB+C/DEF", "ab+c/def", "AB%2BC%2FDEF", "ab%2bc/def", "AB\\u002bC/DEF", "AB&#43;C/DEF"]
+)
+def test_the_key_is_found_in_every_spelling(text: str) -> None:
+    assert redacted(f"x{text}y", "AB+C/DEF") == "x[key]y"
+
+
+def test_a_short_key_is_one_only_as_a_word_and_demo_is_none() -> None:
+    assert redacted("KEY or MONKEY", "KEY") == "[key] or MONKEY"
+    assert redacted("the **demo** API key", "demo") == "the **demo** API key"

@@ -9,7 +9,9 @@ from api_on_loopback import daily, refusal
 
 from datapipe import extract
 from datapipe.errors import PartlyDoneError, UsageError
-from datapipe.extract.endpoints import ENDPOINTS, Request, named
+from datapipe.extract import archive, export
+from datapipe.extract.answers import prove
+from datapipe.extract.endpoints import SAMPLE, Request, named
 from datapipe.extract.recordings import Recordings
 from datapipe.extract.sample import FIRST_SESSION, Sample
 from datapipe.warehouse import sessions
@@ -62,7 +64,7 @@ def test_intraday_bars_add_up_to_the_day(connection: psycopg.Connection) -> None
     assert sum(int(bar["5. volume"]) for bar in bars) == int(day["5. volume"])  # type: ignore[index]
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("endpoint", SAMPLE, ids=lambda endpoint: endpoint.name)
 def test_every_sample_answer_says_that_it_is_synthetic(
     endpoint: object, connection: psycopg.Connection
 ) -> None:
@@ -141,3 +143,65 @@ def test_sessions_are_read_from_the_warehouse_once_they_are_there(
     assert {each.session_date for each in first} - {each.session_date for each in again} == {
         date(2024, 2, 1)
     }
+
+
+def test_what_was_exported_reads_back_as_it_was(
+    tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    asked = [
+        Request("TIME_SERIES_INTRADAY", "ACWV:BAT", {"interval": "60min"}),
+        Request("TIME_SERIES_DAILY", "A&B=C^D", {"outputsize": "compact"}),
+        Request("LISTING_STATUS", "-", {"state": "active"}),
+        Request("OVERVIEW", "IBM"),
+    ]
+    bodies = ["timestamp,open\r\n2026-05-15 10:00:00,1\r\n"] * 2 + ["exchange,x\r\n1,2\r\n"]
+    bodies += ['\ufeff{"Symbol": "IBM", "Name": "\u00e9"}']
+    answers = [prove(each, body.encode(), NOW) for each, body in zip(asked, bodies, strict=True)]
+    archive.store_all(connection, answers, source="alpha_vantage", run_id=1)
+    assert export.run(connection, tmp_path / "out") == export.Exported(written=4, kept=0)
+    assert export.run(connection, tmp_path / "out") == export.Exported(written=0, kept=4)
+
+    source = Recordings(tmp_path / "out")
+    read = [asyncio.run(source.fetch(request)) for request in source.requests((), ())]
+    known = {
+        (
+            answer.request.function,
+            answer.request.symbol,
+            tuple(item for item in answer.request.params.items() if item[0] != "file"),
+            answer.body,
+            answer.format,
+            answer.fetched_at,
+        )
+        for answer in read
+    }
+    assert known == {
+        (
+            answer.request.function,
+            answer.request.symbol,
+            tuple(answer.request.params.items()),
+            answer.body,
+            answer.format,
+            NOW,
+        )
+        for answer in answers
+    }
+
+
+def test_export_may_be_of_some_symbols_only(tmp_path: Path, connection: psycopg.Connection) -> None:
+    for symbol in ("A", "B"):
+        answer = prove(Request("OVERVIEW", symbol), b'{"Symbol": "%s"}' % symbol.encode(), NOW)
+        archive.store_all(connection, [answer], source="alpha_vantage", run_id=1)
+    assert export.run(connection, tmp_path, symbols=["B"]).written == 1
+    assert [path.name.split("__")[1] for path in tmp_path.iterdir()] == ["B"]
+
+
+def test_what_was_exported_and_read_is_exported_under_the_same_name(
+    tmp_path: Path, connection: psycopg.Connection
+) -> None:
+    answer = prove(Request("OVERVIEW", "IBM"), b'{"Symbol": "IBM"}', NOW)
+    archive.store_all(connection, [answer], source="alpha_vantage", run_id=1)
+    export.run(connection, tmp_path)
+    connection.execute("DELETE FROM raw.responses")
+    source = Recordings(tmp_path)
+    extract.run(connection, source, source.requests((), ()), run_id=1)
+    assert export.run(connection, tmp_path) == export.Exported(written=0, kept=1)

@@ -37,8 +37,8 @@ def test_times_of_day_make_intraday_prices(tmp_path: Path) -> None:
     read = files.read(write(tmp_path, text))
     assert read.table is INTRADAY_PRICES
     assert [row[:3] for row in read.rows] == [
-        ("IBM", "5min", "2026-05-15T09:35:00-04:00"),
-        ("IBM", "5min", "2026-05-15T09:30:00-04:00"),
+        ("IBM", "5min", "2026-05-15T13:35:00+00:00"),
+        ("IBM", "5min", "2026-05-15T13:30:00+00:00"),
     ]
 
 

@@ -127,7 +127,7 @@ def test_an_answer_that_cannot_be_read_is_told_and_stays_and_the_others_are_load
 
 
 def test_a_function_without_a_typed_table_waits_for_one(connection: psycopg.Connection) -> None:
-    answer(connection, {}, function="ETF_PROFILE", body="{}")
+    answer(connection, {}, function="HISTORICAL_OPTIONS", body="{}")
     loaded = load.run(connection, run_id=1)
     assert (loaded.documents, loaded.error()) == (0, None)
 
@@ -144,7 +144,8 @@ def test_a_ticker_that_looks_like_something_else_is_a_ticker(
 def test_many_answers_are_loaded_in_chunks(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(load.responses, "_FETCH_BYTES", 1)
+    monkeypatch.setattr(load.responses, "_MERGE_BYTES", 2)
     for n in range(4):
         answer(connection, {"2026-05-15": str(n)}, symbol=f"S{n}")
     told: list[tuple[int, int]] = []

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from datapipe.errors import LoadError
-from datapipe.load.parse import Document, day, number, parse
+from datapipe.load.parse import Document, Parsed
+from datapipe.load.parse import parse as parse_all
+from datapipe.load.parse.values import day, number
 from datapipe.load.tables import COMPANY_OVERVIEW, DAILY_PRICES, INTRADAY_PRICES
 
 
@@ -12,6 +14,11 @@ def document(function: str, body: Any, params: dict[str, str] | None = None) -> 
     if isinstance(body, str):
         return Document(function, "IBM", params or {}, "csv", body)
     return Document(function, "IBM", params or {}, "json", json.dumps(body))
+
+
+def parse(document: Document) -> Parsed:
+    (parsed,) = parse_all(document)
+    return parsed
 
 
 def bar(close: str = "2.0") -> dict[str, str]:
@@ -59,8 +66,8 @@ def test_intraday_times_are_new_yorks_on_both_sides_of_the_clock_change() -> Non
     parsed = parse(document("TIME_SERIES_INTRADAY", body))
     assert parsed.table is INTRADAY_PRICES
     assert {row[2] for row in parsed.rows} == {
-        "2026-03-06T09:30:00-05:00",
-        "2026-03-09T09:30:00-04:00",
+        "2026-03-06T14:30:00+00:00",
+        "2026-03-09T13:30:00+00:00",
     }
 
 

@@ -146,7 +146,7 @@ def test_an_unknown_generic_test_is_named_with_the_nearest_one(run: Run) -> None
     assert "Did you mean not_null?" in str(error)
 
 
-@pytest.mark.parametrize("kind", ["incremental", "materialized_view"])
+@pytest.mark.parametrize("kind", ["materialized_view", "snapshot"])
 def test_what_is_not_supported_yet_is_refused_at_its_line(run: Run, kind: str) -> None:
     error = error_of(
         run, {"models/a.sql": f"-- a model\n{{{{ config(materialized='{kind}') }}}}\nselect 1"}
@@ -182,9 +182,9 @@ def test_a_project_without_models_is_a_run_without_models(run: Run) -> None:
     assert run({}).models == ()
 
 
-def test_seeds_and_snapshots_are_refused_by_name(run: Run) -> None:
-    error = error_of(run, {"models/a.sql": "select 1", "seeds/countries.csv": "code\nDE\n"})
-    assert place(error) == ("countries.csv", 1)
+def test_snapshots_are_refused_by_name(run: Run) -> None:
+    error = error_of(run, {"models/a.sql": "select 1", "snapshots/old.sql": "select 1"})
+    assert place(error) == ("old.sql", 1)
 
 
 def test_an_undefined_name_is_found_with_the_nearest_one(run: Run) -> None:

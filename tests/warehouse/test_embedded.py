@@ -351,10 +351,12 @@ def test_a_warehouse_starts_its_server(server: EmbeddedServer) -> None:
     warehouse = Warehouse(
         server.url("datapipe"), server=server, created_from=server.url("postgres")
     )
-    assert not warehouse.exists()
+    with warehouse.connect_if_there() as there:
+        assert there is None
     with warehouse.connect() as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("datapipe",)
-    assert warehouse.exists()
+    with warehouse.connect_if_there() as there:
+        assert there is not None
 
 
 @as_root

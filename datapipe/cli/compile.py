@@ -1,0 +1,51 @@
+"""datapipe compile"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datapipe.cli import console, options
+from datapipe.errors import UsageError
+
+
+def compile_models(
+    select: options.Select = None,
+    exclude: options.Exclude = None,
+    output: Annotated[
+        Path | None, typer.Option(help="A folder to write a file each to. Default: stdout.")
+    ] = None,
+    full_refresh: options.FullRefresh = False,
+    project_dir: options.ProjectDir = None,
+    source: options.Source = None,
+    variables: options.Variables = None,
+) -> None:
+    """Write the SQL of models and tests as psql runs it, over what is published."""
+    from datapipe import transform  # late, for the sake of --help
+    from datapipe.pipeline import Pipeline
+
+    pipeline = Pipeline(console.settings(project_dir=project_dir))
+    nodes, warnings = transform.compiled_nodes(
+        pipeline.warehouse(source),
+        pipeline.project_dir(),
+        variables=console.variables(variables),
+        select=select or (),
+        exclude=exclude or (),
+        full_refresh=full_refresh,
+    )
+    for warning in warnings:
+        console.tell(warning)
+    for node in nodes:
+        if output is None:
+            console.say(f"-- {node.resource_type} {node.name} ({node.file})\n{node.sql}")
+            continue
+        path = output / node.file
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(node.sql, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    if output is not None:
+        console.tell(f"Wrote {len(nodes)} files to {output}.")

@@ -1,0 +1,80 @@
+"""datapipe restatements"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import asdict, astuple, fields
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from datapipe import symbols as tickers
+from datapipe.cli import console, options
+from datapipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from datapipe.load.restatements import Restatement
+
+
+class Format(StrEnum):
+    """How the list is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def restatements(
+    symbols: options.OnlySymbols = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="Only what became known since then.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,  # noqa: A002
+    source: options.Source = None,
+) -> None:
+    """List values that were restated: what they were, what they are, and since when."""
+    from datapipe.load import restatements as room  # late, for the sake of --help
+    from datapipe.pipeline import Pipeline
+
+    warehouse = Pipeline(console.settings()).warehouse(source)
+    found = room.run(warehouse, tickers.split(symbols or ""), _date(since))
+    names = [each.name for each in fields(room.Restatement)]
+    if format is Format.json:
+        console.say(json.dumps([asdict(each) for each in found], indent=1, default=_text))
+    elif format is Format.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows(_texts(found))
+    else:
+        _show(names, _texts(found))
+
+
+def _date(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--since {text!r} is not a date; write it as 2026-05-15.") from None
+
+
+def _texts(found: Sequence[Restatement]) -> list[list[str]]:
+    return [["" if value is None else _text(value) for value in astuple(each)] for each in found]
+
+
+def _text(value: object) -> str:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _show(names: list[str], rows: list[list[str]]) -> None:
+    lines = [[name.replace("_", " ") for name in names], *rows]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(names))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console.say("  ".join(cells).rstrip())

@@ -1,0 +1,219 @@
+"""What the warehouse knows of each request that might be sent: one query for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import psycopg
+
+from datapipe.extract.endpoints import Endpoint, Request
+from datapipe.warehouse import sessions
+
+DAILY = "TIME_SERIES_DAILY"
+_CALENDARS = {
+    "FX_DAILY": sessions.CURRENCIES,
+    "DIGITAL_CURRENCY_DAILY": sessions.CRYPTO,
+}
+# Outcomes that say nothing about the request itself, or are counted apart.
+_NO_FAULT = [
+    "ok", "empty", "invalid_request", "sent", "not_sent", "interrupted", "unreachable",
+    "broken_connection", "premium_required", "not_entitled", "sample_data", "demo_key",
+    "invalid_key",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A request that might be sent."""
+
+    endpoint: Endpoint
+    request: Request
+
+    @property
+    def exchange(self) -> str:
+        calendar = _CALENDARS.get(self.request.function)
+        return calendar or sessions.exchange_of(self.request.symbol)
+
+    @property
+    def has_bars(self) -> bool:
+        """Whether the answer's rows can be held against the sessions."""
+        return self.request.function == DAILY
+
+
+@dataclass(frozen=True)
+class History:
+    """How a request fared so far, and what is stored of what it brings.
+
+    ``session_date`` and ``closed_at`` are of the last finished session; ``bar_date`` of the newest
+    stored bar up to it. ``missing_since`` is when the first session after that bar closed, and
+    ``missing`` how many there are, up to 100. ``arrived`` tells that the last answer holds the
+    session's bar and waits to be loaded. ``lacking`` and ``lacking_since_close`` count the good
+    answers that came after the first missing and after the last session; ``refused``, ``empty``
+    and ``broken`` the others since the last good one.
+    """
+
+    session_date: date | None
+    closed_at: datetime | None
+    seen_at: datetime | None
+    full_seen: bool
+    arrived: bool
+    bar_date: date | None
+    bar_known_from: datetime | None
+    missing_since: datetime | None
+    missing: int
+    asked_at: datetime | None
+    lacking: int
+    lacking_since_close: int
+    refused: int
+    empty: int
+    broken: int
+
+
+@dataclass(frozen=True)
+class Barred:
+    """A function that this key's plan does not include; ``full`` where only all of its history."""
+
+    function: str
+    full: bool
+    kind: str
+    refused_at: datetime
+
+
+def histories(
+    connection: psycopg.Connection, candidates: Sequence[Candidate], *, now: datetime
+) -> list[History]:
+    """The history of each of ``candidates``, in their order."""
+    params = [dict(candidate.request.params) for candidate in candidates]
+    rows = connection.execute(
+        _HISTORIES,
+        {
+            "functions": [candidate.request.function for candidate in candidates],
+            "symbols": [candidate.request.symbol for candidate in candidates],
+            "params": [
+                json.dumps({name: value for name, value in each.items() if name != "outputsize"})
+                for each in params
+            ],
+            "full": [each.get("outputsize") == "full" for each in params],
+            "exchanges": [candidate.exchange for candidate in candidates],
+            "has_bars": [candidate.has_bars for candidate in candidates],
+            "no_fault": _NO_FAULT,
+            "now": now,
+        },
+    )
+    return [History(*row) for row in rows]
+
+
+def barred(
+    connection: psycopg.Connection, key_id: str, *, since: datetime, now: datetime
+) -> list[Barred]:
+    """What this key was refused for its plan since a time, and has not been given after that."""
+    rows = connection.execute(_BARRED, {"key_id": key_id, "since": since, "now": now})
+    return [Barred(*row) for row in rows]
+
+
+def closes_after(
+    connection: psycopg.Connection, exchanges: Sequence[str], *, now: datetime
+) -> dict[str, list[datetime]]:
+    """When the sessions to come will close, by exchange."""
+    closes: dict[str, list[datetime]] = {exchange: [] for exchange in exchanges}
+    for exchange, closes_at in connection.execute(
+        "SELECT exchange, closes_at FROM meta.sessions "
+        "WHERE exchange = ANY(%s) AND closes_at > %s ORDER BY closes_at",
+        [list(exchanges), now],
+    ):
+        closes[exchange].append(closes_at)
+    return closes
+
+
+# A few steps through an index for each candidate: the time does not follow how long the history is.
+_HISTORIES = r"""
+WITH latest AS MATERIALIZED (
+    SELECT asked.exchange, session.session_date, session.closes_at
+    FROM (SELECT DISTINCT exchange FROM unnest(%(exchanges)s::text[]) AS e (exchange)) asked
+    CROSS JOIN LATERAL (
+        SELECT session_date, closes_at FROM meta.sessions
+        WHERE exchange = asked.exchange AND closes_at <= %(now)s
+        ORDER BY session_date DESC LIMIT 1
+    ) session
+)
+SELECT latest.session_date, latest.closes_at, answer.seen_at,
+    candidate.is_full AND EXISTS (
+        SELECT FROM raw.responses
+        WHERE symbol = candidate.symbol AND function = candidate.function
+          AND params ->> 'outputsize' = 'full'
+    ),
+    coalesce(answer.arrived, false),
+    bar.session_date, bar.known_from, missing.since, coalesce(missing.sessions, 0),
+    asked.at, asked.lacking, asked.lacking_since_close, asked.refused, asked.empty, asked.broken
+FROM unnest(
+    %(functions)s::text[], %(symbols)s::text[], %(params)s::jsonb[], %(full)s::boolean[],
+    %(exchanges)s::text[], %(has_bars)s::boolean[]
+) WITH ORDINALITY AS candidate (function, symbol, params, is_full, exchange, has_bars, place)
+LEFT JOIN latest USING (exchange)
+LEFT JOIN LATERAL (
+    SELECT seen_at, CASE WHEN candidate.has_bars AND loaded_at IS NULL
+        -- The newest rows come first.
+        THEN left(body, 4000) ~ format('"%%1$s"\s*:\s*\{|\n%%1$s,', latest.session_date)
+    END AS arrived
+    FROM raw.responses
+    WHERE symbol = candidate.symbol AND function = candidate.function
+      AND params - 'outputsize' = candidate.params
+    ORDER BY fetched_at DESC LIMIT 1
+) answer ON true
+LEFT JOIN LATERAL (
+    SELECT session_date, known_from FROM raw.daily_prices
+    WHERE candidate.has_bars AND symbol = candidate.symbol AND known_to IS NULL
+      AND session_date <= latest.session_date
+    ORDER BY session_date DESC LIMIT 1
+) bar ON true
+LEFT JOIN LATERAL (
+    SELECT min(closes_at) AS since, count(*) AS sessions FROM (
+        SELECT closes_at FROM meta.sessions
+        WHERE exchange = candidate.exchange AND session_date > bar.session_date
+          AND session_date <= latest.session_date
+        ORDER BY session_date LIMIT 100
+    ) after_bar
+) missing ON bar.session_date < latest.session_date
+CROSS JOIN LATERAL (
+    SELECT coalesce(max(requested_at), answer.seen_at) AS at,
+        count(*) FILTER (WHERE outcome = 'ok'
+            AND requested_at >= coalesce(missing.since, latest.closes_at)) AS lacking,
+        count(*) FILTER (WHERE outcome = 'ok' AND requested_at >= latest.closes_at)
+            AS lacking_since_close,
+        count(*) FILTER (WHERE outcome = 'invalid_request'
+            AND requested_at > coalesce(answer.seen_at, '-infinity')) AS refused,
+        count(*) FILTER (WHERE outcome = 'empty'
+            AND requested_at > coalesce(answer.seen_at, '-infinity')) AS empty,
+        count(*) FILTER (WHERE outcome <> ALL(%(no_fault)s) AND NOT outcome ^@ 'rate_limit.'
+            AND requested_at > coalesce(answer.seen_at, '-infinity')) AS broken
+    FROM (
+        SELECT outcome, requested_at FROM meta.requests
+        WHERE symbol = candidate.symbol AND endpoint = candidate.function
+          AND requested_at <= %(now)s AND requested_at >= least(
+              coalesce(answer.seen_at, '-infinity'), coalesce(missing.since, latest.closes_at)
+          )
+        ORDER BY requested_at DESC LIMIT 24
+    ) last
+) asked
+ORDER BY candidate.place
+"""
+
+_BARRED = """
+SELECT refused.endpoint, refused.about_full, max(refused.outcome), max(refused.requested_at)
+FROM (
+    SELECT endpoint, outcome, requested_at,
+        coalesce(detail ILIKE '%%outputsize=full%%', false) AS about_full
+    FROM meta.requests
+    WHERE key_id = %(key_id)s AND requested_at BETWEEN %(since)s AND %(now)s
+      AND outcome IN ('premium_required', 'not_entitled', 'sample_data')
+) refused
+WHERE refused.about_full OR NOT EXISTS (
+    SELECT FROM meta.requests ok
+    WHERE ok.key_id = %(key_id)s AND ok.endpoint = refused.endpoint AND ok.outcome = 'ok'
+      AND ok.requested_at BETWEEN refused.requested_at AND %(now)s
+)
+GROUP BY refused.endpoint, refused.about_full
+"""

@@ -1,0 +1,47 @@
+"""The setting ``grants``: who may do what with a model, as dbt has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psycopg
+
+from datapipe.errors import PublishError
+from datapipe.transform.build import line_of
+from datapipe.transform.catalog import Grant
+from datapipe.transform.nodes import Model
+from datapipe.transform.relation import quoted
+from datapipe.transform.statements import execute
+
+
+def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], owner: str) -> None:
+    """Leave others than ``owner`` with just the privileges that the model's settings name.
+
+    ``now`` are those that they have. Raises PublishError for a role or a privilege that PostgreSQL
+    does not know.
+    """
+    name = model.relation.local
+    others = sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
+    statements = [f"REVOKE ALL ON {name} FROM {', '.join(others)}"] if others else []
+    for privilege, grantees in (model.config.get("grants") or {}).items():
+        named = [grantees] if isinstance(grantees, str) else list(grantees or [])
+        if named:
+            statements.append(f"GRANT {privilege} ON {name} TO {', '.join(map(_role, named))}")
+    if not statements:
+        return
+    try:
+        execute(connection, "; ".join(statements))
+    except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] not in {"0L", "0P", "42"}:
+            raise
+        raise PublishError(
+            f"The grants of the model {model.name} cannot be given: {error.diag.message_primary}. "
+            "Nothing was published. Create the role, or mend grants.",
+            path=model.path,
+            line=line_of(model, "grants"),
+            model=model.name,
+        ) from error
+
+
+def _role(name: str) -> str:
+    return "PUBLIC" if name.lower() == "public" else quoted(name)

@@ -1,0 +1,83 @@
+"""Where a run finds each model: aside if it builds it, else where it was published before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from datapipe.errors import ProjectError
+from datapipe.transform import aside, catalog
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.nodes import DataTest, Model
+from datapipe.transform.relation import Relation
+from datapipe.transform.select import Selection
+
+
+class Placement:
+    """Answers for the models of one run; what is not selected is read where readers read it."""
+
+    def __init__(self, manifest: Manifest, selection: Selection) -> None:
+        self._manifest = manifest
+        self._selection = selection
+
+    def __call__(self, model: Model) -> Relation:
+        if model.name not in self._selection.models:
+            return model.relation
+        return model.relation.within(aside.beside(model.relation.schema, aside.BUILD))
+
+    def tests(self, connection: psycopg.Connection) -> tuple[tuple[DataTest, ...], list[str]]:
+        """The tests that can be run, and a warning for each that reads what is not there.
+
+        Raises ProjectError for a selected model that would read what was never published.
+        """
+        selected = [
+            self._manifest.models[name]
+            for name in self._manifest.models
+            if name in self._selection.models
+        ]
+        nodes: list[Model | DataTest] = [*selected, *self._selection.tests]
+        wanted = {
+            (read.relation.schema, read.relation.identifier)
+            for node in nodes
+            for read in self._elsewhere(node)
+        }
+        there = catalog.states(connection, wanted).keys() if wanted else set()
+        for model in selected:
+            for read in self._elsewhere(model):
+                if (read.relation.schema, read.relation.identifier) not in there:
+                    raise ProjectError(
+                        f"The model {model.name} reads {read.name}, which is not selected and was "
+                        f"never published: there is no {read.relation.local}. Select it, too "
+                        f"(+{model.name} selects all that {model.name} reads), or run once "
+                        "without a selection.",
+                        path=model.path,
+                        model=model.name,
+                    )
+        tests, warnings = [], []
+        for test in self._selection.tests:
+            missing = next(
+                (
+                    read
+                    for read in self._elsewhere(test)
+                    if (read.relation.schema, read.relation.identifier) not in there
+                ),
+                None,
+            )
+            if missing is None:
+                tests.append(test)
+            else:
+                warnings.append(
+                    f"The test {test.name} was not run: it reads {missing.name}, which is not "
+                    "selected and was never published."
+                )
+        return tuple(tests), warnings
+
+    def _elsewhere(self, node: Model | DataTest) -> Iterator[Model]:
+        """The models that ``node`` reads, itself or through ephemeral ones, and are not built."""
+        for name in node.refs:
+            model = self._manifest.models[name]
+            if model.materialized == "ephemeral":
+                yield from self._elsewhere(model)
+            elif name not in self._selection.models:
+                yield model

@@ -1,0 +1,25 @@
+"""What templates see as ``target``: the warehouse, in the words of a dbt profile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+
+def described(connection: psycopg.Connection | None, schema: str) -> dict[str, Any]:
+    """The target of a run over ``connection``; without one, a database that has no name."""
+    info = connection.info if connection else None
+    database = info.dbname if info else ""
+    return {
+        "name": "default",
+        "profile_name": "datapipe",
+        "type": "postgres",
+        "schema": schema,
+        "database": database,
+        "dbname": database,
+        "user": info.user if info else "",
+        "host": info.host if info else "",
+        "port": info.port if info else 5432,
+        "threads": 1,
+    }

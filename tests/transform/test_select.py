@@ -1,0 +1,212 @@
+"""Selection means what it means in dbt; what is not selected is read where it was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datapipe.errors import ProjectError, TestsFailedError, UsageError
+from datapipe.transform import Transformed, project
+from datapipe.transform.manifest import read
+from datapipe.transform.render import Renderer
+from datapipe.transform.select import Selection, select
+
+Run = Callable[..., Transformed]
+Write = Callable[..., Path]
+
+SHOP = {
+    "models/staging/stg_orders.sql": "select 1 as id, {{ var('version', 1) }} as version",
+    "models/staging/stg_customers.sql": (
+        "{{ config(tags=['nightly']) }} select 1 as id from {{ source('outside', 'people') }}"
+    ),
+    "models/marts/orders.sql": """
+        {{ config(materialized='table', tags=['nightly', 'mart']) }}
+        select o.id, o.version from {{ ref('stg_orders') }} o
+        join {{ ref('stg_customers') }} c on c.id = o.id
+    """,
+    "models/marts/totals.sql": (
+        "{{ config(materialized='table') }} "
+        "select count(*) as n, max(version) as version from {{ ref('orders') }}"
+    ),
+    "models/marts/other.sql": "{{ config(tags='mart') }} select 1 as id",
+    "models/staging/schema.yml": """
+        sources: [{name: outside, schema: public, tables: [{name: people}]}]
+        models:
+          - name: stg_orders
+            columns: [{name: id, data_tests: [not_null]}]
+    """,
+    "models/marts/schema.yml": """
+        models:
+          - name: orders
+            columns:
+              - name: id
+                data_tests:
+                  - unique
+                  - relationships: {to: ref('stg_customers'), field: id}
+          - name: other
+            columns: [{name: id, data_tests: [not_null]}]
+    """,
+    "tests/totals_are_small.sql": "select * from {{ ref('totals') }} where n > 9",
+}
+
+
+@pytest.fixture
+def selected(write: Write) -> Callable[..., Selection]:
+    folder = write(SHOP)
+    target = {"schema": "public", "dbname": "d"}
+    loaded = project.load(folder)
+    manifest = read(loaded, Renderer(loaded, target))
+
+    def of(*include: str, exclude: tuple[str, ...] = ()) -> Selection:
+        return select(manifest, include, exclude)
+
+    return of
+
+
+STAGING = {"stg_orders", "stg_customers"}
+MARTS = {"orders", "totals", "other"}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "models"),
+    [
+        ("orders", {"orders"}),
+        ("staging", STAGING),
+        ("shop.marts", MARTS),
+        ("marts.orders", {"orders"}),
+        ("stg_*", STAGING),
+        ("models/staging", STAGING),
+        ("path:models/marts/orders.sql", {"orders"}),
+        ("path:models/marts/schema.yml", {"orders", "other"}),
+        ("orders.sql", {"orders"}),
+        ("file:tot*", {"totals"}),
+        ("tag:nightly", {"orders", "stg_customers"}),
+        ("tag:nightly,tag:mart", {"orders"}),
+        ("tag:mart stg_orders", {"orders", "other", "stg_orders"}),
+        ("+orders", {"orders", *STAGING}),
+        ("1+totals", {"totals", "orders"}),
+        ("2+totals", {"totals", "orders", *STAGING}),
+        ("orders+", {"orders", "totals"}),
+        ("stg_orders+1", {"stg_orders", "orders"}),
+        ("@stg_orders", {"stg_orders", "orders", "totals", "stg_customers"}),
+        ("source:outside+", {"stg_customers", "orders", "totals"}),
+        ("source:outside.people+1", {"stg_customers"}),
+        ("config.materialized:table", {"orders", "totals"}),
+        ("resource_type:model", {*STAGING, *MARTS}),
+        ("package:this", {*STAGING, *MARTS}),
+        ("test_type:singular", set()),
+        ("+test_name:relationships", {"orders", *STAGING}),
+    ],
+)
+def test_criteria_select_what_dbt_selects(selected: Any, criterion: str, models: set[str]) -> None:
+    selection = selected(criterion)
+    assert selection.models == models
+    assert selection.warnings == ()
+
+
+def test_tests_come_with_any_model_that_they_read(selected: Any) -> None:
+    assert {test.name for test in selected("stg_customers").tests} == {
+        "relationships_orders_id__id__ref_stg_customers_"
+    }
+    assert {test.name for test in selected("totals").tests} == {"totals_are_small"}
+    assert {test.name for test in selected("test_type:singular").tests} == {"totals_are_small"}
+
+
+def test_what_is_excluded_goes_with_its_tests(selected: Any) -> None:
+    selection = selected("+orders", exclude=("stg_customers",))
+    assert selection.models == {"orders", "stg_orders"}
+    assert {test.name for test in selection.tests} == {"not_null_stg_orders_id", "unique_orders_id"}
+    assert selected(exclude=("tag:mart",)).models == {*STAGING, "totals"}
+
+
+def test_what_matches_nothing_is_a_warning_as_in_dbt(selected: Any) -> None:
+    selection = selected("order", "orders", "tag:mart,stg_orders")
+    assert selection.models == {"orders"}
+    assert selection.warnings == (
+        "The selection criterion 'order' does not match any enabled nodes.",
+        "The selection criterion 'tag:mart,stg_orders' does not match any enabled nodes.",
+    )
+    assert "colour is no method" in selected("colour:red").warnings[0]
+
+
+@pytest.mark.parametrize("criterion", ["@orders+", "source:a.b.c.d", "+", "/etc"])
+def test_a_criterion_that_cannot_be_read_is_refused(selected: Any, criterion: str) -> None:
+    with pytest.raises(UsageError):
+        selected(criterion)
+
+
+@pytest.fixture
+def people(connection: Any) -> None:
+    connection.execute("create table public.people as select 1 as id")
+
+
+def test_only_what_is_selected_is_built_and_the_rest_stays(
+    run: Run, rows: Any, people: None
+) -> None:
+    run(SHOP, run_id=1)
+    transformed = run(select=["orders"], variables={"version": 2}, run_id=2)
+    assert [model.name for model in transformed.models] == ["orders"]
+    assert {test.name for test in transformed.tests} == {
+        "unique_orders_id",
+        "relationships_orders_id__id__ref_stg_customers_",
+    }
+    # stg_orders was not selected: what is read is the view of the first run.
+    assert rows("select version from shop.orders") == [(1,)]
+    run(select=["stg_orders+"], exclude=["totals"], variables={"version": 3}, run_id=3)
+    assert rows("select version from shop.orders") == [(3,)]
+    assert rows("select version from shop.totals") == [(1,)]
+    assert sorted(rows("select name, run_id from meta.models")) == [
+        ("orders", 3), ("other", 1), ("stg_customers", 1), ("stg_orders", 3), ("totals", 1),
+    ]  # fmt: skip
+
+
+def test_views_that_are_not_selected_show_the_new_rows(run: Run, rows: Any) -> None:
+    base = {"models/seen.sql": "select * from {{ ref('kept') }}"}
+    kept = "{{{{ config(materialized='table') }}}} select {} as n"
+    run({**base, "models/kept.sql": kept.format(1)})
+    run({"models/kept.sql": kept.format(2)}, select=["kept"])
+    assert rows("select n from shop.seen") == [(2,)]
+
+
+def test_a_model_that_reads_what_was_never_published_is_refused_with_the_cure(
+    run: Run, rows: Any
+) -> None:
+    files = {
+        "models/base.sql": "select 1 as id",
+        "models/between.sql": "{{ config(materialized='ephemeral') }} "
+        "select * from {{ ref('base') }}",
+        "models/top.sql": "select * from {{ ref('between') }}",
+    }
+    with pytest.raises(ProjectError, match=r"top reads base, which is not selected .*\+top"):
+        run(files, select=["top"])
+    assert rows("select 1 from pg_namespace where nspname like 'shop%'") == []
+    run(select=["+top"])
+    assert rows("select id from shop.top") == [(1,)]
+
+
+def test_a_test_that_reads_what_was_never_published_is_left_out_aloud(run: Run) -> None:
+    transformed = run(
+        {
+            "models/a.sql": "select 1 as id",
+            "models/b.sql": "select 1 as id",
+            "tests/same.sql": "select * from {{ ref('a') }} except select * from {{ ref('b') }}",
+        },
+        select=["a"],
+    )
+    assert transformed.tests == ()
+    assert "The test same was not run: it reads b" in transformed.warnings[0]
+
+
+def test_a_failed_test_of_the_selection_publishes_nothing(run: Run, rows: Any) -> None:
+    files = {
+        "models/a.sql": "{{ config(materialized='table') }} select {{ var('n', 1) }} as n",
+        "models/b.sql": "{{ config(materialized='table') }} select {{ var('n', 1) }} as n",
+        "tests/same.sql": "select * from {{ ref('a') }} except select * from {{ ref('b') }}",
+    }
+    run(files)
+    with pytest.raises(TestsFailedError):
+        run(select=["a"], variables={"n": 2})
+    assert rows("select n from shop.a") == [(1,)]
