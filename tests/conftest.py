@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -87,8 +88,13 @@ def _emptied(url: str, like: str) -> bool:
             left = connection.execute(_STRUCTURE).fetchone()
     except psycopg.Error:
         return False
-    with psycopg.connect(like) as connection:
-        return connection.execute(_STRUCTURE).fetchone() == left
+    return left == _structure(like)
+
+
+@cache
+def _structure(url: str) -> object:
+    with psycopg.connect(url) as connection:
+        return connection.execute(_STRUCTURE).fetchone()
 
 
 _STRUCTURE = """

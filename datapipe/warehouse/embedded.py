@@ -320,18 +320,18 @@ class EmbeddedServer:
             opened = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
             return
-        with os.fdopen(opened, "r+", encoding="latin-1") as file:
-            number, _, rest = file.read().partition("\n")
+        with os.fdopen(opened, "r+b") as file:
+            number, _, rest = file.read().partition(b"\n")
             if os.fstat(opened).st_uid == account.uid and not self._serves_here(number):
                 file.seek(0)
-                file.write(f"{_NO_PROCESS}\n{rest}")
+                file.write(b"%d\n" % _NO_PROCESS + rest)
                 file.truncate()
 
     def _postmaster(self) -> str:
         with (self._cluster / "postmaster.pid").open() as lines:
             return next(lines, "").strip()
 
-    def _serves_here(self, process: str) -> bool:
+    def _serves_here(self, process: bytes | str) -> bool:
         """Whether ``process`` works in the cluster, as its server does from beginning to end."""
         try:
             return Path(f"/proc/{int(process)}/cwd").samefile(self._cluster)

@@ -70,15 +70,19 @@ def gaps(
         symbols = [row[0] for row in connection.execute(_SYMBOLS)]
     exchanges = [sessions.exchange_of(symbol) for symbol in symbols]
     sessions.fill(connection, exchanges, now=now)
-    rows = connection.execute(
-        _GAPS,
-        {
-            "symbols": list(symbols),
-            "exchanges": exchanges,
-            "now": now,
-            "reach": COMPACT_SESSIONS,
-        },
-    )
+    with connection.transaction():
+        # PostgreSQL knows nothing of how many sessions a WITH query holds, and would compare every
+        # one of twenty years with every other.
+        connection.execute("SET LOCAL enable_nestloop = off")
+        rows = connection.execute(
+            _GAPS,
+            {
+                "symbols": list(symbols),
+                "exchanges": exchanges,
+                "now": now,
+                "reach": COMPACT_SESSIONS,
+            },
+        ).fetchall()
     return tuple(Gap(*row) for row in rows)
 
 

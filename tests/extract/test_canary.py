@@ -62,7 +62,7 @@ def watched(command: list[str], environ: dict[str, str]) -> str:
         lines = set()
         while process.poll() is None:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(0.05)  # so that the command gets the machine as well
+                process.wait(0.2)  # so that the command gets the machine as well
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     lines.add(path.read_bytes())
