@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
+from importlib import import_module
 
 import typer
 
 from datapipe import errors
-from datapipe.cli import console, db
-from datapipe.cli.compile import compile_models
-from datapipe.cli.export_responses import export_responses
-from datapipe.cli.extract import extract
-from datapipe.cli.init import init
-from datapipe.cli.load import load
-from datapipe.cli.ls import ls
-from datapipe.cli.mock_api import mock_api
-from datapipe.cli.report import report
-from datapipe.cli.restatements import restatements
-from datapipe.cli.run_all import run_all
-from datapipe.cli.transform import transform
+from datapipe.cli import console
 
 _STATUSES = (
     (errors.UsageError, 2),
@@ -29,26 +20,52 @@ _STATUSES = (
     (errors.DatapipeError, 1),
 )
 
-# Plain help: rich would double the time that --help takes.
-app = typer.Typer(
-    name="datapipe",
-    help="Market data into PostgreSQL: extract, load, transform, test and report.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command()(init)
-app.command()(extract)
-app.command()(load)
-app.command()(transform)
-app.command("compile")(compile_models)
-app.command()(ls)
-app.command()(report)
-app.command("run-all")(run_all)
-app.command()(restatements)
-app.command("export-responses")(export_responses)
-app.command("mock-api")(mock_api)
-app.add_typer(db.app, name="db")
+# Each command's module has a function of the same name (db: a Typer), whose help begins so.
+COMMANDS = {
+    "init": "Write the SQL project and a .env, to make your own.",
+    "extract": "Ask the API, and keep each good answer word for word.",
+    "load": "Load answers or CSV files into the typed tables.",
+    "transform": "Build, test and publish the SQL models: all or none.",
+    "report": "Show the market and each symbol.",
+    "run-all": "Extract, load, transform and test in one run.",
+    "restatements": "List values that were changed later.",
+    "ls": "List what is in the SQL project.",
+    "compile": "Write the SQL of models and tests as psql runs it.",
+    "export-responses": "Write the stored answers to files.",
+    "mock-api": "Serve answers by the API's own rules, for tests.",
+    "db": "Upgrade, start, stop and enter the warehouse.",
+}
+
+
+def application(arguments: Collection[str]) -> typer.Typer:
+    """The command line, with those commands whole that occur in ``arguments``.
+
+    Of the others there is only what --help lists, since making them takes longer than all the rest.
+    """
+    # Plain help: rich would double the time that --help takes.
+    app = typer.Typer(
+        name="datapipe",
+        help="Market data into PostgreSQL: extract, load, transform, test and report.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name, line in COMMANDS.items():
+        if name not in arguments:
+            app.command(name, help=line)(_listed)
+            continue
+        word = name.replace("-", "_")
+        module = import_module(f"datapipe.cli.{word}")
+        if name == "db":
+            app.add_typer(module.app, name=name, help=line)
+        else:
+            app.command(name)(getattr(module, word))
+    return app
+
+
+def _listed() -> None:
+    """Never called: a command that is called occurs in the arguments."""
 
 
 def _version(wanted: bool) -> None:
@@ -59,7 +76,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
@@ -75,7 +91,8 @@ def main() -> None:
     tests failed · 6 another run holds the lock · 130 interrupted.
     """
     try:
-        app(prog_name="datapipe")
+        completing = "_DATAPIPE_COMPLETE" in os.environ
+        application(COMMANDS if completing else sys.argv[1:])(prog_name="datapipe")
     except errors.DatapipeError as error:
         console.tell(f"datapipe: {error}")
         sys.exit(next(status for kind, status in _STATUSES if isinstance(error, kind)))

@@ -11,7 +11,7 @@ from datapipe.cli import console, options
 from datapipe.errors import UsageError
 
 
-def compile_models(
+def compile(  # noqa: A001 - dbt's word
     select: options.Select = None,
     exclude: options.Exclude = None,
     output: Annotated[
@@ -22,7 +22,10 @@ def compile_models(
     source: options.Source = None,
     variables: options.Variables = None,
 ) -> None:
-    """Write the SQL of models and tests as psql runs it, over what is published."""
+    """Write the SQL of models and tests as psql runs it.
+
+    What it reads is what is published.
+    """
     from datapipe import transform  # late, for the sake of --help
     from datapipe.pipeline import Pipeline
 

@@ -13,11 +13,7 @@ from datapipe.errors import UsageError
 if TYPE_CHECKING:
     from datapipe.warehouse.embedded import EmbeddedServer
 
-app = typer.Typer(
-    help="Upgrade, start, stop and enter the warehouse.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()

@@ -16,9 +16,9 @@ def export_responses(
     symbols: options.OnlySymbols = None,
     source: options.Source = None,
 ) -> None:
-    """Write the stored answers to files that --source DIR reads.
+    """Write the stored answers to files.
 
-    Nothing that exists is overwritten.
+    --source DIR reads them. Nothing that exists is overwritten.
     """
     from datapipe.extract import export
     from datapipe.pipeline import Pipeline

@@ -19,7 +19,10 @@ def ls(
     project_dir: options.ProjectDir = None,
     variables: options.Variables = None,
 ) -> None:
-    """List the models, seeds, sources and tests of the SQL project."""
+    """List what is in the SQL project.
+
+    Models, seeds, sources and tests, as dbt lists them.
+    """
     from datapipe import transform  # late, for the sake of --help
     from datapipe.pipeline import Pipeline
 

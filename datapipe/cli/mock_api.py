@@ -37,10 +37,10 @@ def mock_api(
     ] = 86400.0,
     latency_seconds: Annotated[float, typer.Option(min=0, help="How long an answer takes.")] = 0.0,
 ) -> None:
-    """Serve answers on this machine by the API's own rules, for tests.
+    """Serve answers by the API's own rules, for tests.
 
-    The first line names the address for DATAPIPE_API_URL; beside it, /counts tells what was
-    refused. Any key is good. Stop it with Ctrl-C.
+    It listens on this machine only. The first line names the address for DATAPIPE_API_URL; beside
+    it, /counts tells what was refused. Any key is good. Stop it with Ctrl-C.
     """
     from datapipe.extract.mock_api import Archive, Folder, MockApi, Rules
     from datapipe.extract.mock_sample import SampleArchive

@@ -38,7 +38,10 @@ def restatements(
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,  # noqa: A002
     source: options.Source = None,
 ) -> None:
-    """List values that were restated: what they were, what they are, and since when."""
+    """List values that were changed later.
+
+    What they were, what they are, and since when.
+    """
     from datapipe.load import restatements as room  # late, for the sake of --help
     from datapipe.pipeline import Pipeline
 

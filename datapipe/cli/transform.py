@@ -15,7 +15,10 @@ def transform(
     variables: options.Variables = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Build, test and publish the SQL models: all that is selected, or none."""
+    """Build, test and publish the SQL models: all or none.
+
+    Of those that are selected, where some are.
+    """
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
     settings = console.settings(project_dir=project_dir)

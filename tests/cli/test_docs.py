@@ -23,7 +23,7 @@ def commands() -> dict[str, str]:
             found[f"{name} {each}"] = sub.help or ""
             walk(sub, f"{name} {each}")
 
-    walk(get_command(cli.app), "datapipe")
+    walk(get_command(cli.application(cli.COMMANDS)), "datapipe")
     return found
 
 
@@ -73,3 +73,8 @@ def test_the_changelog_is_of_this_version() -> None:
     from importlib.metadata import version
 
     assert f"## {version('datapipe-analytics')}" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_help_lists_each_command_as_it_describes_itself(name: str) -> None:
+    assert commands()[f"datapipe {name}"].splitlines()[0] == cli.COMMANDS[name]

@@ -13,7 +13,7 @@ import typer
 from api_on_loopback import Api, daily, refusal
 from psycopg import sql
 
-from datapipe.cli import app
+from datapipe import cli
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse
 
@@ -44,7 +44,7 @@ LAST = ("db", "stop")
 
 def commands() -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """Every command that is registered, with its arguments."""
-    click = typer.main.get_command(app)
+    click = typer.main.get_command(cli.application(cli.COMMANDS))
     found: list[tuple[str, ...]] = []
     for name, command in click.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)

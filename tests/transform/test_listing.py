@@ -12,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from datapipe.cli.compile import compile_models
+from datapipe.cli.compile import compile as compile_models
 from datapipe.cli.ls import ls
 from datapipe.transform import Transformed
 
