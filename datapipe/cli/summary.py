@@ -31,7 +31,7 @@ def _extracted(result: Extracted) -> str:
     parts += [f"{len(result.failures)} failed"] if result.failures else []
     parts += [f"{len(result.waiting)} not asked"] if result.waiting else []
     parts += [f"{result.current} up to date"] if result.current else []
-    parts += [f"{result.held} held back"] if result.held else []
+    parts += [f"{result.held} held back (--plan tells why)"] if result.held else []
     lines = [f"{failure.request}: {failure.error}" for failure in result.failures]
     lines += [f"{request}: nothing there" for request in result.empty]
     return _listed("Extract: " + ", ".join(parts) + ".", lines)
