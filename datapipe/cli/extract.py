@@ -8,6 +8,7 @@ import typer
 
 from datapipe.cli import console, options
 from datapipe.cli.summary import summary
+from datapipe.errors import UsageError
 
 
 def extract(
@@ -34,6 +35,8 @@ def extract(
     ask = options.asked(
         symbols, symbols_file, endpoints, source, outputsize, interval, month, refresh
     )
+    if plan and source != "alpha_vantage":
+        raise UsageError("--plan tells what the API would be asked for; no other source has one.")
     with shown(console.settings(), quiet=quiet) as pipeline:
         if plan:
             console.say(rendered(pipeline.plan(ask), form=format))

@@ -138,6 +138,7 @@ def test_no_symbols_at_all_is_wrong_usage(command: str, datapipe: Cli, with_key:
         (["extract", "--endpoints", "dayly", "--source", "sample"], "Did you mean daily"),
         (["run-all", "--source", "nowhere"], "There is no folder nowhere"),
         (["transform", "--vars", "[1]"], "mapping"),
+        (["extract", "--plan", "--source", "sample"], "no other source"),
         (["report", "--format", "xml"], "xml"),
     ],
 )
