@@ -14,8 +14,8 @@ from datapipe.transform.results import BuiltModel, Progress, TestResult, Transfo
 from datapipe.warehouse import Warehouse
 
 if TYPE_CHECKING:
+    from datapipe.transform.graph.select import Node
     from datapipe.transform.listing import CompiledNode
-    from datapipe.transform.select import Node
 
 __all__ = [
     "BuiltModel",

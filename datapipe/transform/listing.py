@@ -9,14 +9,15 @@ from typing import Any
 
 import psycopg
 
-from datapipe.transform import incremental, manifest, project
+from datapipe.transform import manifest, project
+from datapipe.transform.build import incremental
 from datapipe.transform.compile import Compiler
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.graph.select import Node, Selection, select
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.nodes import DataTest, Model
-from datapipe.transform.relation import Relation
-from datapipe.transform.render import Renderer
-from datapipe.transform.select import Node, Selection, select
-from datapipe.transform.target import described
+from datapipe.transform.manifest.nodes import DataTest, Model
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,20 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform import aside, checks, hooks, incremental, manifest, project
-from datapipe.transform.build import Built, build
-from datapipe.transform.catalog import RelationState
+from datapipe.transform import checks, manifest, project
+from datapipe.transform.build import aside, hooks, incremental
+from datapipe.transform.build.placement import Placement
+from datapipe.transform.build.table import Built, build
 from datapipe.transform.compile import Compiler
+from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph import ordered
-from datapipe.transform.nodes import DataTest, Model
-from datapipe.transform.placement import Placement
+from datapipe.transform.graph.select import select
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.target import described
+from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.transform.publish import Publication
-from datapipe.transform.relation import Relation
-from datapipe.transform.render import Renderer
 from datapipe.transform.results import BuiltModel, Progress, TestResult, Transformed
-from datapipe.transform.select import select
-from datapipe.transform.target import described
 
 
 class Session:

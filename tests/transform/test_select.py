@@ -10,9 +10,9 @@ import pytest
 
 from datapipe.errors import ProjectError, TestsFailedError, UsageError
 from datapipe.transform import Transformed, project
+from datapipe.transform.graph.select import Selection, select
+from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import read
-from datapipe.transform.render import Renderer
-from datapipe.transform.select import Selection, select
 
 Run = Callable[..., Transformed]
 Write = Callable[..., Path]

@@ -21,13 +21,14 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform import aside, catalog
-from datapipe.transform.build import Built, Statements, fill, line_of
-from datapipe.transform.catalog import RelationState
+from datapipe.transform.build import aside
+from datapipe.transform.database import catalog
+from datapipe.transform.build.table import Built, Statements, fill, line_of
+from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.compile import Compiler
-from datapipe.transform.nodes import Model
-from datapipe.transform.relation import Relation, quoted
-from datapipe.transform.statements import execute
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.statements import execute
 from datapipe.warehouse.failures import failure
 
 SUFFIX = "__increment"

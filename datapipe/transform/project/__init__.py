@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform import yaml_file
-from datapipe.transform.yaml_file import Block
+from datapipe.transform.project import yaml_file
+from datapipe.transform.project.yaml_file import Block
 
 FILE = "dbt_project.yml"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from datapipe.transform.relation import quoted
-from datapipe.transform.statements import literal
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import literal
 
 Name = tuple[str, str]
 

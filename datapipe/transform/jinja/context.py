@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import yaml
 
 from datapipe.errors import ProjectError
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.jinja.templates import Return
 from datapipe.transform.project import Project
-from datapipe.transform.relation import Relation, quoted
-from datapipe.transform.templates import Return
 
 _NOTHING = object()
 _DBT_VERSION = "1.11.0"  # the dbt whose words these are

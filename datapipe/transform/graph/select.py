@@ -16,7 +16,7 @@ from typing import Any
 
 from datapipe.errors import UsageError
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import DataTest, Model
 
 _CRITERION = re.compile(
     r"(?P<whole>@)?(?:(?P<before>\d*)(?P<parents>\+))?(?:(?P<method>[\w.]+):)?(?P<value>.*?)"

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform.relation import quoted
-from datapipe.transform.statements import execute, literal
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute, literal
 
 # A schema with this comment is ours to drop, and no other.
 _MARK = "Made by datapipe transform; it is dropped at the latest by the next run."

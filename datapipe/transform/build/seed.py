@@ -18,9 +18,9 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.nodes import Model
-from datapipe.transform.relation import Relation, quoted
-from datapipe.transform.statements import execute
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.statements import execute
 from datapipe.warehouse.failures import failure
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform import yaml_file
-from datapipe.transform.nodes import Column
-from datapipe.transform.project import Project, merged
-from datapipe.transform.yaml_file import Block, Items
+from datapipe.transform.manifest.nodes import Column
+from datapipe.transform.project import Project, merged, yaml_file
+from datapipe.transform.project.yaml_file import Block, Items
 
 # Beside a test's arguments, the older spelling of a project has its settings, too.
 _TEST_SETTINGS = {

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform import catalog
-from datapipe.transform.build import Built
-from datapipe.transform.catalog import Dependent, Grant, Name, RelationState
-from datapipe.transform.nodes import Model
+from datapipe.transform.build.table import Built
+from datapipe.transform.database import catalog
+from datapipe.transform.database.catalog import Dependent, Grant, Name, RelationState
+from datapipe.transform.manifest.nodes import Model
 
 KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 

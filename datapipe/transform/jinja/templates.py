@@ -183,4 +183,4 @@ def raised_here(error: BaseException) -> bool:
     while trace is not None:
         last = trace.tb_frame.f_code.co_filename
         trace = trace.tb_next
-    return Path(last).parent == Path(__file__).parent
+    return Path(__file__).parents[1] in Path(last).parents

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.context import Config, asked_of_the_database, near
-from datapipe.transform.nodes import DataTest, Model, Source
-from datapipe.transform.relation import Relation
-from datapipe.transform.render import Renderer
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.context import Config, asked_of_the_database, near
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.nodes import DataTest, Model, Source
 
 
 class Found:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform.build import line_of
-from datapipe.transform.catalog import Grant
-from datapipe.transform.nodes import Model
-from datapipe.transform.relation import quoted
-from datapipe.transform.statements import execute
+from datapipe.transform.build.table import line_of
+from datapipe.transform.database.catalog import Grant
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Model
 
 
 def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], owner: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datapipe.errors import ProjectError
-from datapipe.transform.context import near
-from datapipe.transform.nodes import Model
+from datapipe.transform.jinja.context import near
+from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.project import Project
 
 _SUPPORTED = ("view", "table", "incremental", "ephemeral")

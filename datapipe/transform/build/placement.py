@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import psycopg
 
 from datapipe.errors import ProjectError
-from datapipe.transform import aside, catalog
+from datapipe.transform.build import aside
+from datapipe.transform.database import catalog
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.nodes import DataTest, Model
-from datapipe.transform.relation import Relation
-from datapipe.transform.select import Selection
+from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.graph.select import Selection
 
 
 class Placement:

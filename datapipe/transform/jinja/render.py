@@ -13,9 +13,8 @@ from typing import Any
 import jinja2
 
 from datapipe.errors import ProjectError
-from datapipe.transform import context
-from datapipe.transform.project import FILE, Project, load
-from datapipe.transform.templates import (
+from datapipe.transform.jinja import context
+from datapipe.transform.jinja.templates import (
     MACRO_PREFIX,
     Marked,
     Return,
@@ -24,6 +23,7 @@ from datapipe.transform.templates import (
     raised_here,
     template_line,
 )
+from datapipe.transform.project import FILE, Project, load
 
 _BUILT_IN = Path(__file__).with_name("macros")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")

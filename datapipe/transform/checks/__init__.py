@@ -10,10 +10,10 @@ import psycopg
 
 from datapipe.errors import TestsFailedError
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.locate import project_error, with_near_name
-from datapipe.transform.nodes import DataTest
+from datapipe.transform.compile.locate import project_error, with_near_name
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import DataTest
 from datapipe.transform.results import Status, TestResult
-from datapipe.transform.statements import execute
 
 
 def run(

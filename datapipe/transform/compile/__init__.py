@@ -9,13 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from datapipe.transform.context import KnownConfig, asked_of_the_database
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.context import KnownConfig, asked_of_the_database
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.templates import Marked
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.nodes import DataTest, Model
-from datapipe.transform.references import known, known_source, referred
-from datapipe.transform.relation import Relation
-from datapipe.transform.render import Renderer
-from datapipe.transform.templates import Marked
+from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.references import known, known_source, referred
 
 Place = Callable[[Model], Relation]
 

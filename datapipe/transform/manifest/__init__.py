@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.context import near
-from datapipe.transform.nodes import DataTest, Model, Source
+from datapipe.transform.database.relation import Relation, ephemeral
+from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.manifest.properties import (
+    ModelProperties,
+    Properties,
+    TestProperties,
+    read_all,
+)
+from datapipe.transform.manifest.references import Found, References
+from datapipe.transform.manifest.unsupported import refuse_unsupported, refuse_unsupported_files
 from datapipe.transform.project import Project, merged
-from datapipe.transform.properties import ModelProperties, Properties, TestProperties, read_all
-from datapipe.transform.references import Found, References
-from datapipe.transform.relation import Relation, ephemeral
-from datapipe.transform.render import Renderer
-from datapipe.transform.unsupported import refuse_unsupported, refuse_unsupported_files
 
 _TAKEN = ("raw", "meta")
 _LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes

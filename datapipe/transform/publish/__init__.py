@@ -14,16 +14,18 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from datapipe.errors import PublishError, WarehouseError
-from datapipe.transform import aside, catalog, grants, incremental
-from datapipe.transform import plan as plans
-from datapipe.transform.build import Built
-from datapipe.transform.catalog import Dependent, RelationState
+from datapipe.transform.build import aside, incremental
+from datapipe.transform.build.table import Built
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.locate import project_error
-from datapipe.transform.nodes import Model
-from datapipe.transform.plan import KINDS, Plan, columns_of
-from datapipe.transform.relation import quoted
-from datapipe.transform.statements import execute, literal
+from datapipe.transform.compile.locate import project_error
+from datapipe.transform.database import catalog
+from datapipe.transform.database.catalog import Dependent, RelationState
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.publish import grants
+from datapipe.transform.publish import plan as plans
+from datapipe.transform.publish.plan import KINDS, Plan, columns_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _BUSY = (

@@ -11,8 +11,8 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler, marked_again
-from datapipe.transform.nodes import DataTest, Model
-from datapipe.transform.templates import MARK, Marked
+from datapipe.transform.jinja.templates import MARK, Marked
+from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.warehouse.failures import failure
 
 _MARKED: tuple[Marked, ...] = ("all", "body")

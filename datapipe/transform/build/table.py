@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import ProjectError
-from datapipe.transform import seed
+from datapipe.transform.build import seed
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.locate import project_error, with_near_name
-from datapipe.transform.nodes import Model
-from datapipe.transform.relation import Relation
-from datapipe.transform.statements import execute
+from datapipe.transform.compile.locate import project_error, with_near_name
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import execute
 
 
 @dataclass(frozen=True)

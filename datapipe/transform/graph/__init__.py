@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from datapipe.errors import ProjectError
-from datapipe.transform.nodes import Model
+from datapipe.transform.manifest.nodes import Model
 
 
 def ordered(models: Mapping[str, Model]) -> tuple[Model, ...]:

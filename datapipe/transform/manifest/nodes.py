@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datapipe.transform.relation import Relation
+from datapipe.transform.database.relation import Relation
 
 
 @dataclass(frozen=True)

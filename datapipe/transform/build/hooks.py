@@ -13,8 +13,8 @@ import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
-from datapipe.transform.statements import execute
-from datapipe.transform.yaml_file import Items
+from datapipe.transform.database.statements import execute
+from datapipe.transform.project.yaml_file import Items
 from datapipe.warehouse.failures import failure
 
 Moment = Literal["on-run-start", "on-run-end"]

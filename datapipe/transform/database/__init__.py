@@ -1,0 +1,1 @@
+"""PostgreSQL as this room sees it: names, statements, what is there."""
