@@ -17,11 +17,13 @@ class Column:
     name: str
     description: str = ""
     data_type: str | None = None
+    constraints: tuple[Mapping[str, Any], ...] = ()
+    quote: bool = False
 
 
 @dataclass(frozen=True)
 class Model:
-    """One SQL file under the model paths, or one seed, with all that YAML says of it."""
+    """One SQL file under the model paths, one seed or one snapshot, with what YAML says of it."""
 
     name: str
     path: Path
@@ -37,6 +39,8 @@ class Model:
     columns: Mapping[str, Column] = field(default_factory=dict)
     described_in: str = ""
     resource_type: str = "model"
+    constraints: tuple[Mapping[str, Any], ...] = ()
+    version: str | None = None
 
     @property
     def materialized(self) -> str:
@@ -94,6 +98,47 @@ class Source:
     line: int
     description: str = ""
     columns: Mapping[str, Column] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    loaded_at: str = ""
+    freshness: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a unit test gives or expects; ``format`` says what ``rows`` is.
+
+    dict: a list of mappings. csv: text with a header line. sql: a query.
+    """
+
+    format: str
+    rows: Any
+    line: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """The rows that stand for one ``input`` of a model: a ref, a source or ``this``, as Jinja."""
+
+    input: str
+    rows: Rows
+
+
+@dataclass(frozen=True)
+class UnitTest:
+    """What a model must make of given rows; it needs no table to exist.
+
+    ``overrides`` has ``macros``, ``vars`` and ``env_vars``.
+    """
+
+    name: str
+    model: str
+    path: Path
+    line: int
+    given: tuple[Given, ...]
+    expect: Rows
+    config: Mapping[str, Any]
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    description: str = ""
 
 
 @dataclass(frozen=True)
