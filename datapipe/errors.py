@@ -9,8 +9,10 @@
     │   └── Refusal             the API said no (``datapipe.extract.refusals`` has its kinds)
     ├── LoadError               mend the file or report the answer that could not be read
     ├── ProjectError            mend the SQL project; the file and the line are named
-    │   └── PublishError        a user's own view stands in the way; it is named
+    │   ├── PublishError        a user's own view stands in the way; it is named
+    │   └── RunFailedError      models failed, each is named; nothing was published
     ├── TestsFailedError        mend the data or the test; nothing was published
+    │   └── VerifyFailedError   mend the incremental model; the key and the columns are named
     └── PartlyDoneError         nothing to mend now: the next run goes on
 
 A message is a sentence that names the thing, then the cure. The facts are attributes as well.
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 class DatapipeError(Exception):
@@ -89,14 +92,43 @@ class PublishError(ProjectError):
     """Publishing would break something that datapipe did not create."""
 
 
+class RunFailedError(ProjectError):
+    """Models could not be built; all that did not depend on them was still tried.
+
+    ``results`` tell how every node of the run ended, ``failed`` names those that failed of
+    themselves. ``path``, ``line`` and ``model`` are of the first of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        failed: Sequence[str],
+        results: Sequence[Any] = (),
+        path: Path | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.failed = tuple(failed)
+        self.results = tuple(results)
+        self.path = path
+        self.line = line
+        self.model = self.failed[0] if self.failed else ""
+
+
 class TestsFailedError(DatapipeError):
     """Data tests failed; what was published before stays as it was."""
 
     __test__ = False  # the name begins like a test class
 
-    def __init__(self, message: str, *, failed: Sequence[str]) -> None:
+    def __init__(self, message: str, *, failed: Sequence[str], results: Sequence[Any] = ()) -> None:
         super().__init__(message)
         self.failed = tuple(failed)
+        self.results = tuple(results)
+
+
+class VerifyFailedError(TestsFailedError):
+    """An incremental model is not what a full build gives; ``failed`` names those that are not."""
 
 
 class PartlyDoneError(DatapipeError):

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from datapipe.extract.quota import Quota
     from datapipe.load import Loaded
     from datapipe.report import Report
-    from datapipe.transform import Transformed
+    from datapipe.transform import NodeResult, Transformed
+    from datapipe.transform.state import Plan as TransformPlan
+    from datapipe.transform.verification import Verified
 
 ALPHA_VANTAGE = "alpha_vantage"
 SAMPLE = "sample"
+THREADS = 2  # on two cores a third faster than 1, and no slower than 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Listener:
     extracted: Callable[[int, int, str], None] = lambda done, total, what: None
     loaded: Callable[[int, int], None] = lambda done, total: None
     transformed: Callable[[int, int, str], None] = lambda done, total, what: None
+    node: Callable[[NodeResult, int, int], None] = lambda result, done, total: None
     message: Callable[[str], None] = lambda message: None
     finished: Callable[[Extracted | Loaded | Transformed], None] = lambda result: None
 
@@ -128,11 +132,79 @@ class Pipeline:
         select: Sequence[str] = (),
         exclude: Sequence[str] = (),
         full_refresh: bool = False,
+        threads: int = THREADS,
+        fail_fast: bool = False,
+        per_model: bool = False,
+        rebuild: bool = False,
+        resume: bool = False,
     ) -> Transformed:
-        """Build, test and publish the models of the SQL project; all that is selected or none."""
+        """Build, test and publish the models of the SQL project; all that is selected or none.
+
+        What did not change is not done again, unless ``rebuild``; ``resume`` goes on where the last
+        run failed. With ``per_model`` each model is published when it is built, as in dbt.
+        """
         with self._begin("transform", source) as step:
             return self._transform(
-                step, variables or {}, select=select, exclude=exclude, full_refresh=full_refresh
+                step,
+                variables or {},
+                select=select,
+                exclude=exclude,
+                full_refresh=full_refresh,
+                threads=threads,
+                fail_fast=fail_fast,
+                per_model=per_model,
+                rebuild=rebuild,
+                resume=resume,
+            )
+
+    def plan_transform(
+        self,
+        *,
+        source: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        full_refresh: bool = False,
+        rebuild: bool = False,
+    ) -> TransformPlan:
+        """What ``transform`` would build, reuse and test, and why; changes nothing."""
+        from datapipe import transform
+
+        with self._begin("transform --plan", source) as step:
+            transform.flush(step.connection)
+            return transform.plan(
+                step.warehouse,
+                self.project_dir(),
+                target_schema=self.settings.target_schema,
+                variables=variables,
+                select=select,
+                exclude=exclude,
+                full_refresh=full_refresh,
+                rebuild=rebuild,
+            )
+
+    def verify(
+        self,
+        *,
+        source: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        select: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
+        """Each incremental model built in full and by increments, compared; and warnings.
+
+        Raises VerifyFailedError where they differ. Leaves nothing behind.
+        """
+        from datapipe import transform
+
+        with self._begin("verify", source) as step, self._locked(step, "transform"):
+            return transform.verify(
+                step.warehouse,
+                self.project_dir(),
+                target_schema=self.settings.target_schema,
+                variables=variables,
+                select=select,
+                exclude=exclude,
             )
 
     def report(
@@ -157,7 +229,7 @@ class Pipeline:
             self._listener.finished(extracted)
             loaded = self._load(step, ())
             self._listener.finished(loaded)
-            transformed = self._transform(step, variables or {})
+            transformed = self._transform(step, variables or {}, threads=THREADS)
             self._listener.finished(transformed)
             return Ran(extracted, loaded, transformed, step.warehouse)
 
@@ -293,7 +365,8 @@ class Pipeline:
 
     @contextmanager
     def _quota(self, step: _Step) -> Iterator[Quota]:
-        from datapipe.extract.quota import CalendarDay, Limits, Quota
+        from datapipe.extract.day import CalendarDay
+        from datapipe.extract.quota import Limits, Quota
 
         settings = self.settings
         limits = Limits(
@@ -322,26 +395,24 @@ class Pipeline:
         self,
         step: _Step,
         variables: Mapping[str, Any],
-        *,
-        select: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        full_refresh: bool = False,
+        **options: Any,
     ) -> Transformed:
         from datapipe import transform
 
         with self._locked(step, "transform"):
+            transform.flush(step.connection)  # it may have loaded rows just now
             transformed = transform.run(
                 step.warehouse,
                 self.project_dir(),
                 run_id=step.run.run_id,
+                target_schema=self.settings.target_schema,
                 variables=variables,
                 wait_seconds=self.settings.lock_wait_seconds,
-                select=select,
-                exclude=exclude,
-                full_refresh=full_refresh,
+                **options,
                 on_progress=lambda progress: self._listener.transformed(
                     progress.done, progress.total, f"{progress.stage} {progress.name}"
                 ),
+                on_result=self._listener.node,
                 on_message=self._listener.message,
             )
         step.run.summary["transform"] = {"models": len(transformed.models)}

@@ -89,6 +89,7 @@ class Settings:
     )
     data_dir: Path = _setting("DATAPIPE_DATA_DIR", _path, default_factory=_data_home)
     project_dir: Path | None = _setting("DATAPIPE_PROJECT_DIR", _path, default=None)
+    target_schema: str = _setting("DATAPIPE_TARGET_SCHEMA", str, default="public")
     symbols: tuple[str, ...] = _setting("DATAPIPE_SYMBOLS", symbols.split, default=())
     requests_per_second: int | None = _setting("DATAPIPE_REQUESTS_PER_SECOND", _limit, default=1)
     requests_per_minute: int | None = _setting("DATAPIPE_REQUESTS_PER_MINUTE", _limit, default=None)

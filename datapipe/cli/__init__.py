@@ -11,6 +11,7 @@ import typer
 
 from datapipe import errors
 from datapipe.cli import console
+from datapipe.cli.arguments import gathered
 
 _STATUSES = (
     (errors.UsageError, 2),
@@ -26,11 +27,14 @@ COMMANDS = {
     "extract": "Ask the API, and keep each good answer word for word.",
     "load": "Load answers or CSV files into the typed tables.",
     "transform": "Build, test and publish the SQL models: all or none.",
+    "verify": "Build incremental models both ways, and compare row for row.",
     "report": "Show the market and each symbol.",
     "run-all": "Extract, load, transform and test in one run.",
     "restatements": "List values that were changed later.",
     "ls": "List what is in the SQL project.",
+    "freshness": "Tell how fresh the sources of the SQL project are.",
     "compile": "Write the SQL of models and tests as psql runs it.",
+    "docs": "Write what there is to know of the models as one HTML file.",
     "export-responses": "Write the stored answers to files.",
     "mock-api": "Serve answers by the API's own rules, for tests.",
     "db": "Upgrade, start, stop and enter the warehouse.",
@@ -92,7 +96,8 @@ def main() -> None:
     """
     try:
         completing = "_DATAPIPE_COMPLETE" in os.environ
-        application(COMMANDS if completing else sys.argv[1:])(prog_name="datapipe")
+        given = gathered(sys.argv[1:])
+        application(COMMANDS if completing else given)(given, prog_name="datapipe")
     except errors.DatapipeError as error:
         console.tell(f"datapipe: {error}")
         sys.exit(next(status for kind, status in _STATUSES if isinstance(error, kind)))

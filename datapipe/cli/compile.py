@@ -14,11 +14,14 @@ from datapipe.errors import UsageError
 def compile(  # noqa: A001 - dbt's word
     select: options.Select = None,
     exclude: options.Exclude = None,
+    selector: options.Selector = None,
+    indirect_selection: options.IndirectSelection = "eager",
     output: Annotated[
         Path | None, typer.Option(help="A folder to write a file each to. Default: stdout.")
     ] = None,
     full_refresh: options.FullRefresh = False,
     project_dir: options.ProjectDir = None,
+    target_schema: options.TargetSchema = None,
     source: options.Source = None,
     variables: options.Variables = None,
 ) -> None:
@@ -29,14 +32,16 @@ def compile(  # noqa: A001 - dbt's word
     from datapipe import transform  # late, for the sake of --help
     from datapipe.pipeline import Pipeline
 
-    pipeline = Pipeline(console.settings(project_dir=project_dir))
+    pipeline = Pipeline(console.settings(project_dir, target_schema))
     nodes, warnings = transform.compiled_nodes(
         pipeline.warehouse(source),
         pipeline.project_dir(),
         variables=console.variables(variables),
-        select=select or (),
+        target_schema=pipeline.settings.target_schema,
+        select=options.selected(select, selector),
         exclude=exclude or (),
         full_refresh=full_refresh,
+        indirect=indirect_selection,
     )
     for warning in warnings:
         console.tell(warning)

@@ -23,12 +23,15 @@ def say(message: str) -> None:
     print(message)  # noqa: T201 - the one place that speaks
 
 
-def settings(project_dir: Path | None = None) -> Settings:
+def settings(project_dir: Path | None = None, target_schema: str | None = None) -> Settings:
     """The settings, with what the command line says."""
     from datapipe.settings import Settings  # late, for the sake of --help
 
     return Settings.load(
-        {"DATAPIPE_PROJECT_DIR": None if project_dir is None else str(project_dir)}
+        {
+            "DATAPIPE_PROJECT_DIR": None if project_dir is None else str(project_dir),
+            "DATAPIPE_TARGET_SCHEMA": target_schema,
+        }
     )
 
 

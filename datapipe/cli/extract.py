@@ -19,6 +19,10 @@ def extract(
     outputsize: options.OutputSize = "compact",
     interval: options.Interval = "5min",
     month: options.Month = None,
+    adjusted: options.Adjusted = None,
+    extended_hours: options.ExtendedHours = None,
+    state: options.State = None,
+    horizon: options.Horizon = None,
     refresh: options.Refresh = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be asked for and why; send nothing.")
@@ -33,7 +37,18 @@ def extract(
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
     ask = options.asked(
-        symbols, symbols_file, endpoints, source, outputsize, interval, month, refresh
+        symbols,
+        symbols_file,
+        endpoints,
+        source,
+        outputsize,
+        interval,
+        month,
+        refresh,
+        adjusted,
+        extended_hours,
+        state,
+        horizon,
     )
     if plan and source != "alpha_vantage":
         raise UsageError("--plan tells what the API would be asked for; no other source has one.")

@@ -3,56 +3,93 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from datapipe.cli import console, options
+from datapipe.errors import UsageError
+
+if TYPE_CHECKING:
+    from datapipe.transform.graph.select import Node
+
+# What dbt lists where no type is asked for.
+_USUAL = ("model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
+          "semantic_model", "unit_test")  # fmt: skip
+_TYPES = (*_USUAL, "analysis", "all", "default")
 
 
 def ls(
     select: options.Select = None,
     exclude: options.Exclude = None,
+    selector: options.Selector = None,
+    resource_type: Annotated[
+        list[str] | None, typer.Option(help="Only these: model, test, seed, source ... or all.")
+    ] = None,
+    indirect_selection: options.IndirectSelection = "eager",
     output: Annotated[
         Literal["selector", "name", "path", "json"], typer.Option(help="How to write each.")
     ] = "selector",
+    output_keys: Annotated[list[str] | None, typer.Option(help="Of json: only these keys.")] = None,
     project_dir: options.ProjectDir = None,
+    target_schema: options.TargetSchema = None,
     variables: options.Variables = None,
 ) -> None:
     """List what is in the SQL project.
 
-    Models, seeds, sources and tests, as dbt lists them.
+    Models, seeds, snapshots, sources, tests and exposures, as dbt lists them.
     """
     from datapipe import transform  # late, for the sake of --help
     from datapipe.pipeline import Pipeline
+    from datapipe.transform.graph.select import asks_state
 
-    pipeline = Pipeline(console.settings(project_dir=project_dir))
+    wanted, chosen = _wanted(resource_type or ()), options.selected(select, selector)
+    pipeline = Pipeline(console.settings(project_dir, target_schema))
     nodes, warnings = transform.listed_nodes(
         pipeline.project_dir(),
         variables=console.variables(variables),
-        select=select or (),
+        target_schema=pipeline.settings.target_schema,
+        select=chosen,
         exclude=exclude or (),
+        indirect=indirect_selection,
+        warehouse=pipeline.warehouse() if asks_state(chosen, exclude or ()) else None,
     )
     for warning in warnings:
         console.tell(warning)
+    keys = [key for each in output_keys or () for key in each.split()]
     for node in nodes:
-        name = node.fqn[-1] if node.resource_type != "source" else ".".join(node.fqn[-2:])
-        if output == "json":
-            described = {
-                "name": node.name,
-                "resource_type": node.resource_type,
-                "package_name": node.package,
-                "original_file_path": node.file,
-                "unique_id": node.unique_id,
-                "tags": node.tags,
-                "config": dict(node.config),
-            }
-            console.say(json.dumps(described, default=str))
-        elif output == "path":
-            console.say(node.file)
-        elif output == "name":
-            console.say(name)
-        else:
-            kind = "source:" if node.resource_type == "source" else ""
-            parts = (node.fqn[0], *node.fqn[-2:]) if kind else node.fqn
-            console.say(kind + ".".join(parts))
+        if node.resource_type in wanted:
+            console.say(_written(node, output, keys))
+
+
+def _wanted(given: Sequence[str]) -> set[str]:
+    wanted: set[str] = set()
+    for name in (name for each in given for name in each.split()):
+        if name not in _TYPES:
+            raise UsageError(f"There is no resource type {name}: there are {', '.join(_TYPES)}.")
+        wanted |= set({"all": _TYPES, "default": _USUAL}.get(name, (name,)))
+    return wanted or set(_USUAL)
+
+
+def _written(node: Node, output: str, keys: Sequence[str]) -> str:
+    if output == "path":
+        return node.file
+    if output == "name":
+        return node.search_name
+    if output == "selector":
+        return node.selector
+    described: dict[str, Any] = {
+        "name": node.name,
+        "resource_type": node.resource_type,
+        "package_name": node.package,
+        "original_file_path": node.file,
+        "unique_id": node.unique_id,
+        "fqn": list(node.fqn),
+        "tags": node.tags,
+        "config": dict(node.config),
+        "depends_on": {"nodes": list(node.depends_on)},
+    }
+    return json.dumps(
+        {key: value for key, value in described.items() if not keys or key in keys}, default=str
+    )

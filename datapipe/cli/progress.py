@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from datapipe.cli import console
-from datapipe.cli.summary import summary
+from datapipe.cli.summary import node_line, summary
 from datapipe.pipeline import Listener, Pipeline
 
 if TYPE_CHECKING:
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def shown(settings: Settings, *, quiet: bool, steps: bool = False) -> Iterator[Pipeline]:
+def shown(
+    settings: Settings, *, quiet: bool, steps: bool = False, verbose: bool = False
+) -> Iterator[Pipeline]:
     """A pipeline whose progress is shown.
 
-    With ``steps``, what each step did is told as soon as it has ended.
+    With ``steps``, what each step did is told as soon as it has ended; with ``verbose``, how each
+    model and test ended.
     """
     if quiet:
         yield Pipeline(settings)
@@ -31,6 +34,7 @@ def shown(settings: Settings, *, quiet: bool, steps: bool = False) -> Iterator[P
                 extracted=lambda *progress: advance("Extract", *progress),
                 loaded=lambda *progress: advance("Load", *progress),
                 transformed=lambda *progress: advance("Transform", *progress),
+                node=lambda *ended: speak(node_line(*ended)) if verbose else None,
                 message=speak,
                 finished=lambda result: speak(summary(result)) if steps else None,
             ),

@@ -13,8 +13,13 @@ def run_all(
     outputsize: options.OutputSize = "compact",
     interval: options.Interval = "5min",
     month: options.Month = None,
+    adjusted: options.Adjusted = None,
+    extended_hours: options.ExtendedHours = None,
+    state: options.State = None,
+    horizon: options.Horizon = None,
     refresh: options.Refresh = False,
     project_dir: options.ProjectDir = None,
+    target_schema: options.TargetSchema = None,
     variables: options.Variables = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -22,9 +27,20 @@ def run_all(
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
     ask = options.asked(
-        symbols, symbols_file, endpoints, source, outputsize, interval, month, refresh
+        symbols,
+        symbols_file,
+        endpoints,
+        source,
+        outputsize,
+        interval,
+        month,
+        refresh,
+        adjusted,
+        extended_hours,
+        state,
+        horizon,
     )
-    settings = console.settings(project_dir)
+    settings = console.settings(project_dir, target_schema)
     with shown(settings, quiet=quiet, steps=True) as pipeline:
         ran = pipeline.run_all(ask, variables=console.variables(variables))
     error = ran.extracted.error() or ran.loaded.error()

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datapipe.extract import Extracted
     from datapipe.load import Loaded
-    from datapipe.transform import Transformed
+    from datapipe.transform import NodeResult, Transformed
 
 _SHOWN_AT_MOST = 10
+_WORDS = {"success": "built", "fail": "FAIL", "error": "ERROR"}
 
 
 def summary(result: Extracted | Loaded | Transformed) -> str:
@@ -52,15 +53,49 @@ def _loaded(result: Loaded) -> str:
 
 
 def _transformed(result: Transformed) -> str:
-    passed = sum(test.status == "pass" for test in result.tests)
+    from datapipe.transform import ModelResult
+
+    if not result.results:
+        return _listed("Transform: nothing to do.", list(result.warnings))
+    passed = sum(test.status in {"pass", "reused"} for test in result.tests)
+    reused = sum(
+        isinstance(each, ModelResult) and each.status == "reused" for each in result.results
+    )
     warned = [test for test in result.tests if test.status == "warn"]
+    unchanged = f"{reused:,} reused as nothing changed, " if reused else ""
     head = (
-        f"Transform: {_count(len(result.models), 'model')} published, "
+        f"Transform: {_count(len(result.models), 'model')} published, {unchanged}"
         f"{passed} of {_count(len(result.tests), 'test')} passed"
     )
     head += f", {_count(len(warned), 'warning')}" if warned else ""
     lines = [f"warning: {test.name} found {_count(test.failures, 'row')}" for test in warned]
     return _listed(head + ".", [*lines, *result.warnings])
+
+
+def node_line(result: NodeResult, done: int, total: int) -> str:
+    """How one node of a transform ended, in a line."""
+    from datapipe.transform import ModelResult, TestResult
+
+    what, more = result.name, []
+    if isinstance(result, ModelResult):
+        what = f"{result.materialized} {result.schema}.{result.relation}"
+        more += [_count(result.rows, "row")] if result.rows is not None else []
+    else:
+        what = f"{result.resource_type.replace('_', ' ')} {result.name}"
+    if isinstance(result, TestResult) and result.status in {"fail", "warn"}:
+        more += [_count(result.failures, "row")] if result.failures else []
+    if result.status == "skipped":
+        more.append(f"because of {result.because}")
+    elif result.status == "error":
+        at = f"{result.path}:{result.line}" if result.line else str(result.path or "")
+        more += [at] if at else []
+    elif result.status == "reused":
+        more += [result.message] if result.message else []
+    if result.status not in {"skipped", "reused"}:
+        more.append(f"{result.seconds:.2f} s")
+    width = len(str(total))
+    head = f"{done:>{width}} of {total}  {_WORDS.get(result.status, result.status):<8}{what}"
+    return f"{head}  ({', '.join(more)})" if more else head
 
 
 def _listed(head: str, lines: list[str]) -> str:

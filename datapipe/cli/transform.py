@@ -9,10 +9,20 @@ from datapipe.cli.summary import summary
 def transform(
     select: options.Select = None,
     exclude: options.Exclude = None,
+    selector: options.Selector = None,
     full_refresh: options.FullRefresh = False,
+    rebuild: options.Rebuild = False,
+    resume: options.Resume = False,
+    threads: options.Threads = 2,
+    fail_fast: options.FailFast = False,
+    publish: options.Publish = "all",
     project_dir: options.ProjectDir = None,
+    target_schema: options.TargetSchema = None,
     source: options.Source = None,
     variables: options.Variables = None,
+    plan: options.PlanOnly = False,
+    output: options.PlanOutput = "text",
+    verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Build, test and publish the SQL models: all or none.
@@ -21,14 +31,35 @@ def transform(
     """
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
-    settings = console.settings(project_dir=project_dir)
-    with shown(settings, quiet=quiet) as pipeline:
+    settings = console.settings(project_dir, target_schema)
+    if plan:
+        from datapipe.cli.transform_plan import rendered
+        from datapipe.pipeline import Pipeline
+
+        planned = Pipeline(settings).plan_transform(
+            source=source,
+            variables=console.variables(variables),
+            select=options.selected(select, selector),
+            exclude=exclude or (),
+            full_refresh=full_refresh,
+            rebuild=rebuild,
+        )
+        for warning in planned.warnings:
+            console.tell(warning)
+        console.say(rendered(planned, form=output))
+        return
+    with shown(settings, quiet=quiet, verbose=verbose) as pipeline:
         transformed = pipeline.transform(
             source=source,
             variables=console.variables(variables),
-            select=select or (),
+            select=options.selected(select, selector),
             exclude=exclude or (),
             full_refresh=full_refresh,
+            rebuild=rebuild,
+            resume=resume,
+            threads=threads,
+            fail_fast=fail_fast,
+            per_model=publish == "per-model",
         )
     if not quiet:
         console.tell(summary(transformed))

@@ -119,7 +119,6 @@ async def _run(
     kept: Counter[str] = Counter()
     empty: list[Request] = []
     failures: list[Failure] = []
-    left: list[Request] = []
     stopped_by: SourceError | None = None
     done = 0
 
@@ -140,12 +139,9 @@ async def _run(
             request = waiting.pop()
             try:
                 answer = await source.fetch(request)
-            except AskedElsewhere as asked:
-                if asked.answered:
-                    kept["unchanged"] += 1
-                else:
-                    left.append(request)
-                tell(request, "asked by another run")
+            except AskedElsewhere:
+                kept["unchanged"] += 1
+                tell(request, "answered to another run")
                 continue
             except SourceError as error:
                 if source.metered and isinstance(error, QuotaSpent | KeyRefused | Unreachable):
@@ -192,7 +188,7 @@ async def _run(
         unchanged=kept["unchanged"],
         empty=tuple(empty),
         failures=tuple(failures),
-        waiting=(*reversed(waiting), *left),
+        waiting=tuple(reversed(waiting)),
         stopped_by=stopped_by,
     )
 

@@ -15,10 +15,11 @@ from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable, prove
 from datapipe.extract.batches import Batches
 from datapipe.extract.endpoints import Endpoint, Request, requests
 from datapipe.extract.quota import NOT_SENT, Note, Quota
-from datapipe.extract.refusals import RateLimited, redacted
+from datapipe.extract.refusals import AskedElsewhere, RateLimited, redacted
 from datapipe.extract.transport import NotSent, Transport
 
 _TRIES = 3
+_LOOK_AGAIN_SECONDS = 0.5  # for what another run has asked
 _PATIENCE_SECONDS = 300  # a wait that is longer is the next run's
 
 
@@ -102,18 +103,31 @@ class AlphaVantage:
 
     async def _take(self, request: Request) -> tuple[int, float]:
         """The id of the counted request, and a time by the clock before which it was counted."""
-        pause = self._pause_until - self._clock()
-        if pause > 0:
-            await self._sleep(pause)
+        while True:
+            pause = self._pause_until - self._clock()
+            if pause > 0:
+                await self._sleep(pause)
+            try:
+                return await self._counted(request)
+            except AskedElsewhere as asked:
+                if asked.answered:
+                    raise
+            # Its answer will do for both; should it fail, it is asked for here.
+            await self._sleep(_LOOK_AGAIN_SECONDS)
+
+    async def _counted(self, request: Request) -> tuple[int, float]:
         if self._quota.unlimited:
-            return await self._takes.put(request), self._clock()
+            taken = await self._takes.put(request)
+            if isinstance(taken, AskedElsewhere):
+                raise taken
+            return taken, self._clock()
         async with self._turn:  # one asks the database, the others wait for it here
             while True:
                 began = self._clock()
-                taken = await asyncio.to_thread(self._quota.take, request)
-                if isinstance(taken, int):
-                    return taken, began
-                await self._sleep(taken)
+                wait = await asyncio.to_thread(self._quota.take, request)
+                if isinstance(wait, int):
+                    return wait, began
+                await self._sleep(wait)
 
     async def _get(self, request: Request, taken_at: float) -> Answer:
         last = taken_at + self._quota.send_within_seconds
@@ -134,4 +148,6 @@ def _wait_seconds(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, RateLimited):
         return error.wait_seconds
+    if isinstance(error, BrokenAnswer) and error.kind == NOT_SENT:
+        return 0.0  # the slot alone was lost
     return float(2 ** (state.attempt_number - 1))

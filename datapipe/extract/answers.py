@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from datapipe.errors import SourceError
+from datapipe.errors import Refusal, SourceError
 from datapipe.extract import contents
 from datapipe.extract.endpoints import Request
 from datapipe.extract.refusals import UnknownNotice, classified, refusal_in, spelled_in_row
 
 _BOM = "\ufeff"
+_INVENTED = "SAMPLE DATA in the place of rows."
 _COLUMN = re.compile(r"[A-Za-z_][\w .%/()-]*")
 
 
@@ -84,16 +85,23 @@ def prove(request: Request, body: bytes, fetched_at: datetime) -> Answer:
 
 def _json_is_empty(request: Request, text: str) -> bool:
     try:
-        document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        document, end = _DECODER.raw_decode(text)
     except _NotPlainError as error:
         raise BrokenAnswer(f"The answer to {request} {error}.", kind="not_readable") from None
     except (ValueError, RecursionError):
         raise BrokenAnswer(
             f"The answer to {request} breaks off or is not JSON.", kind="truncated"
         ) from None
+    if text[end:].strip():
+        raise _appended(text[end:]) or BrokenAnswer(
+            f"The answer to {request} goes on after its end: {text[end:].strip()[:60]!r}.",
+            kind="not_readable",
+        )
     if not isinstance(document, dict):
         raise BrokenAnswer(f"The answer to {request} is JSON, but not an object.", kind="no_data")
     refusal = refusal_in(document)
+    if refusal is None and contents.is_invented(text):
+        refusal = classified(_INVENTED)
     if refusal:
         raise refusal
     parts = [
@@ -105,6 +113,12 @@ def _json_is_empty(request: Request, text: str) -> bool:
         return True
     _check(request, contents.lacks(request, document), contents.contradicts(request, document))
     return False
+
+
+def _appended(text: str) -> Refusal | None:
+    """The refusal that stands behind the data, if it is one."""
+    refusal = classified(text[-2000:])
+    return None if isinstance(refusal, UnknownNotice) else refusal
 
 
 class _NotPlainError(ValueError):
@@ -122,6 +136,9 @@ def _no_number(text: str) -> None:
     raise _NotPlainError(f"holds {text}, which is no number of JSON")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+
+
 def _csv_is_empty(request: Request, text: str) -> bool:
     try:
         rows = list(csv.reader(io.StringIO(text, newline="")))
@@ -137,12 +154,14 @@ def _csv_is_empty(request: Request, text: str) -> bool:
         raise BrokenAnswer(
             f"The answer to {request} is neither JSON nor CSV: {text[:60]!r}.", kind="no_data"
         )
+    if rows and contents.is_invented(json.dumps(rows[0])):
+        raise classified(_INVENTED)
     if len(rows) == 1:
         refused = spelled_in_row(rows[0])
         if refused:
             raise refused
     if rows and len(rows[-1]) != len(header):
-        raise BrokenAnswer(
+        raise _appended(",".join(rows[-1])) or BrokenAnswer(
             f"The answer to {request} breaks off in row {len(rows)}.", kind="truncated"
         )
     _check(

@@ -15,6 +15,11 @@ _SERIES = re.compile(
     r"(?:TIME_SERIES|FX|DIGITAL_CURRENCY|CRYPTO)_(DAILY|WEEKLY|MONTHLY|INTRADAY)(_ADJUSTED)?"
 )
 _NUMBER = re.compile(r"^\d+[a-z]?[.:]\s*")  # Meta Data and bars number their names
+_PAIR = re.compile(r"[A-Z0-9]+[-/][A-Z]{3,4}")
+_SIDE = re.compile(
+    r"(?P<from>From Symbol|From_Currency Code|Digital Currency Code)"
+    r"|To Symbol|To_Currency Code|Market Code"
+)
 _MINUTES = re.compile(r"\d+min")
 _OF_A_SYMBOL = re.compile(r"TIME_SERIES_|GLOBAL_QUOTE$|OVERVIEW$|EARNINGS$|DIVIDENDS$|SPLITS$")
 _STATEMENTS = ("INCOME_STATEMENT", "BALANCE_SHEET", "CASH_FLOW", "SHARES_OUTSTANDING")
@@ -32,6 +37,9 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "SPLITS": ("data",),
     "SHARES_OUTSTANDING": ("data",),
     "MARKET_STATUS": ("markets",),
+    "CURRENCY_EXCHANGE_RATE": ("Realtime Currency Exchange Rate",),
+    "TOP_GAINERS_LOSERS": ("top_gainers", "top_losers", "most_actively_traded"),
+    "TREASURY_YIELD": ("data",),
 }
 # The same of CSV: one of these columns.
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -42,7 +50,10 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "DIVIDENDS": ("ex_dividend_date",),
     "SPLITS": ("effective_date",),
     "SYMBOL_SEARCH": ("matchScore",),
+    "TREASURY_YIELD": ("value",),
 }
+# What rows that the API has invented say of themselves.
+_INVENTED = ('"XXYYZZ"', '"2099-99-99"')
 
 
 def newest(request: Request, body: str) -> str | None:
@@ -55,6 +66,11 @@ def newest(request: Request, body: str) -> str | None:
 
 # The date after "Last Refreshed", or at the beginning of the second line.
 NEWEST = r"(?:Last Refreshed\": *\"(\d{4}-\d\d-\d\d))|(?:^[^{\n]*\n(\d{4}-\d\d-\d\d))"
+
+
+def is_invented(text: str) -> bool:
+    """Whether an answer holds rows that show what a paid one would look like."""
+    return any(sign in text for sign in _INVENTED)
 
 
 def lacks(request: Request, document: Mapping[str, Any]) -> str:
@@ -78,6 +94,9 @@ def contradicts(request: Request, document: Mapping[str, Any]) -> str:
     told = _symbol_in(document)
     if told is not None and _tells_symbol(request.function) and _differ(told, request):
         return f"is one about {told!r}"
+    pair = _pair_in(document) if _PAIR.fullmatch(request.symbol) else ""
+    if pair and _differ(pair, request):
+        return f"is one about {pair!r}"
     kind, series = _SERIES.match(request.function), _series(document)
     if kind is None or series is None:
         return ""
@@ -96,22 +115,22 @@ def contradicts(request: Request, document: Mapping[str, Any]) -> str:
 def columns_lack(request: Request, header: Sequence[str]) -> str:
     """What a CSV answer would have to hold and does not."""
     if _SERIES.match(request.function):
-        if header[0] in {"timestamp", "time"}:
+        if header[0].lower() in {"timestamp", "time"}:
             return ""
         return f"holds no series: {','.join(header)[:60]!r}"
     wanted = _COLUMNS.get(request.function)
-    if wanted and not any(name in header for name in wanted):
+    if wanted and not {name.lower() for name in wanted} & {name.lower() for name in header}:
         return f"has no column {wanted[0]}: {','.join(header)[:60]!r}"
     return ""
 
 
 def rows_contradict(request: Request, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """In what a CSV answer says that it answers something else."""
-    if request.function == "GLOBAL_QUOTE" and rows and header[0] == "symbol":
+    if request.function == "GLOBAL_QUOTE" and rows and header[0].lower() == "symbol":
         return f"is one about {rows[0][0]!r}" if _differ(rows[0][0], request) else ""
     kind = _SERIES.match(request.function)
     if kind and request.function.startswith("TIME_SERIES"):
-        adjusted = any(name.replace("_", " ") == "adjusted close" for name in header)
+        adjusted = any(name.lower().replace("_", " ") == "adjusted close" for name in header)
         if adjusted != bool(kind[2]):
             return f"holds bars that are {'' if adjusted else 'not '}adjusted"
     return ""
@@ -126,6 +145,19 @@ def _series(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 def _tells_symbol(function: str) -> bool:
     return bool(_OF_A_SYMBOL.match(function)) or function in _STATEMENTS
+
+
+def _pair_in(document: Mapping[str, Any]) -> str:
+    """The two sides of a pair that an answer names, as EUR-USD."""
+    sides = {"from": "", "to": ""}
+    for title, part in document.items():
+        if not (isinstance(part, dict) and title.startswith(("Meta Data", "Realtime"))):
+            continue
+        for name, value in part.items():
+            found = _SIDE.fullmatch(_NUMBER.sub("", name))
+            if found and isinstance(value, str):
+                sides["from" if found["from"] else "to"] = value
+    return "-".join(sides.values()) if all(sides.values()) else ""
 
 
 def _symbol_in(document: Mapping[str, Any]) -> str | None:

@@ -33,6 +33,8 @@ _STATE: Mapping[str, str] = MappingProxyType({"state": "active"})
 _HORIZON: Mapping[str, str] = MappingProxyType({"horizon": "3month"})
 
 _SYMBOL = ("symbol",)
+_FROM_TO = ("from_symbol", "to_symbol")
+_COIN = ("symbol", "market")
 _PAIR = re.compile(r"([A-Z0-9]+)[-/]([A-Z]{3,4})")  # EUR-USD, BTC-EUR
 
 
@@ -97,9 +99,23 @@ CATALOGUE = (
     Endpoint("symbol-search", "SYMBOL_SEARCH", ("symbol_matches",), "once", _NOTHING,
              ("keywords",)),
     Endpoint("fx-daily", "FX_DAILY", ("fx_daily_prices",), "day", _COMPACT,
-             ("from_symbol", "to_symbol")),
+             _FROM_TO),
+    Endpoint("fx-weekly", "FX_WEEKLY", ("fx_weekly_prices",), "week", _NOTHING, _FROM_TO),
+    Endpoint("fx-monthly", "FX_MONTHLY", ("fx_monthly_prices",), "month", _NOTHING, _FROM_TO),
     Endpoint("crypto-daily", "DIGITAL_CURRENCY_DAILY", ("crypto_daily_prices",), "day", _NOTHING,
-             ("symbol", "market")),
+             _COIN),
+    Endpoint("crypto-weekly", "DIGITAL_CURRENCY_WEEKLY", ("crypto_weekly_prices",), "week",
+             _NOTHING, _COIN),
+    Endpoint("crypto-monthly", "DIGITAL_CURRENCY_MONTHLY", ("crypto_monthly_prices",), "month",
+             _NOTHING, _COIN),
+    Endpoint("exchange-rate", "CURRENCY_EXCHANGE_RATE", ("exchange_rates",), "day", _NOTHING,
+             ("from_currency", "to_currency")),
+    Endpoint("ipo-calendar", "IPO_CALENDAR", ("ipo_calendar",), "day", _NOTHING, (),
+             whole_market=True),
+    Endpoint("top-movers", "TOP_GAINERS_LOSERS", ("top_movers",), "session", _NOTHING, (),
+             whole_market=True),
+    Endpoint("treasury-yield", "TREASURY_YIELD", ("economic_values",), "month", _NOTHING, (),
+             whole_market=True),
 )
 # fmt: on
 
@@ -161,8 +177,9 @@ def requests(
     """
     symbols = tuple(symbols)
     return tuple(
-        Request(endpoint.function, symbol, _chosen(endpoint, options))
+        Request(endpoint.function, symbol, params)
         for endpoint in endpoints
+        for params in [_chosen(endpoint, options)]
         for symbol in _symbols(endpoint, symbols)
     )
 

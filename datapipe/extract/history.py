@@ -86,19 +86,25 @@ def histories(
     connection: psycopg.Connection, candidates: Sequence[Candidate], *, now: datetime
 ) -> list[History]:
     """The history of each of ``candidates``, in their order."""
-    params = [dict(candidate.request.params) for candidate in candidates]
+    # There are few kinds of requests, and to write thousands of lists' items takes long. No symbol
+    # holds a blank.
+    of_kind = [(each.request.function, *each.request.params.items()) for each in candidates]
+    kinds = dict(zip(of_kind, candidates, strict=True))
+    numbers = {kind: str(number) for number, kind in enumerate(kinds)}
+    params = [dict(each.request.params) for each in kinds.values()]
     rows = connection.execute(
         _HISTORIES,
         {
-            "functions": [candidate.request.function for candidate in candidates],
-            "symbols": [candidate.request.symbol for candidate in candidates],
+            "functions": [each.request.function for each in kinds.values()],
             "params": [
                 json.dumps({name: value for name, value in each.items() if name != "outputsize"})
                 for each in params
             ],
             "full": [each.get("outputsize") == "full" for each in params],
-            "exchanges": [candidate.exchange for candidate in candidates],
-            "has_bars": [candidate.has_bars for candidate in candidates],
+            "has_bars": [each.has_bars for each in kinds.values()],
+            "kinds": " ".join(map(numbers.__getitem__, of_kind)),
+            "symbols": " ".join(each.request.symbol for each in candidates),
+            "exchanges": " ".join(each.exchange for each in candidates),
             "no_fault": _NO_FAULT,
             "now": now,
         },
@@ -132,7 +138,7 @@ def closes_after(
 _HISTORIES = r"""
 WITH latest AS MATERIALIZED (
     SELECT asked.exchange, session.session_date, session.closes_at
-    FROM (SELECT DISTINCT exchange FROM unnest(%(exchanges)s::text[]) AS e (exchange)) asked
+    FROM (SELECT DISTINCT exchange FROM string_to_table(%(exchanges)s, ' ') AS exchange) asked
     CROSS JOIN LATERAL (
         SELECT session_date, closes_at FROM meta.sessions
         WHERE exchange = asked.exchange AND closes_at <= %(now)s
@@ -148,10 +154,17 @@ SELECT latest.session_date, latest.closes_at, answer.seen_at,
     coalesce(answer.arrived, false),
     bar.session_date, bar.known_from, missing.since, coalesce(missing.sessions, 0),
     asked.at, asked.lacking, asked.lacking_since_close, asked.refused, asked.empty, asked.broken
-FROM unnest(
-    %(functions)s::text[], %(symbols)s::text[], %(params)s::jsonb[], %(full)s::boolean[],
-    %(exchanges)s::text[], %(has_bars)s::boolean[]
-) WITH ORDINALITY AS candidate (function, symbol, params, is_full, exchange, has_bars, place)
+FROM (
+    SELECT each.*, kind.*
+    FROM unnest(
+        string_to_array(%(kinds)s, ' ')::int[], string_to_array(%(symbols)s, ' '),
+        string_to_array(%(exchanges)s, ' ')
+    ) WITH ORDINALITY AS each (kind, symbol, exchange, place)
+    JOIN unnest(
+        %(functions)s::text[], %(params)s::jsonb[], %(full)s::boolean[], %(has_bars)s::boolean[]
+    ) WITH ORDINALITY AS kind (function, params, is_full, has_bars, number)
+        ON kind.number = each.kind + 1
+) candidate
 LEFT JOIN latest USING (exchange)
 LEFT JOIN LATERAL (
     SELECT seen_at, CASE WHEN candidate.has_bars AND loaded_at IS NULL
@@ -192,6 +205,7 @@ CROSS JOIN LATERAL (
     FROM (
         SELECT outcome, requested_at FROM meta.requests
         WHERE symbol = candidate.symbol AND endpoint = candidate.function
+          AND params - 'outputsize' = candidate.params
           AND requested_at <= %(now)s AND requested_at >= least(
               coalesce(answer.seen_at, '-infinity'), coalesce(missing.since, latest.closes_at)
           )

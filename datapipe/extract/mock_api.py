@@ -8,6 +8,7 @@ functions need a premium key, and the text about the day repeats the caller's ke
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -138,6 +139,11 @@ class Folder:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 100  # as many may connect at once
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that was killed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class MockApi:

@@ -270,8 +270,8 @@ def _wait(candidate: Candidate, history: History) -> tuple[datetime | None, str]
     if history.broken >= 3:
         wait = _doubled(hour, history.broken - 2, day)
         return asked_at + wait, f"no sound answer, {history.broken} times"
-    if history.arrived or set(candidate.request.params) - {"outputsize"}:
-        return None, ""  # what was counted may be another interval or month
+    if history.arrived:
+        return None, ""
     if candidate.has_bars and history.lacking >= _PATIENT:
         wait = _doubled(day, history.lacking - _PATIENT + 1, _LONGEST_WAIT)
         return asked_at + wait, f"no bar after {history.bar_date}, though asked again and again"

@@ -10,20 +10,20 @@ after it was counted; a process that could not send it by then gives its slot up
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
-from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import psycopg
 
+from datapipe.extract.day import CalendarDay, Day, learned
 from datapipe.extract.endpoints import Request
 from datapipe.extract.refusals import AskedElsewhere, QuotaSpent
 
 _LOCK_CLASS = 0x64707174  # "dpqt" in ASCII
+_ALIVE_CLASS = 0x6470616C  # "dpal"
 _LEEWAY = timedelta(seconds=5)  # for a request to arrive, and for clocks to differ
 _WINDOWS = ((timedelta(seconds=1), "per_second"), (timedelta(minutes=1), "per_minute"))
 _WIDER = 1.02  # than the limit says, since no two clocks run alike
@@ -47,27 +47,63 @@ SELECT arrived_at FROM (
 
 _DAY = """
 SELECT count(*) FILTER (WHERE outcome <> ALL(%(never)s)),
-       coalesce(bool_or(outcome = 'rate_limit.daily' AND requested_at >= %(begin)s), false)
+       max(requested_at) FILTER (WHERE outcome = 'rate_limit.daily' AND requested_at >= %(begin)s)
 FROM meta.requests WHERE key_id = %(key_id)s AND requested_at >= %(begin)s - %(leeway)s
 """
 
-# What another run has asked since this one began, be it answered or still on its way.
+# Whether a request is on its way that will tell if the day has turned since a refusal.
+_FINDING_OUT = """
+SELECT coalesce(bool_and(outcome = 'sent'), false) FROM meta.requests
+WHERE key_id = %(key_id)s AND requested_at > %(refused_at)s
+  AND requested_at > %(now)s - interval '1 minute'
+"""
+_LOOK_AGAIN = timedelta(seconds=0.5)
+
+# The last time that the day was spent, and when a request was answered again.
+_TURNED = """
+SELECT refused.requested_at, answered.requested_at
+FROM meta.requests refused CROSS JOIN LATERAL (
+    SELECT requested_at FROM meta.requests
+    WHERE key_id = %(key_id)s AND requested_at > refused.requested_at AND outcome = ANY(%(said)s)
+    ORDER BY requested_at LIMIT 1
+) answered
+WHERE refused.key_id = %(key_id)s AND refused.outcome = 'rate_limit.daily'
+ORDER BY refused.requested_at DESC LIMIT 1
+"""
+_ANSWERED = ["ok", "empty", "invalid_request", "premium_required", "not_entitled"]
+
+# The process that counts holds this lock as long as it lives.
+_LIVE = "SELECT pg_advisory_lock_shared(%s, %s)"
+
+# What another run has asked since this one began: answered, or still on its way. What a killed
+# process asked is neither.
 _ELSEWHERE = """
-SELECT bool_or(outcome IN ('ok', 'empty')) FROM meta.requests
-WHERE key_id = %s AND requested_at >= %s AND run_id <> %s AND endpoint = %s AND symbol = %s
-  AND outcome IN ('ok', 'empty', 'sent')
+SELECT asked.place, bool_or(r.outcome <> 'sent')
+FROM unnest(%(endpoints)s::text[], %(symbols)s::text[], %(params)s::jsonb[])
+    WITH ORDINALITY AS asked (endpoint, symbol, params, place)
+JOIN meta.requests r ON r.symbol = asked.symbol AND r.endpoint = asked.endpoint
+    AND r.params = asked.params
+WHERE r.requested_at >= %(began)s AND r.run_id <> %(run_id)s
+  AND (r.outcome IN ('ok', 'empty', 'invalid_request') OR r.outcome = 'sent' AND EXISTS (
+      SELECT FROM pg_locks
+      WHERE locktype = 'advisory' AND granted AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid = %(alive)s::bigint::oid AND objid = (r.run_id %% 2147483648)::oid
+  ))
+GROUP BY asked.place
 """
 
+# In the order of the lists, so that the ids can be told apart.
 _TAKE = """
-INSERT INTO meta.requests (run_id, key_id, requested_at, endpoint, symbol)
-VALUES (%s, %s, clock_timestamp(), %s, %s) RETURNING request_id
-"""
-
-_TAKE_ALL = """
-INSERT INTO meta.requests (run_id, key_id, requested_at, endpoint, symbol)
-SELECT %s, %s, clock_timestamp(), u.endpoint, u.symbol
-FROM unnest(%s::text[], %s::text[]) AS u (endpoint, symbol)
-RETURNING endpoint, symbol, request_id
+INSERT INTO meta.requests (request_id, run_id, key_id, requested_at, endpoint, symbol, params)
+SELECT u.request_id, %(run_id)s, %(key_id)s, clock_timestamp(), u.endpoint, u.symbol, u.params
+FROM (
+    SELECT nextval('meta.request_ids') AS request_id, asked.*
+    FROM unnest(%(endpoints)s::text[], %(symbols)s::text[], %(params)s::jsonb[])
+        WITH ORDINALITY AS asked (endpoint, symbol, params, place)
+    ORDER BY place
+) u
+RETURNING request_id
 """
 
 # An answered request has arrived by now: from then on its slot is counted.
@@ -91,31 +127,6 @@ class Limits:
     @property
     def unlimited(self) -> bool:
         return self.per_second is None and self.per_minute is None and self.per_day is None
-
-
-class Day(Protocol):
-    """When the API's day turns."""
-
-    def begin(self, now: datetime) -> datetime:
-        """When the day began that ``now`` is in."""
-
-    def end(self, now: datetime) -> datetime:
-        """When the next day begins."""
-
-
-@dataclass(frozen=True)
-class CalendarDay:
-    """A day that turns at midnight in a time zone."""
-
-    timezone: str = "UTC"
-
-    def begin(self, now: datetime) -> datetime:
-        local = now.astimezone(ZoneInfo(self.timezone))
-        return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-
-    def end(self, now: datetime) -> datetime:
-        begin = self.begin(now)
-        return (begin.replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=begin.tzinfo)
 
 
 @dataclass(frozen=True)
@@ -147,12 +158,14 @@ class Quota:
     ) -> None:
         # Each statement must see what was committed while it waited for the lock.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        connection.execute(_LIVE, [_ALIVE_CLASS, run_id % 2**31])
         self._connection = connection
         self._key_id = hashlib.sha256(f"datapipe {key}".encode()).hexdigest()[:12]
         self._limits = limits
         self._run_id = run_id
         self._day = day or CalendarDay()
         self._leeway = leeway
+        self._learned: Day | None = None
         self._looked = False
         self._began: datetime | None = None
         self._one_at_a_time = Lock()
@@ -181,34 +194,27 @@ class Quota:
         with self._one_at_a_time, self._connection.transaction():
             row = self._connection.execute(_LOCK, [_LOCK_CLASS, self._key_id]).fetchone()
             assert row is not None  # noqa: S101 - a query without FROM gives a row
-            self._refuse_twice(request, row[1])
+            elsewhere = self._elsewhere([request], row[1])
+            if elsewhere:
+                raise elsewhere[0]
             wait = self._wait(row[1])
-            if wait:
-                return wait.total_seconds()
-            taken = self._connection.execute(_TAKE, self._row(request)).fetchone()
-        return int(taken[0]) if taken else 0
+            return wait.total_seconds() if wait else self._taken([request])[0]
 
-    def take_all(self, requests: Sequence[Request]) -> list[int]:
+    def take_all(self, requests: Sequence[Request]) -> list[int | AskedElsewhere]:
         """Count requests of a key without limits, in one round trip; gives their ids.
 
+        In the place of one that another run has asked since this one began stands the error.
         Raises QuotaSpent when the API has said today that they are used up.
         """
-        with self._one_at_a_time:
+        with self._one_at_a_time, self._connection.transaction():
+            row = self._connection.execute(_LOCK, [_LOCK_CLASS, self._key_id]).fetchone()
+            assert row is not None  # noqa: S101 - a query without FROM gives a row
             if not self._looked:
-                self._until_tomorrow(self._now())
-            rows = self._connection.execute(
-                _TAKE_ALL,
-                [
-                    self._run_id,
-                    self._key_id,
-                    [request.function for request in requests],
-                    [request.symbol for request in requests],
-                ],
-            ).fetchall()
-        ids = defaultdict(list)
-        for function, symbol, request_id in rows:
-            ids[function, symbol].append(request_id)
-        return [ids[request.function, request.symbol].pop() for request in requests]
+                self._until_tomorrow(row[1])
+            found: dict[int, int | AskedElsewhere] = dict(self._elsewhere(requests, row[1]))
+            ours = [place for place in range(len(requests)) if place not in found]
+            found |= zip(ours, self._taken([requests[place] for place in ours]), strict=True)
+        return [found[place] for place in range(len(requests))]
 
     def note(self, request_id: int, outcome: str, detail: str | None = None) -> None:
         """Write how a request ended; ``detail`` must hold no key."""
@@ -234,8 +240,10 @@ class Quota:
         with self._one_at_a_time:
             now = self._now()
             self._began = self._began or now  # what others ask from now on is not planned here
-            sent, refused = self._counted(self._day.begin(now))
-        if refused:
+            day = self._known_day()
+            sent, _ = self._counted(day.begin(now))
+            spent = self._spent(day, now)
+        if spent:
             return 0
         per_day = self._limits.per_day
         return None if per_day is None else max(0, per_day - sent)
@@ -246,17 +254,23 @@ class Quota:
         now: datetime = row[0]
         return now
 
-    def _row(self, request: Request) -> list[object]:
-        return [self._run_id, self._key_id, request.function, request.symbol]
+    def _taken(self, requests: Sequence[Request]) -> list[int]:
+        rows = self._connection.execute(
+            _TAKE, {**_lists(requests), "run_id": self._run_id, "key_id": self._key_id}
+        )
+        return [row[0] for row in rows]
 
-    def _refuse_twice(self, request: Request, now: datetime) -> None:
+    def _elsewhere(self, requests: Sequence[Request], now: datetime) -> dict[int, AskedElsewhere]:
+        """Which of ``requests`` another run asks, by their places."""
         self._began = self._began or now
-        if "month" in request.params:
-            return  # the ledger does not tell one month's question from another's
-        asked = [self._key_id, self._began, self._run_id, request.function, request.symbol]
-        row = self._connection.execute(_ELSEWHERE, asked).fetchone()
-        if row and row[0] is not None:
-            raise AskedElsewhere(f"Another run asks for {request}.", answered=row[0])
+        asked = {"began": self._began, "run_id": self._run_id, "alive": _ALIVE_CLASS}
+        rows = self._connection.execute(_ELSEWHERE, {**_lists(requests), **asked})
+        return {
+            place - 1: AskedElsewhere(
+                f"Another run asks for {requests[place - 1]}.", answered=answered
+            )
+            for place, answered in rows
+        }
 
     def _wait(self, now: datetime) -> timedelta:
         """How long to wait at least; nothing when a request may go now."""
@@ -298,29 +312,63 @@ class Quota:
         if self._limits.per_day is None and self._looked:
             return timedelta()  # nobody refuses for the day but the API, and that ends the run
         self._looked = True
-        begin = self._day.begin(now)
-        spent = self._said(begin)
+        day = self._known_day()
+        spent = self._spent(day, now)
         if spent:
-            end = self._day.end(now)
             raise QuotaSpent(
-                f"The day's requests are used up ({spent}); the next day begins at "
-                f"{end:%Y-%m-%d %H:%M %Z}. The next run goes on; nothing is lost.",
+                f"The day's requests are used up ({spent}). The next run goes on; nothing is lost.",
                 kind="rate_limit.daily",
             )
+        begin = day.begin(now)
+        _, refused_at = self._counted(begin)
+        if refused_at and self._is_finding_out(refused_at, now):
+            return _LOOK_AGAIN
         until_sure = begin + self._leeway - now
-        if until_sure > timedelta() and self._said(self._day.begin(begin - self._leeway)):
-            return until_sure
+        if until_sure > timedelta():
+            sent, refused_at = self._counted(day.begin(begin - self._leeway))
+            if refused_at or self._is_all(sent):
+                return until_sure
         return timedelta()
 
-    def _said(self, begin: datetime) -> str:
-        """Why the day that began at ``begin`` is spent, if it is."""
-        sent, refused = self._counted(begin)
-        if refused:
-            return "Alpha Vantage says so"
-        per_day = self._limits.per_day
-        return f"{sent} of {per_day}" if per_day is not None and sent >= per_day else ""
+    def _spent(self, day: Day, now: datetime) -> str:
+        """Why the day that ``now`` is in has no requests left, and until when; if it has none.
 
-    def _counted(self, begin: datetime) -> tuple[int, bool]:
+        The API's word holds until the day might turn, be it that somebody else uses the key or that
+        its day is not the one that is set: then it is asked once again.
+        """
+        sent, refused_at = self._counted(day.begin(now))
+        end = day.end(now)
+        if self._is_all(sent):
+            return (
+                f"{sent} of {self._limits.per_day}; the next day begins at {end:%Y-%m-%d %H:%M %Z}"
+            )
+        if refused_at is None:
+            return ""
+        until = min(end, day.may_turn(refused_at) + self._leeway)
+        if until <= now:
+            return ""
+        return f"Alpha Vantage says so; it is asked again from {until:%Y-%m-%d %H:%M %Z} on"
+
+    def _is_finding_out(self, refused_at: datetime, now: datetime) -> bool:
+        row = self._connection.execute(
+            _FINDING_OUT, {"key_id": self._key_id, "refused_at": refused_at, "now": now}
+        ).fetchone()
+        return bool(row and row[0])
+
+    def _is_all(self, sent: int) -> bool:
+        return self._limits.per_day is not None and sent >= self._limits.per_day
+
+    def _known_day(self) -> Day:
+        """The day as it is set, or as the last refusal and what followed it have shown."""
+        if self._learned is None:
+            row = self._connection.execute(
+                _TURNED, {"key_id": self._key_id, "said": _ANSWERED}
+            ).fetchone()
+            self._learned = learned(self._day, *row) if row else self._day
+        return self._learned
+
+    def _counted(self, begin: datetime) -> tuple[int, datetime | None]:
+        """How many requests were sent since ``begin``, and when the API last said it is enough."""
         row = self._connection.execute(
             _DAY,
             {
@@ -330,4 +378,12 @@ class Quota:
                 "never": _NEVER_ARRIVED,
             },
         ).fetchone()
-        return (row[0], row[1]) if row else (0, False)
+        return (row[0], row[1]) if row else (0, None)
+
+
+def _lists(requests: Sequence[Request]) -> dict[str, object]:
+    return {
+        "endpoints": [request.function for request in requests],
+        "symbols": [request.symbol for request in requests],
+        "params": [json.dumps(dict(request.params)) for request in requests],
+    }

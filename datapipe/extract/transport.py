@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,6 +35,11 @@ _WAIT_SECONDS = 60.0  # where a status says to wait, but not for how long
 logging.getLogger("httpx").setLevel(logging.WARNING)
 logging.getLogger("httpcore").setLevel(logging.WARNING)
 
+# httpcore imports sniffio several times a request. Where it is not installed, each time all of the
+# path is searched for it: a sixth of the whole work. It works without.
+if find_spec("sniffio") is None:
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # as import itself does
+
 
 class NotSent(Exception):
     """The request would have left too late, and was not sent."""
@@ -48,7 +55,8 @@ class Transport:
         self._verify = httpx.create_ssl_context() if url.startswith("https:") else False
         # A client for each request in flight, since one with many connections looks at all of
         # them before and after each request: at twenty that is two thirds of the whole work.
-        self._idle: list[httpx.AsyncClient] = []
+        # The first is made here, since what it loads would take its request's time.
+        self._idle = [self._client()]
 
     async def aclose(self) -> None:
         while self._idle:

@@ -109,8 +109,10 @@ def _doubts(connection: psycopg.Connection, symbols: Sequence[str]) -> tuple[str
         if delisted_on is not None:
             doubts.append(f"{symbol} was delisted on {delisted_on}.")
             continue
-        near = difflib.get_close_matches(symbol, _of_like_length(symbol, listed), 3, _ALIKE)
-        near = list(dict.fromkeys([*named_alike, *near]))[:3]
+        near = difflib.get_close_matches(symbol, _of_like_length(symbol, listed), 200, _ALIKE)
+        # APPL is rather AAPL than APP: a doubled or swapped letter is what fingers do.
+        same_letters = [each for each in near if set(each) == set(symbol)]
+        near = list(dict.fromkeys([*same_letters, *named_alike, *near]))[:3]
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         doubts.append(f"{symbol} is not in the stored listing.{meant}")
     if len(strange) > _CHECKED_AT_MOST:

@@ -15,6 +15,9 @@ from datapipe.load.anew import rebuild as anew
 from datapipe.load.files import Rejected
 from datapipe.load.merge import Incoming, Merged, merge
 
+# Transform sees by the server's counters which tables have changed; they would come seconds later.
+_COUNT_NOW = "SELECT pg_stat_force_next_flush()"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -72,6 +75,8 @@ def run(
         with connection.transaction():
             responses.load(connection, chunk, done, on_read=count)
             responses.mark_loaded(connection, chunk, done)
+    if waiting:
+        connection.execute(_COUNT_NOW)
     return Loaded(done.documents, done.tables, tuple(done.unreadable.values()))
 
 
@@ -85,7 +90,9 @@ def rebuild(
     One transaction: readers see the old tables until the new ones are there, and a kill changes
     nothing. ``Loaded.tables`` tells what became different.
     """
-    return Loaded(*anew(connection, on_progress))
+    loaded = Loaded(*anew(connection, on_progress))
+    connection.execute(_COUNT_NOW)
+    return loaded
 
 
 def _load_files(connection: psycopg.Connection, paths: Sequence[Path], run_id: int) -> Loaded:
@@ -99,6 +106,7 @@ def _load_files(connection: psycopg.Connection, paths: Sequence[Path], run_id: i
             _keep_rejected(connection, run_id, read.rejected)
         tables[read.table.name] = tables.get(read.table.name, Merged()) + merged
         rejected += read.rejected
+    connection.execute(_COUNT_NOW)
     return Loaded(len(paths), tables, rejected=tuple(rejected))
 
 

@@ -8,7 +8,7 @@ row that it leaves out is retired: its version ends, and no other begins.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
 
@@ -48,6 +48,7 @@ class Merged:
 class _Found:
     """What is known of a table's incoming rows without asking: their symbols and days."""
 
+    into_empty: bool = False
     symbols: set[str | None] = field(default_factory=set)
     first: str | None = None
     last: str | None = None
@@ -66,15 +67,48 @@ class Intake:
         self._found: dict[Table, _Found] = {}
 
     def add(self, table: Table, batch: Iterable[Incoming]) -> None:
-        """Copy rows aside."""
+        """Copy rows aside; of a series of numbers only those that are not there as they are."""
         names = _names(table, self._schema)
         if table not in self._found:
             self._connection.execute(_CREATE.format(**names))
-        found = self._found.setdefault(table, _Found())
+            self._found[table] = _Found(self._is_empty(table, names))
+        found = self._found[table]
+        if table.is_plain and not found.into_empty:
+            batch = self._news(table, names, list(batch))
+            if not batch:
+                return
         with self._connection.cursor() as cursor, cursor.copy(_COPY.format(**names)) as copy:
             for incoming in batch:
                 copy.write(_copy_text(incoming, len(table.columns)))
                 _note(found, table, incoming.rows)
+
+    def _is_empty(self, table: Table, names: dict[str, sql.Composable]) -> bool:
+        return table.is_plain and not self._any(_ANY_AT_ALL.format(**names))
+
+    def _news(
+        self, table: Table, names: dict[str, sql.Composable], batch: list[Incoming]
+    ) -> list[Incoming]:
+        """``batch`` without the rows that are written as their current versions are.
+
+        Nothing would come of them, and most of a compact answer is such. To read the current ones
+        as texts takes a third of what copying these aside and joining them does.
+        """
+        told = _Found()
+        for incoming in batch:
+            _note(told, table, incoming.rows)
+        lines: dict[str | None, frozenset[str]] = {
+            symbol: frozenset(text.split("\n"))
+            for symbol, text in self._connection.execute(
+                _CURRENT_LINES.format(**names, within=_within(table, told))
+            )
+        }
+        nothing: frozenset[str] = frozenset()
+        news = []
+        for incoming in batch:
+            rows = [row for row in incoming.rows if _as_text(row) not in lines.get(row[0], nothing)]
+            if rows:
+                news.append(replace(incoming, rows=rows))
+        return news
 
     def merge(self) -> dict[str, Merged]:
         """Merge what was added, table by table."""
@@ -87,7 +121,11 @@ class Intake:
 
     def _merge(self, table: Table) -> Merged:
         execute = self._connection.execute
-        names = _names(table, self._schema) | {"within": _within(table, self._found[table])}
+        found = self._found[table]
+        names = _names(table, self._schema) | {"within": _within(table, found)}
+        if not found.symbols:
+            execute(_DROP.format(**names))
+            return Merged()
         if not table.scope and not self._any(_ANY_CURRENT.format(**names)):
             merged = Merged(new=execute(_INSERT_ALL.format(**names)).rowcount)
         else:
@@ -127,6 +165,15 @@ _COPY = sql.SQL("COPY {aside} ({columns}) FROM STDIN")
 _ANALYZE = sql.SQL("ANALYZE {aside} ({key})")
 _DROP = sql.SQL("DROP TABLE {aside}")
 
+_ANY_AT_ALL = sql.SQL("SELECT EXISTS (SELECT FROM {table} AS current)")
+# concat_ws leaves NULLs out: such a line is that of no row.
+_CURRENT_LINES = sql.SQL(
+    """
+    SELECT symbol, string_agg(concat_ws(E'\\t', {plain_columns}), E'\\n')
+    FROM {table} AS current WHERE {within} AND current.known_to IS NULL
+    GROUP BY symbol
+    """
+)
 _ANY_CURRENT = sql.SQL(
     "SELECT EXISTS (SELECT FROM {table} AS current WHERE {within} AND current.known_to IS NULL)"
 )
@@ -197,6 +244,14 @@ def _copy_text(incoming: Incoming, width: int) -> str:
     return "".join([f"{line}\t{version}\n" for line in lines])
 
 
+def _as_text(row: Sequence[str | None]) -> str | None:
+    """A row as ``_CURRENT_LINES`` has it; None where a value is None."""
+    try:
+        return "\t".join(row[1:])  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
 def _line(values: Iterable[object]) -> str:
     return "\t".join(r"\N" if value is None else str(value).translate(_ESCAPED) for value in values)
 
@@ -241,6 +296,7 @@ def _names(table: Table, schema: str) -> dict[str, sql.Composable]:
         "aside": sql.Identifier("pg_temp", f"incoming_{table.name}"),
         "key": sql.SQL(", ").join(map(sql.Identifier, table.key)),
         "columns": sql.SQL(", ").join(map(sql.Identifier, (*table.columns, *VERSION_COLUMNS))),
+        "plain_columns": listed(table.columns[1:], "current"),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(
                 sql.Identifier("current", name), sql.Identifier("incoming", name)

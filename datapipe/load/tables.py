@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import LiteralString
 
+from datapipe.load.fields import (
+    BALANCE_SHEET,
+    CASH_FLOW,
+    INCOME_STATEMENT,
+    OVERVIEW_DATES,
+    OVERVIEW_NUMBERS,
+    OVERVIEW_TEXTS,
+)
+
 # What every version of every row carries beside its values.
 VERSION_COLUMNS = ("known_from", "source", "response_id")
 
@@ -39,6 +48,12 @@ class Table:
         """The columns of a parsed row, in its order."""
         return self.key + self.values
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows are a symbol, a day and numbers, and stay until they are restated."""
+        by_day = self.date_column is not None and self.key == ("symbol", self.date_column)
+        return by_day and self.dates <= {self.date_column} and not self.texts and not self.scope
+
 
 BAR = ("open", "high", "low", "close", "volume")
 _DAILY = ("symbol", "session_date")
@@ -69,8 +84,29 @@ INTRADAY_ADJUSTED_PRICES = Table(
     "intraday_adjusted_prices", _INTRADAY, (*BAR, "bar_label"), "bar_at"
 )
 
-FX_DAILY_PRICES = Table("fx_daily_prices", ("symbol", "price_date"), BAR[:4], "price_date")
-CRYPTO_DAILY_PRICES = Table("crypto_daily_prices", ("symbol", "price_date"), BAR, "price_date")
+_RATE = BAR[:4]
+_BY_DAY = ("symbol", "price_date")
+_WEEK_OF_DAYS = ("{row}.symbol", "date_trunc('week', {row}.price_date)")
+_MONTH_OF_DAYS = ("{row}.symbol", "date_trunc('month', {row}.price_date)")
+FX_DAILY_PRICES = Table("fx_daily_prices", _BY_DAY, _RATE, "price_date")
+FX_WEEKLY_PRICES = Table("fx_weekly_prices", _BY_DAY, _RATE, "price_date", scope=_WEEK_OF_DAYS)
+FX_MONTHLY_PRICES = Table("fx_monthly_prices", _BY_DAY, _RATE, "price_date", scope=_MONTH_OF_DAYS)
+FX_INTRADAY_PRICES = Table("fx_intraday_prices", _INTRADAY, _RATE, "bar_at")
+CRYPTO_DAILY_PRICES = Table("crypto_daily_prices", _BY_DAY, BAR, "price_date")
+CRYPTO_WEEKLY_PRICES = Table(
+    "crypto_weekly_prices", _BY_DAY, BAR, "price_date", scope=_WEEK_OF_DAYS
+)
+CRYPTO_MONTHLY_PRICES = Table(
+    "crypto_monthly_prices", _BY_DAY, BAR, "price_date", scope=_MONTH_OF_DAYS
+)
+CRYPTO_INTRADAY_PRICES = Table("crypto_intraday_prices", _INTRADAY, BAR, "bar_at")
+EXCHANGE_RATES = Table(
+    "exchange_rates",
+    ("symbol", "refreshed_at"),
+    ("exchange_rate", "bid_price", "ask_price"),
+    "refreshed_at",
+    whole_market=True,
+)
 
 GLOBAL_QUOTES = Table(
     "global_quotes",
@@ -139,108 +175,17 @@ def _statement(name: str, numbers: tuple[str, ...], **called: tuple[str, ...]) -
     )
 
 
-# The fields of 2023 to 2026. Others, of older or newer answers, are kept in other_fields.
 INCOME_STATEMENTS = _statement(
     "income_statements",
-    (
-        "total_revenue",
-        "gross_profit",
-        "cost_of_revenue",
-        "cost_of_goods_and_services_sold",
-        "operating_income",
-        "selling_general_and_administrative",
-        "research_and_development",
-        "operating_expenses",
-        "investment_income_net",
-        "net_interest_income",
-        "interest_income",
-        "interest_expense",
-        "non_interest_income",
-        "other_non_operating_income",
-        "depreciation",
-        "depreciation_and_amortization",
-        "income_before_tax",
-        "income_tax_expense",
-        "interest_and_debt_expense",
-        "net_income_from_continuing_operations",
-        "comprehensive_income_net_of_tax",
-        "ebit",
-        "ebitda",
-        "net_income",
-    ),
+    INCOME_STATEMENT,
 )
 BALANCE_SHEETS = _statement(
     "balance_sheets",
-    (
-        "total_assets",
-        "total_current_assets",
-        "cash_and_cash_equivalents_at_carrying_value",
-        "cash_and_short_term_investments",
-        "inventory",
-        "current_net_receivables",
-        "total_non_current_assets",
-        "property_plant_equipment",
-        "accumulated_depreciation_amortization_ppe",
-        "intangible_assets",
-        "intangible_assets_excluding_goodwill",
-        "goodwill",
-        "investments",
-        "long_term_investments",
-        "short_term_investments",
-        "other_current_assets",
-        "other_non_current_assets",
-        "total_liabilities",
-        "total_current_liabilities",
-        "current_accounts_payable",
-        "deferred_revenue",
-        "current_debt",
-        "short_term_debt",
-        "total_non_current_liabilities",
-        "capital_lease_obligations",
-        "long_term_debt",
-        "current_long_term_debt",
-        "long_term_debt_noncurrent",
-        "short_long_term_debt_total",
-        "other_current_liabilities",
-        "other_non_current_liabilities",
-        "total_shareholder_equity",
-        "treasury_stock",
-        "retained_earnings",
-        "common_stock",
-        "common_stock_shares_outstanding",
-    ),
+    BALANCE_SHEET,
 )
 CASH_FLOWS = _statement(
     "cash_flows",
-    (
-        "operating_cash_flow",
-        "payments_for_operating_activities",
-        "proceeds_from_operating_activities",
-        "change_in_operating_liabilities",
-        "change_in_operating_assets",
-        "depreciation_depletion_and_amortization",
-        "capital_expenditures",
-        "change_in_receivables",
-        "change_in_inventory",
-        "profit_loss",
-        "cash_flow_from_investment",
-        "cash_flow_from_financing",
-        "proceeds_from_repayments_of_short_term_debt",
-        "payments_for_repurchase_of_common_stock",
-        "payments_for_repurchase_of_equity",
-        "payments_for_repurchase_of_preferred_stock",
-        "dividend_payout",
-        "dividend_payout_common_stock",
-        "dividend_payout_preferred_stock",
-        "proceeds_from_issuance_of_common_stock",
-        "proceeds_from_issuance_of_long_term_debt_and_capital_securities",
-        "proceeds_from_issuance_of_preferred_stock",
-        "proceeds_from_repurchase_of_equity",
-        "proceeds_from_sale_of_treasury_stock",
-        "change_in_cash_and_cash_equivalents",
-        "change_in_exchange_rate",
-        "net_income",
-    ),
+    CASH_FLOW,
     # A name of PostgreSQL's has at most 63 letters.
     proceeds_from_issuance_of_long_term_debt_and_capital_securities=(
         "proceedsFromIssuanceOfLongTermDebtAndCapitalSecuritiesNet",
@@ -298,6 +243,34 @@ EARNINGS_CALENDAR = Table(
     dates=frozenset({"fiscal_date_ending", "report_date"}),
     whole_market=True,
 )
+IPO_CALENDAR = Table(
+    "ipo_calendar",
+    ("symbol", "ipo_date"),
+    ("name", "price_range_low", "price_range_high", "currency", "exchange"),
+    "ipo_date",
+    texts=frozenset({"name", "currency", "exchange"}),
+    dates=frozenset({"ipo_date"}),
+    whole_market=True,
+)
+TOP_MOVERS = Table(
+    "top_movers",
+    ("symbol", "updated_at", "ranking"),
+    ("position", "price", "change_amount", "change_percentage", "volume"),
+    "updated_at",
+    texts=frozenset({"ranking"}),
+    whole_market=True,
+)
+# The symbol is always -: these are of no share.
+ECONOMIC_VALUES = Table(
+    "economic_values",
+    ("symbol", "series", "value_interval", "value_date"),
+    ("value",),
+    "value_date",
+    texts=frozenset({"series", "value_interval"}),
+    dates=frozenset({"value_date"}),
+    called={"value_date": ("date", "timestamp")},
+    whole_market=True,
+)
 MARKET_STATUS = Table(
     "market_status",
     ("symbol", "market_type", "region"),
@@ -334,50 +307,6 @@ SYMBOL_MATCHES = Table(
     whole_market=True,
 )
 
-# OVERVIEW's keys as of 2026, each with its column. Keys come and go over the years: one that is
-# missing gives NULL, one that is not named here stays in the answer's text only.
-OVERVIEW_TEXTS = {
-    "Name": "name",
-    "AssetType": "asset_type",
-    "Description": "description",
-    "CIK": "cik",
-    "Exchange": "exchange",
-    "Currency": "currency",
-    "Country": "country",
-    "Sector": "sector",
-    "Industry": "industry",
-    "Address": "address",
-    "OfficialSite": "official_site",
-    "FiscalYearEnd": "fiscal_year_end",
-}
-OVERVIEW_DATES = {
-    "LatestQuarter": "latest_quarter",
-    "DividendDate": "dividend_date",
-    "ExDividendDate": "ex_dividend_date",
-}
-OVERVIEW_NUMBERS = {
-    "MarketCapitalization": "market_capitalization",
-    "EBITDA": "ebitda",
-    "PERatio": "pe_ratio",
-    "PEGRatio": "peg_ratio",
-    "BookValue": "book_value",
-    "DividendPerShare": "dividend_per_share",
-    "DividendYield": "dividend_yield",
-    "EPS": "eps",
-    "RevenueTTM": "revenue_ttm",
-    "GrossProfitTTM": "gross_profit_ttm",
-    "ProfitMargin": "profit_margin",
-    "OperatingMarginTTM": "operating_margin_ttm",
-    "ReturnOnAssetsTTM": "return_on_assets_ttm",
-    "ReturnOnEquityTTM": "return_on_equity_ttm",
-    "AnalystTargetPrice": "analyst_target_price",
-    "TrailingPE": "trailing_pe",
-    "ForwardPE": "forward_pe",
-    "PriceToSalesRatioTTM": "price_to_sales_ttm",
-    "PriceToBookRatio": "price_to_book",
-    "Beta": "beta",
-    "SharesOutstanding": "shares_outstanding",
-}
 COMPANY_OVERVIEW = Table(
     "company_overview",
     ("symbol",),

@@ -3,43 +3,91 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-Status = Literal["pass", "warn", "fail"]
+from datapipe.errors import DatapipeError
+
+Status = Literal["success", "reused", "pass", "warn", "fail", "error", "skipped"]
+
+# What keeps a run from being published; a reused or warning node does not.
+FAILED = frozenset({"fail", "error", "skipped"})
 
 
-@dataclass(frozen=True)
-class BuiltModel:
-    """One model as published; ``rows`` is None where none were counted, as with a view."""
+@dataclass(frozen=True, kw_only=True)
+class NodeResult:
+    """How one node of a run ended; ``unique_id`` is dbt's.
 
+    ``message`` says what went wrong. Of a skipped node, ``because`` is the name of the node whose
+    failure is the reason.
+    """
+
+    unique_id: str
+    resource_type: str
     name: str
+    status: Status
+    seconds: float = 0.0
+    message: str = ""
+    because: str = ""
+    path: Path | None = None
+    line: int | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the run cannot be published because of it."""
+        return self.status in FAILED
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResult(NodeResult):
+    """A model, seed or snapshot; ``rows`` is None where none were counted, as with a view."""
+
     schema: str
     relation: str
     materialized: str
-    rows: int | None
-    seconds: float
+    rows: int | None = None
 
 
-@dataclass(frozen=True)
-class TestResult:
-    """One data test; ``failures`` is the number of rows it found, or its ``fail_calc``."""
+@dataclass(frozen=True, kw_only=True)
+class TestResult(NodeResult):
+    """A data test or unit test of ``model``; ``failures`` is what its ``fail_calc`` found.
+
+    ``query`` shows the rows that should not be there; ``columns`` and ``rows`` are the first of
+    them as text, where None is NULL. ``stored_in`` is the table that keeps them all. ``error`` is
+    why a test could not be run.
+    """
 
     __test__ = False  # the name begins like a test class
 
-    name: str
     model: str
-    status: Status
-    failures: int
-    seconds: float
+    failures: int = 0
+    query: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    stored_in: str = ""
+    error: DatapipeError | None = None
 
 
 @dataclass(frozen=True)
 class Transformed:
-    """A run that published: every model, every test that did not fail, and what to know."""
+    """A run that published: how each node ended, in the order in which they did."""
 
-    models: tuple[BuiltModel, ...]
-    tests: tuple[TestResult, ...]
-    warnings: tuple[str, ...]
+    results: tuple[NodeResult, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[ModelResult, ...]:
+        """The models, seeds and snapshots that were built and published."""
+        return tuple(
+            each
+            for each in self.results
+            if isinstance(each, ModelResult) and each.status == "success"
+        )
+
+    @property
+    def tests(self) -> tuple[TestResult, ...]:
+        """The data tests and unit tests, none of which failed."""
+        return tuple(each for each in self.results if isinstance(each, TestResult))
 
 
 @dataclass(frozen=True)

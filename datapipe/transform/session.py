@@ -1,168 +1,283 @@
-"""One run over one connection: read, build, test, publish, clean."""
+"""One run: read the project, build it aside, test what was built, publish it, clean up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform import checks, manifest, project
-from datapipe.transform.build import aside, hooks, incremental
+from datapipe.transform import checks, manifest, project, state
+from datapipe.transform.build import Built, aside, build, growing, hooks, incremental
 from datapipe.transform.build.placement import Placement
-from datapipe.transform.build.table import Built, build
-from datapipe.transform.compile import Compiler
-from datapipe.transform.database.catalog import RelationState
-from datapipe.transform.database.relation import Relation
+from datapipe.transform.compile import Compiler, Place
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute
+from datapipe.transform.execution import Doing, Execution
+from datapipe.transform.execution.hook_view import known
+from datapipe.transform.execution.outcome import error_of, result_of
+from datapipe.transform.execution.schedule import Node
+from datapipe.transform.execution.steps import planned
+from datapipe.transform.execution.telling import Telling
 from datapipe.transform.graph import ordered
-from datapipe.transform.graph.select import select
+from datapipe.transform.graph.select import Selection, asks_state, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.options import Listener, Options
 from datapipe.transform.publish import Publication
-from datapipe.transform.results import BuiltModel, Progress, TestResult, Transformed
+from datapipe.transform.publish.record import into_meta_models
+from datapipe.transform.results import Progress, Transformed
+from datapipe.warehouse import Warehouse
 
 
 class Session:
-    """The state of one run."""
+    """One run of a project over ``connection``, which is in autocommit."""
 
     def __init__(
         self,
+        warehouse: Warehouse,
         connection: psycopg.Connection,
         project_dir: Path,
-        *,
         run_id: int,
-        variables: Mapping[str, Any],
-        target_schema: str,
-        wait_seconds: float,
-        include: Sequence[str],
-        exclude: Sequence[str],
-        full_refresh: bool,
-        on_progress: Callable[[Progress], None],
-        on_message: Callable[[str], None],
+        options: Options,
+        listener: Listener,
     ) -> None:
+        self.warehouse = warehouse
         self.connection = connection
-        self.project_dir = project_dir
         self.run_id = run_id
-        self.variables = variables
-        self.target_schema = target_schema
-        self.wait_seconds = wait_seconds
-        self.include = include
-        self.exclude = exclude
-        self.full_refresh = full_refresh
-        self.on_progress = on_progress
-        self.on_message = on_message
+        self.options = options
+        self.listener = listener
+        self.warnings: list[str] = []
+        loaded = project.load(project_dir, options.variables)
+        target = {**described(connection, options.target_schema), "threads": options.threads}
+        self.renderer = Renderer(loaded, target, on_log=listener.message)
+        self.manifest = manifest.read(loaded, self.renderer)
+        self.selection = self._selected()
+        self.models = [
+            model
+            for model in ordered(self.manifest.models)
+            if model.materialized != "ephemeral" and model.key in self.selection.models
+        ]
+        self.placement = Placement(self.manifest, self.selection)
+        self.final = self._compiler(lambda model: model.relation)
 
     def run(self) -> Transformed:
-        """Do all of it; the result tells what was published."""
-        project_ = project.load(self.project_dir, self.variables)
-        target = described(self.connection, self.target_schema)
-        renderer = Renderer(project_, target, on_log=self.on_message)
-        read = manifest.read(project_, renderer)
-        selection = select(read, self.include, self.exclude)
-        models = [
-            model
-            for model in ordered(read.models)
-            if model.materialized != "ephemeral" and model.name in selection.models
-        ]
-        placement = Placement(read, selection)
+        """Do all of it; the result tells what was published.
 
-        # As dbt has it, and not as somebody set it for the role.
-        self.connection.execute('SET search_path = "$user", public')
-        aside.drop(self.connection, aside.left_over(self.connection))
-        tests, unread = placement.tests(self.connection)
-        final = Compiler(read, renderer, _published, full_refresh=self.full_refresh)
-        schemas_of_run = sorted({model.relation.schema for model in models})
-        known = {
-            "schemas": schemas_of_run,
-            "database_schemas": [(target["dbname"], schema) for schema in schemas_of_run],
-            "results": [],
-        }
-        hooks.run(self.connection, "on-run-start", final, known)
-        growing = incremental.starting(self.connection, models, full_refresh=self.full_refresh)
-        schemas = {aside.beside(model.relation.schema, aside.BUILD) for model in models}
-        schemas |= {aside.beside(state.schema, incremental.SUFFIX) for state in growing.values()}
-        aside.create(self.connection, sorted(schemas))
+        Raises what a failure comes to at the end, when everything that can be done was done.
+        """
+        with self.renderer.using(self.connection):
+            return self._run()
 
-        compiler = Compiler(
-            read,
-            renderer,
-            placement,
-            increments=growing.keys(),
-            full_refresh=self.full_refresh,
-        )
-        built = self._build(models, compiler, growing)
-        results = self._test(tests, compiler)
-        warnings = self._publish(built, final)
-        hooks.run(self.connection, "on-run-end", final, known)
+    def _run(self) -> Transformed:
+        ready(self.connection)
+        tests, unread = self.placement.tests(self.connection)
+        nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
+        self._hooks("on-run-start", known(nodes))
+        memory = self._memory()
+        execution, compiler = self._prepared(memory, nodes)
+        with self._connections(min(self.options.threads, len(execution.steps))) as connections:
+            execution.run(connections)
+            error = error_of(execution.results, is_published=self.options.per_model)
+            if error is not None:  # what was built stays aside, for the user to look at
+                memory.finish(self.connection, execution.results)
+                checks.store.views(self.connection, tests, compiler)
+                raise error
+            if not execution.built:
+                self._record(self.connection, ())  # a model may have left the project
+            elif not self.options.per_model:
+                try:
+                    self._publish(connections, execution.built, memory)
+                except DatapipeError:
+                    memory.finish(self.connection, execution.results, succeeded=False)
+                    raise
+            memory.finish(self.connection, execution.results)
         try:
-            self.clean()
-        except (psycopg.Error, DatapipeError) as error:  # all is published: this can wait
-            warnings.append(f"What was left aside is dropped by the next run: {error}")
-        return Transformed(
-            models=tuple(map(_told, built)),
-            tests=results,
-            warnings=(*renderer.warnings, *selection.warnings, *unread, *warnings),
-        )
+            self._hooks("on-run-end", known(nodes, execution.results))
+        finally:
+            self._clean()
+        self.warnings += checks.store.views(self.connection, tests, self.final)
+        warned = (*self.renderer.warnings, *self.selection.warnings, *unread, *self.warnings)
+        return Transformed(tuple(execution.results), warned)
 
-    def clean(self) -> None:
-        """Drop what was built aside and what publishing has put aside."""
-        aside.drop(self.connection, aside.left_over(self.connection))
+    def _selected(self) -> Selection:
+        include, exclude = self.options.include, self.options.exclude
+        facts = None
+        if asks_state(include, exclude):
+            schema = self.options.target_schema
+            facts = state.facts(self.connection, self.manifest, self.renderer, schema)
+        return select(self.manifest, include, exclude, facts=facts)
 
-    def _build(
-        self, models: list[Model], compiler: Compiler, growing: Mapping[str, RelationState]
-    ) -> list[Built]:
-        built = []
-        # Losing what lies aside in a crash of the server does no harm: publishing commits in full.
-        self.connection.execute("SET synchronous_commit = off")
-        for number, model in enumerate(models, 1):
-            if model.name in growing:
-                published = growing[model.name]
-                built.append(incremental.build(self.connection, model, compiler, published))
-            else:
-                built.append(build(self.connection, model, compiler))
-            self.on_progress(Progress("build", model.name, number, len(models)))
-        self.connection.execute("RESET synchronous_commit")
-        return built
+    def _hooks(self, moment: hooks.Moment, seen: Mapping[str, Any]) -> None:
+        """Send the project's statements of ``moment``; they find every schema, as in dbt."""
+        if not self.manifest.project.hooks(moment):
+            return
+        schemas = sorted({model.relation.published[0] for model in self.models})
+        texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas]
+        execute(self.connection, "; ".join(texts))
+        hooks.run(self.connection, moment, self.final, seen)
 
-    def _test(self, tests: Sequence[DataTest], compiler: Compiler) -> tuple[TestResult, ...]:
-        done = 0
+    @contextmanager
+    def _connections(self, number: int) -> Iterator[list[psycopg.Connection]]:
+        """The connections to build on, which do not wait for the disk.
 
-        def on_done(name: str) -> None:
-            nonlocal done
-            done += 1
-            self.on_progress(Progress("test", name, done, len(tests)))
+        Losing what lies aside in a crash of the server does no harm: publishing commits in full.
+        """
+        with ExitStack() as opened:
+            connections = [self.connection]
+            for _ in range(1, number):
+                connection = self.warehouse.new_connection(autocommit=True)
+                connections.append(opened.enter_context(closing(connection)))
+                ready(connection)
+            for connection in connections:
+                connection.execute("SET synchronous_commit = off")
+            yield connections
+            self.connection.execute("RESET synchronous_commit")
 
-        return checks.run(self.connection, tests, compiler, on_done=on_done)
-
-    def _publish(self, built: list[Built], final: Compiler) -> list[str]:
-        publication = Publication(
+    def _memory(self) -> state.Memory:
+        """What need not be done again; all else that earlier runs left aside is dropped."""
+        memory = state.begin(
             self.connection,
-            built,
-            final,
+            self.manifest,
+            self.renderer,
+            self.selection,
+            self.options,
             run_id=self.run_id,
-            recorded=not self.variables.get("as_of"),
-            wait_seconds=self.wait_seconds,
-            on_wait=self.on_message,
+            own=[self.connection.info.backend_pid],
         )
+        self._drop_what_is_aside(memory)
+        for model in self.models:
+            if model.unique_id in memory.reused:
+                self.placement.published(model)
+        return memory
+
+    def _drop_what_is_aside(self, memory: state.Memory | None = None) -> None:
+        """Drop what runs have built aside and what publishing has put aside."""
+        left_over = aside.left_over(self.connection)
+        if left_over:
+            checks.store.forget(self.connection)
+            aside.drop(self.connection, left_over, keep=memory.aside if memory else ())
+
+    def _prepared(self, memory: state.Memory, nodes: Sequence[Node]) -> tuple[Execution, Compiler]:
+        """The execution of those of ``nodes`` that are to be done; the others were told."""
+        done = memory.reused.keys() | memory.kept.keys()
+        left = [node for node in nodes if node.unique_id not in done]
+        models = [node for node in left if isinstance(node, Model)]
+        published = growing(self.connection, models, full_refresh=self.options.full_refresh)
+        memory.growing = frozenset(published)
+        schemas = {aside.beside(each.relation.schema, aside.BUILD) for each in models}
+        schemas |= {aside.beside(each.schema, incremental.SUFFIX) for each in published.values()}
+        aside.create(self.connection, sorted(schemas))
+        compiler = self._compiler(
+            self.placement, [each.key for each in models if each.key in published]
+        )
+
+        def build_(connection: psycopg.Connection, model: Model) -> Built:
+            return build(connection, model, compiler, published.get(model.key), saw=memory.saw)
+
+        def publish(connection: psycopg.Connection, built: Built) -> None:
+            self._publish([connection], [built], memory)
+            self.placement.published(built.model)
+
+        execution = Execution(
+            planned(
+                self.manifest,
+                models,
+                [each for each in left if isinstance(each, DataTest)],
+                [each for each in left if isinstance(each, UnitTest)],
+                tested_first=self.options.per_model,
+            ),
+            Doing(compiler, build_, publish if self.options.per_model else None, memory.tests_saw),
+            fail_fast=self.options.fail_fast,
+            on_result=Telling(self.listener, nodes),
+        )
+        for node in nodes:
+            if node.unique_id in memory.reused:
+                reason = memory.reused[node.unique_id]
+                execution.done(replace(result_of(node, "reused"), message=reason))
+        for model in self.models:
+            if model.unique_id in memory.kept:
+                kept = memory.kept[model.unique_id]
+                execution.built.append(Built(model, self.placement(model), kept.rows, kept.seconds))
+                execution.done(result_of(model, "success", rows=kept.rows, seconds=kept.seconds))
+        return execution, compiler
+
+    def _publish(
+        self,
+        connections: Sequence[psycopg.Connection],
+        built: Sequence[Built],
+        memory: state.Memory,
+    ) -> None:
+        """Make what was built visible, in one transaction of the first of ``connections``."""
+        connection = connections[0]
+        for each in connections:
+            state.flush(each)
+        memory.compare(connection, [each.model for each in built])
+        checks.store.forget(connection, [each.model.relation for each in built])
+
+        def record(connection: psycopg.Connection) -> None:
+            self._record(connection, built)
+            memory.record(connection, [each.model for each in built])
+
+        publication = Publication(
+            connection,
+            built,
+            self.final,
+            record=record,
+            wait_seconds=self.options.wait_seconds,
+            on_wait=self.listener.message,
+        )
+        connection.execute("RESET synchronous_commit")
         publication.publish()
-        self.on_progress(Progress("publish", "", len(built), len(built)))
-        return publication.warnings
+        connection.execute("SET synchronous_commit = off")
+        self.warnings += publication.warnings
+        self.listener.progress(Progress("publish", "", len(built), len(self.models)))
+
+    def _record(self, connection: psycopg.Connection, built: Sequence[Built]) -> None:
+        """Write down where reports find the models; those of the past they do not look for."""
+        if not self.options.variables.get("as_of"):
+            into_meta_models(built, self.manifest, self.run_id)(connection)
+
+    def _clean(self) -> None:
+        try:
+            self._drop_what_is_aside()
+        except (psycopg.Error, DatapipeError) as error:  # all is published: this can wait
+            self.warnings.append(f"What was left aside is dropped by the next run: {error}")
+
+    def _compiler(self, place: Place, growing: Sequence[str] = ()) -> Compiler:
+        models = self.manifest.models
+        return Compiler(
+            self.manifest,
+            self.renderer,
+            place,
+            increments=frozenset(
+                key for key in growing if models[key].materialized == "incremental"
+            ),
+            full_refresh=self.options.full_refresh,
+            own={"selected_resources": [node.unique_id for node in self.selection.nodes]},
+        )
 
 
-def _published(model: Model) -> Relation:
-    return model.relation
+def ready(connection: psycopg.Connection) -> None:
+    """Let the search path be as dbt has it, and not as somebody set it for the role."""
+    connection.execute('SET search_path = "$user", public')
 
 
-def _told(built: Built) -> BuiltModel:
-    model = built.model
-    return BuiltModel(
-        name=model.name,
-        schema=model.relation.schema,
-        relation=model.relation.identifier,
-        materialized=model.materialized,
-        rows=built.rows,
-        seconds=built.seconds,
+def resumed(connection: psycopg.Connection, project_dir: Path, options: Options) -> Options | None:
+    """``options`` as the last run of the project had them; None where it succeeded."""
+    last = state.last_run(connection, project.load(project_dir, options.variables).name)
+    if last is None or last.succeeded:
+        return None
+    return replace(
+        options,
+        include=last.select,
+        exclude=last.exclude,
+        variables=last.variables,
+        full_refresh=last.full_refresh,
+        target_schema=last.target_schema,
     )

@@ -417,3 +417,32 @@ def test_a_request_that_would_leave_too_late_is_not_sent(
         asyncio.run(fetch())
     assert api.requests == []
     assert outcomes(connection) == ["not_sent"] * 3
+
+
+@pytest.mark.parametrize(("outcome", "sent"), [("ok", []), ("interrupted", ["IBM"])])
+@pytest.mark.parametrize("per_day", [None, 25])
+def test_what_another_run_is_asking_is_waited_for_and_asked_only_where_that_failed(
+    outcome: str,
+    sent: list[str],
+    per_day: int | None,
+    connection: psycopg.Connection,
+    quota_connection: psycopg.Connection,
+    api: Api,
+    clock: Clock,
+) -> None:
+    other = Quota(connection, KEY, Limits(None, None, 25), run_id=2)
+    ours = source(quota_connection, api.url, clock, per_day)
+
+    async def sleep(seconds: float) -> None:
+        clock.slept.append(seconds)
+        other.note(under_way, outcome)
+
+    ours._sleep = sleep
+    ours._quota.left_today()  # from now on this run has begun
+    under_way = other.take(IBM)
+    assert isinstance(under_way, int)
+    extracted = extract.run(connection, ours, [IBM], run_id=1)
+    assert clock.slept == [0.5]
+    assert extracted.error() is None
+    assert extracted.waiting == ()
+    assert [query["symbol"] for query in api.requests] == sent

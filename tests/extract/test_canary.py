@@ -1,17 +1,17 @@
 """Every command runs with a marked key, against an API that repeats it wherever it can."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
-import psycopg
 import pytest
 import typer
 from api_on_loopback import Api, daily, refusal
-from psycopg import sql
 
 from datapipe import cli
 from datapipe.settings import Settings
@@ -32,47 +32,61 @@ BODIES = {
 }
 # A command without a line of its own here runs without arguments.
 ARGUMENTS = {
-    ("extract",): [["--symbols", ",".join([*BODIES, "NOSUCH"])]],
-    ("run-all",): [["--symbols", "GOOD"]],
-    ("init",): [["made"]],
-    ("export-responses",): [["exported"]],
-    ("db", "psql"): [["-c", "TABLE meta.requests"]],
+    ("extract",): ["--symbols", ",".join([*BODIES, "NOSUCH"])],
+    ("run-all",): ["--symbols", "GOOD"],
+    ("init",): ["made"],
+    ("export-responses",): ["exported"],
+    ("db", "psql"): ["-c", "TABLE meta.requests"],
 }
-RUNS_ON = {("mock-api",)}  # until it is told to stop; it knows no key of its own
-LAST = ("db", "stop")
+FIRST, RUNS_ON, LAST = ("extract",), ("mock-api",), ("db", "stop")
+
+# All commands in one process, as if each had its own: to start Python takes most of the time. What
+# they log is said as well. psql takes the place of the process, and so comes last.
+DRIVER = """
+import json, logging, sys
+from datapipe.cli import main
+logging.basicConfig(level=logging.DEBUG)
+for path, arguments in json.loads(sys.argv[1]):
+    sys.argv = ["datapipe", *path, *arguments]
+    print(sys.argv, flush=True)
+    try:
+        main()
+    except SystemExit:
+        pass
+"""
 
 
-def commands() -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Every command that is registered, with its arguments."""
+def commands() -> list[tuple[tuple[str, ...], list[str]]]:
+    """Every command that is registered and comes to an end, with its arguments."""
     click = typer.main.get_command(cli.application(cli.COMMANDS))
     found: list[tuple[str, ...]] = []
     for name, command in click.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
         found += [(name, each) for each in inner] if inner else [(name,)]
-    for path in sorted(set(found) - RUNS_ON - {LAST}, key=lambda path: path != ("extract",)):
-        for arguments in ARGUMENTS.get(path, [[]]):
-            yield path, arguments
+    assert {*ARGUMENTS, RUNS_ON, LAST} <= set(found)
+    order = sorted(
+        set(found) - {RUNS_ON, LAST}, key=lambda path: (path != FIRST, path == ("db", "psql"), path)
+    )
+    return [(path, ARGUMENTS.get(path, [])) for path in order]
 
 
-def watched(command: list[str], environ: dict[str, str]) -> str:
-    """All that the command says, and the command lines of all processes while it runs."""
-    said = Path("said")
-    with said.open("ab") as file:
-        process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
-        lines = set()
-        while process.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.2)  # so that the command gets the machine as well
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    lines.add(path.read_bytes())
-                except OSError:
-                    continue
-    return said.read_text() + repr(lines)
+def watched(process: subprocess.Popen[bytes]) -> set[bytes]:
+    """The command lines of all processes until this one ends."""
+    lines = set()
+    while process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.2)  # so that the command gets the machine as well
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                lines.add(path.read_bytes())
+            except OSError:
+                continue
+    return lines
 
 
-def clean(text: str) -> bool:
-    return not any(spelling.lower() in text.lower() for spelling in SPELLINGS)
+def clean(said: bytes) -> bool:
+    lowered = said.lower()
+    return not any(spelling.lower().encode() in lowered for spelling in SPELLINGS)
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="there is no /proc")
@@ -87,41 +101,52 @@ def test_the_key_leaves_no_trace(api: Api, tmp_path: Path) -> None:
         "DATAPIPE_REQUESTS_PER_DAY": "0",
         "PAGER": "cat",
     }
-    datapipe = [sys.executable, "-m", "datapipe"]
+    driver = [sys.executable, "-c", DRIVER, json.dumps(commands())]
+    mock = [sys.executable, "-m", "datapipe", *RUNS_ON, "--per-day", "1", "--per-second", "0"]
+    with (tmp_path / "said").open("wb") as said, (tmp_path / "served").open("wb") as served:
+        serving = subprocess.Popen(mock, env=environ, stdout=served, stderr=served)
+        try:
+            lines = watched(subprocess.Popen(driver, env=environ, stdout=said, stderr=said))
+            refused = _asked_twice((tmp_path / "served").read_text().split()[0])
+        finally:
+            serving.terminate()
+            serving.wait()
     try:
-        for path, arguments in commands():
-            assert clean(watched([*datapipe, *path, *arguments], environ)), path
-        said = (tmp_path / "said").read_text()
-        assert "[key]" in said, "the API's words were shown"
-        assert "this is a bug" not in said, said
+        text = (tmp_path / "said").read_text()
+        assert "request_id" in text, "the last command ran, too"
+        assert "[key]" in text, "the API's words were shown"
+        assert "this is a bug" not in text, text
         assert any(query["apikey"] == KEY for query in api.requests)
+        assert KEY in refused, "the mock repeats the key to who sent it, and to nobody else"
+        assert any(b"mock-api" in line for line in lines), "the list of processes was seen"
+        assert clean(b"".join(lines))
 
-        rows = _rows(Warehouse.of(Settings(data_dir=tmp_path / "data")))
-        assert "[key]" in rows, "the answers were stored"
-        assert clean(rows)
+        dump = _dump(Warehouse.of(Settings(data_dir=tmp_path / "data")))
+        assert b"[key]" in dump, "the answers were stored"
+        assert clean(dump)
     finally:
-        subprocess.run([*datapipe, *LAST], env=environ, check=True, capture_output=True)
+        stop = [sys.executable, "-m", "datapipe", *LAST]
+        stopped = subprocess.run(stop, env=environ, check=True, capture_output=True)
+    assert clean(stopped.stdout + stopped.stderr)
     for path in tmp_path.rglob("*"):
         if path.is_file():
-            assert clean(path.read_bytes().decode("latin-1")), path
+            assert clean(path.read_bytes()), path
 
 
 def _body(query: dict[str, str]) -> str:
     return BODIES.get(query.get("symbol", ""), BODIES["DAY"])
 
 
-def _rows(warehouse: Warehouse) -> str:
-    """Every row of every table, as text."""
-    with warehouse.connect() as connection:
-        tables = connection.execute(
-            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n "
-            "ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v', 'm') "
-            "AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"
-        ).fetchall()
-        assert len(tables) > 5
-        return "\n".join(_table(connection, *table) for table in tables)
+def _asked_twice(url: str) -> str:
+    query = urlencode({"function": "OVERVIEW", "symbol": "NOSUCH", "apikey": KEY})
+    for _ in range(2):
+        with urlopen(f"{url}?{query}") as response:
+            said: str = response.read().decode()
+    return said
 
 
-def _table(connection: psycopg.Connection, schema: str, name: str) -> str:
-    query = sql.SQL("SELECT t::text FROM {} t").format(sql.Identifier(schema, name))
-    return "\n".join(row[0] for row in connection.execute(query))
+def _dump(warehouse: Warehouse) -> bytes:
+    """All that is in the warehouse, as text."""
+    assert warehouse.server is not None
+    program = str(warehouse.server.program("pg_dump"))
+    return subprocess.run([program, warehouse.url], check=True, capture_output=True).stdout

@@ -1,11 +1,8 @@
 import json
-import os
-import random
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -13,6 +10,8 @@ from urllib.request import urlopen
 
 import psycopg
 import pytest
+import simulated_days
+from simulated_days import Simulation
 
 from datapipe.errors import DatapipeError, UsageError
 from datapipe.extract.answers import prove
@@ -182,71 +181,15 @@ def test_the_command_tells_its_address_and_stops_when_told(signum: int, status: 
     assert kinds == ["ok", "rate_limit.daily"]
 
 
-DAY_SECONDS = 4.0
-WORKER = """
-import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from datapipe import extract
-from datapipe.extract.alpha_vantage import AlphaVantage
-from datapipe.extract.endpoints import named
-from datapipe.extract.quota import Limits, Quota
-from datapipe.warehouse import Warehouse
-
-class ShortDay:
-    def begin(self, now):
-        return datetime.fromtimestamp(now.timestamp() // {day} * {day}, UTC)
-    def end(self, now):
-        return self.begin(now) + timedelta(seconds={day})
-
-url, database, key = sys.argv[1:4]
-warehouse = Warehouse(database)
-with warehouse.connect(autocommit=True) as own, warehouse.connect(autocommit=True) as connection:
-    have = {{row[0] for row in connection.execute("SELECT symbol FROM raw.responses")}}
-    missing = [symbol for symbol in sys.argv[4:] if symbol not in have]
-    quota = Quota(own, key, Limits(2, None, 5), run_id=1, day=ShortDay(),
-                  leeway=timedelta(seconds=1))
-    source = AlphaVantage(url, key, quota, options={{}})
-    extract.run(connection, source, source.requests(missing, named(["daily"])), run_id=1)
-"""
-
-
 def test_four_processes_that_are_killed_never_send_a_request_too_many(
     connection: psycopg.Connection, database_url: str
 ) -> None:
-    class Anything(SampleArchive):
-        def answer(self, query: Mapping[str, str]) -> str | None:
-            body = super().answer({**query, "symbol": "IBM"}) or ""
-            return body.replace('"IBM"', f'"{query["symbol"]}"')
-
-    symbols = [f"S{n}" for n in range(7)]
-    api = MockApi(Anything(), Rules(2, None, 5, day_seconds=DAY_SECONDS))
-    api.start()
-    worker = WORKER.format(day=DAY_SECONDS)
-    command = [sys.executable, "-c", worker, api.url, database_url, KEY, *symbols]
-    chance = random.Random(7)
-    running: list[subprocess.Popen[bytes]] = []
-    until = time.monotonic() + 90
-    try:
-        while time.monotonic() < until:
-            running = [process for process in running if process.poll() is None]
-            stored = connection.execute("SELECT count(DISTINCT symbol) FROM raw.responses")
-            if stored.fetchone() == (len(symbols),):
-                break
-            if len(running) < 4:
-                running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-            time.sleep(chance.uniform(0.1, 1.0))
-            if len(running) == 4:
-                os.kill(chance.choice(running).pid, signal.SIGKILL)
-        else:
-            pytest.fail(f"only {stored.fetchone()} were stored: {api.counts}")
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-        api.close()
-    assert set(api.counts) == {"requests", "ok"}, api.counts
-    assert api.counts["ok"] >= len(symbols)
+    # On what day all is complete, tests/benchmarks/simulation.py measures: that takes minutes.
+    days = Simulation(symbols=7, days=3, per_day=5, day_seconds=2, per_second=10)
+    outcome = simulated_days.run(days, connection, database_url)
+    assert set(outcome.counts) == {"requests", "ok"}, outcome
+    assert 0 < max(outcome.asked) <= days.per_day
+    assert sum(outcome.asked) == outcome.counts["ok"]
 
 
 def test_the_mock_needs_no_heavy_library() -> None:

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from datapipe.extract.day import CalendarDay, FixedDay, learned
 from datapipe.extract.endpoints import Request
-from datapipe.extract.quota import NOT_SENT, CalendarDay, Limits, Quota
+from datapipe.extract.quota import NOT_SENT, Limits, Quota
 from datapipe.extract.refusals import AskedElsewhere, QuotaSpent
 from datapipe.warehouse import Warehouse
 
@@ -24,7 +25,7 @@ def age(connection: psycopg.Connection, by: timedelta) -> None:
 def test_without_limits_every_request_may_go(connection: psycopg.Connection) -> None:
     free = quota(connection, NO_LIMITS)
     assert len({free.take(IBM) for _ in range(50)}) == 50
-    assert len(set(free.take_all([IBM] * 50))) == 50
+    assert len(set(map(str, free.take_all([IBM] * 50)))) == 50
 
 
 def test_the_second_request_within_a_second_waits(connection: psycopg.Connection) -> None:
@@ -160,6 +161,9 @@ class Turning:
     def end(self, now: datetime) -> datetime:
         return self.begin(now) + timedelta(days=1)
 
+    def may_turn(self, after: datetime) -> datetime:
+        return self.end(after)
+
 
 def test_after_the_turn_of_a_spent_day_the_next_waits_until_it_is_sure(
     connection: psycopg.Connection,
@@ -221,3 +225,93 @@ def test_what_another_run_asks_at_the_same_time_is_not_asked_twice(
     assert caught.value.answered
     later = Quota(connection, "K", Limits(None, None, 25), run_id=3)
     assert isinstance(later.take(IBM), int), "a later run asks anew"
+
+
+def test_without_limits_no_question_is_asked_twice_either(connection: psycopg.Connection) -> None:
+    other = Request("TIME_SERIES_DAILY", "MSFT")
+    second = Quota(connection, "K", NO_LIMITS, run_id=2)
+    (mine,) = second.take_all([other])
+    (taken,) = quota(connection, NO_LIMITS).take_all([IBM])
+    first, fresh = second.take_all([IBM, Request("OVERVIEW", "IBM")])
+    assert isinstance(first, AskedElsewhere)
+    assert len({mine, taken, fresh}) == 3
+
+
+def test_another_month_or_interval_is_another_question(connection: psycopg.Connection) -> None:
+    def month(name: str, interval: str = "5min") -> Request:
+        return Request("TIME_SERIES_INTRADAY", "IBM", {"month": name, "interval": interval})
+
+    second = Quota(connection, "K", Limits(None, None, 25), run_id=2)
+    second.left_today()
+    quota(connection, Limits(None, None, 25)).take(month("2026-04"))
+    assert isinstance(second.take(month("2026-03")), int)
+    assert isinstance(second.take(month("2026-04", "1min")), int)
+    with pytest.raises(AskedElsewhere):
+        second.take(month("2026-04"))
+
+
+def test_what_a_killed_run_asked_is_asked_again(
+    connection: psycopg.Connection, warehouse: Warehouse
+) -> None:
+    second = Quota(connection, "K", Limits(None, None, 25), run_id=2)
+    second.left_today()
+    with warehouse.connect(autocommit=True) as lost:
+        quota(lost, Limits(None, None, 25)).take(IBM)
+        with pytest.raises(AskedElsewhere):
+            second.take(IBM)
+    connection.execute(_WAIT_UNTIL_GONE)
+    assert isinstance(second.take(IBM), int)
+
+
+_WAIT_UNTIL_GONE = """
+DO $$ BEGIN
+    WHILE (SELECT count(*) FROM pg_stat_activity
+           WHERE datname = current_database() AND backend_type = 'client backend') > 1
+    LOOP PERFORM pg_stat_clear_snapshot(); END LOOP;
+END $$
+"""
+
+
+def at(hour: int, minute: int = 0, day: int = 5) -> datetime:
+    return datetime(2026, 5, day, hour, minute, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("refused", "answered", "begins"),
+    [
+        (at(0, 10), at(5, 1), at(5)),  # it turns at midnight in New York, and UTC was set
+        (at(10, 20), at(1, day=6), at(0)),  # the turn that is set explains it
+        (at(10, 20), at(10, 30), at(0)),  # nobody's day turns then
+        (at(0, 10), at(3, day=7), at(0)),  # too long ago to tell
+    ],
+)
+def test_the_hour_at_which_the_day_turns_is_learned_from_a_refusal(
+    refused: datetime, answered: datetime, begins: datetime
+) -> None:
+    day = learned(CalendarDay(), refused, answered)
+    assert day.begin(at(12)) == begins
+    assert day.end(at(12)) == begins + timedelta(days=1)
+
+
+def test_a_day_that_the_api_calls_spent_is_tried_again_when_it_may_have_turned(
+    connection: psycopg.Connection,
+) -> None:
+    now = datetime.now(UTC)
+    # Turned a while ago, and does not turn at full hours: a day of these is 24 minutes long.
+    day = FixedDay(now - timedelta(seconds=70), timedelta(minutes=24))
+    five = Quota(connection, "K", Limits(None, None, 5), run_id=1, day=day)
+    taken = five.take(IBM)
+    assert isinstance(taken, int)
+    five.note(taken, "rate_limit.daily", "25 requests per day")
+    with pytest.raises(QuotaSpent, match="it is asked again from"):
+        five.take(IBM)
+    assert five.left_today() == 0
+    age(connection, timedelta(seconds=66))
+    assert five.left_today() == 4
+    first = five.take(IBM)
+    assert isinstance(first, int)
+    assert five.take(IBM) == 0.5, "the first one tells whether it has turned"
+    five.note(first, "ok")
+    assert isinstance(five.take(IBM), int)
+    assert day.may_turn(now) - now <= timedelta(minutes=1)
+    assert CalendarDay().may_turn(at(10, 20)) == at(11)

@@ -154,3 +154,25 @@ def test_many_answers_are_loaded_in_chunks(
     )
     assert loaded.tables == {"daily_prices": Merged(new=4)}
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_whole_bars_that_are_there_are_left_alone_and_those_that_differ_are_not(
+    connection: psycopg.Connection,
+) -> None:
+    def told(*rows: str, hours: int) -> Merged:
+        at = MONDAY + timedelta(hours=hours)
+        answer(connection, {}, at, body="timestamp,open,high,low,close,volume\n" + "\n".join(rows))
+        connection.execute("UPDATE raw.responses SET format = 'csv'")
+        return load.run(connection, run_id=1).tables.get("daily_prices", Merged())
+
+    first, second = "2026-05-14,1.5,2,1,1.5,10", "2026-05-15,1,2,1,2.0,10"
+    assert told(second, first, hours=0) == Merged(new=2)
+    assert told(second, first, hours=1) == Merged()
+    assert told(second.replace("2.0", "2.00"), first, hours=2) == Merged(), "the same number"
+    assert told(second.replace("2.0", "3"), first, hours=3) == Merged(restated=1)
+    assert told("2026-05-18,1,2,1,,10", second, first, hours=3) == Merged(), "no close: unreadable"
+    assert told("2026-05-18,,2,1,4,", second, first, hours=4) == Merged(new=1, restated=1)
+    assert told("2026-05-18,,2,1,4,", second, first, hours=5) == Merged(), "with blanks in it"
+    assert [row[1] for row in versions(connection) if row[3] is None] == [
+        Decimal(close) for close in ("1.5", "2.0", "4")
+    ]

@@ -27,7 +27,8 @@ def test_the_warehouse_has_the_columns_that_are_written(
         elif name in table.texts or name in {"bar_label", "holding_symbol"}:
             assert kinds[name] == "text"
         else:
-            assert kinds[name] == ("jsonb" if name == "other_fields" else "numeric")
+            others = {"other_fields": "jsonb", "position": "integer"}
+            assert kinds[name] == others.get(name, "numeric")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

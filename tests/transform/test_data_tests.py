@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import TestsFailedError
+from datapipe.errors import RunFailedError, TestsFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -89,8 +89,18 @@ def test_each_failing_test_is_told_with_its_rows_and_nothing_is_published(
     assert "customers_once_more" in message
     assert "): 2 rows\n" in message
     assert rows("select id from shop.orders order by id") == [(1,), (2,)]
-    query = message.partition("not_null_orders_id (")[2].partition("\n")[2].partition(";")[0]
-    assert rows(query) == [(None, 4, None)]
+    told = message.partition("not_null_orders_id (")[2].partition(";")[0].splitlines()
+    assert [line.strip() for line in told[1:4]] == [
+        "id   | customer_id | state",
+        "-----+-------------+------",
+        "null | 4           | null",
+    ]
+    assert rows("\n".join(told[4:])) == [(None, 4, None)]
+    (result,) = (each for each in error.results if each.name == "not_null_orders_id")
+    assert (result.columns, result.rows) == (
+        ("id", "customer_id", "state"),
+        ((None, "4", None),),
+    )
 
 
 def test_the_next_run_drops_what_a_failed_one_left_aside(run: Run, rows: Any) -> None:
@@ -189,7 +199,7 @@ def test_generic_tests_of_the_user_run_on_models_and_columns(run: Run) -> None:
                 """,
             }
         )
-    assert caught.value.failed == ("has_rows_a__1_1_", "below_a_n__2")
+    assert set(caught.value.failed) == {"has_rows_a__1_1_", "below_a_n__2"}
 
 
 def test_tests_hold_ephemeral_models_and_sources_too(
@@ -217,3 +227,149 @@ def test_tests_hold_ephemeral_models_and_sources_too(
             }
         )
     assert set(caught.value.failed) == {"not_null_base_id", "source_not_null_outside_things_id"}
+
+
+KEPT = {
+    "models/a.sql": """
+        {{ config(materialized='table') }}
+        select n as id, nullif(n, 3) as part, repeat('x', 100) as wide
+        from generate_series(1, 9) as n
+    """,
+    "models/schema.yml": """
+        models:
+          - name: a
+            columns:
+              - name: part
+                data_tests:
+                  - not_null: {config: {store_failures: true, severity: WARN}}
+                  - accepted_values:
+                      arguments: {values: [1, 2, 4, 5, 6, 7, 8, 9], quote: false}
+                      config: {store_failures_as: table, alias: strange_parts}
+                  - unique: {config: {store_failures_as: ephemeral, store_failures: true}}
+    """,
+    "tests/large.sql": """
+        {{ config(store_failures_as='view', severity='warn', limit=2, schema='audit') }}
+        select * from {{ ref('a') }} where id > 5
+    """,
+}
+
+RELATIONS = """
+    select format('%%s.%%s %%s', relnamespace::regnamespace, relname, relkind) from pg_class
+    where relnamespace in (select oid from pg_namespace where nspname ~ 'audit')
+        and relkind in ('r', 'v') order by 1
+"""
+
+
+def test_failures_are_kept_where_dbt_keeps_them_also_when_nothing_is_published(
+    run: Run, rows: Any
+) -> None:
+    relations = RELATIONS.replace("%%", "%")
+    kept = ["audit.large v", "dbt_test__audit.not_null_a_part r", "dbt_test__audit.strange_parts r"]
+    transformed = run(KEPT)
+    assert {test.stored_in for test in transformed.tests} == {
+        "",
+        '"audit"."large"',
+        '"dbt_test__audit"."not_null_a_part"',
+        '"dbt_test__audit"."strange_parts"',
+    }
+    assert [row[0] for row in rows(relations)] == kept
+    assert rows("select id, part from dbt_test__audit.not_null_a_part") == [(3, None)]
+    assert rows("select count(*) from dbt_test__audit.strange_parts") == [(0,)]
+    assert rows("select count(*), min(id) from audit.large") == [(2, 6)]
+    # The model changes its shape, and a test fails: the view reads what lies aside until then.
+    fewer = "select n as id, n as part, n * 2 as more from generate_series(7, 12) as n"
+    with pytest.raises(TestsFailedError) as caught:
+        run({"models/a.sql": "{{ config(materialized='table') }} " + fewer})
+    assert [row[0] for row in rows(relations)] == kept
+    assert rows("select * from dbt_test__audit.strange_parts order by 1") == [
+        (10, 1),
+        (11, 1),
+        (12, 1),
+    ]
+    assert 'select * from "dbt_test__audit"."strange_parts";' in str(caught.value)
+    assert rows("select id, more from audit.large order by id") == [(7, 14), (8, 16)]
+    assert rows("select count(*) from shop.a") == [(9,)]
+    run({"models/a.sql": "select n as id, n as part from generate_series(7, 9) as n"})
+    assert rows("select id from audit.large order by id") == [(7,), (8,)]
+
+
+def test_keeping_failures_destroys_nothing(run: Run, rows: Any, connection: Any) -> None:
+    connection.execute("create schema audit; create table audit.mine as select 1 as id")
+    with pytest.raises(RunFailedError) as caught:
+        run(
+            {
+                "models/a.sql": "{{ config(materialized='table') }} select 1 as id",
+                "tests/one.sql": """
+                    {{ config(store_failures=true, schema='audit', alias='mine') }}
+                    select * from {{ ref('a') }}
+                """,
+                "tests/two.sql": """
+                    {{ config(store_failures=true, schema='shop', alias='a') }}
+                    select * from {{ ref('a') }}
+                """,
+                "tests/three.sql": """
+                    {{ config(store_failures_as='file') }} select * from {{ ref('a') }}
+                """,
+            }
+        )
+    assert set(caught.value.failed) == {"one", "two", "three"}
+    assert "datapipe did not make what stands there" in str(caught.value)
+    assert "which holds other data" in str(caught.value)
+    assert "store_failures_as is table, view or ephemeral, not file" in str(caught.value)
+    assert rows("select id from audit.mine") == [(1,)]
+
+
+def test_a_test_that_cannot_be_run_is_an_error_with_its_line_beside_those_that_fail(
+    run: Run, rows: Any
+) -> None:
+    with pytest.raises(RunFailedError) as caught:
+        run(
+            {
+                "models/a.sql": "select 1 as id",
+                "tests/broken.sql": "select *\nfrom {{ ref('a') }}\nwhere idd is null",
+                "tests/refuses.sql": """
+                    -- what it finds wrong, it finds out when it is run
+                    {% if execute %}{{ exceptions.raise_compiler_error('not today') }}{% endif %}
+                    select * from {{ ref('a') }}
+                """,
+                "tests/fails.sql": """
+                    {% set found = run_query('select count(*) from ' ~ ref('a')) %}
+                    select {{ found.columns[0].values()[0] if execute else 0 }} from {{ ref('a') }}
+                """,
+                "tests/off.sql": "{{ config(enabled=false) }} select 1",
+                "tests/passes.sql": "select * from {{ ref('a') }} where id > 1",
+            }
+        )
+    ended = {each.name: (each.status, each.line) for each in caught.value.results}
+    assert ended == {
+        "a": ("success", None),
+        "broken": ("error", 3),
+        "refuses": ("error", 2),
+        "fails": ("fail", 1),
+        "passes": ("pass", 1),
+    }
+    message = str(caught.value)
+    assert 'column "idd" does not exist. Perhaps you meant' in message
+    assert "refuses.sql:2: not today" in message
+    assert "fails (" in message
+    assert rows("select to_regclass('shop.a')") == [(None,)]
+
+
+def test_wide_tables_of_rows_are_cut_and_nothing_in_them_moves_the_cursor(run: Run) -> None:
+    with pytest.raises(TestsFailedError) as caught:
+        run(
+            {
+                "models/a.sql": """
+                    select n, e'one\\ntwo\\x1b[2J' as moving, repeat('w', 50) as wide, '' as empty,
+                        n as c1, n as c2, n as c3, n as c4, n as c5, n as c6, n as c7, n as c8
+                    from generate_series(1, 7) as n
+                """,
+                "tests/none.sql": "select * from {{ ref('a') }} order by n",
+            }
+        )
+    lines = str(caught.value).splitlines()
+    (head,) = (n for n, line in enumerate(lines) if line.startswith("    n | moving"))
+    assert lines[head].endswith(" | ...")
+    assert lines[head + 2].startswith("    1 | one\\ntwo?[2J | wwwwwwwwwwwwwwwwwwwwwwwwwww... | ''")
+    assert lines[head + 7] == "    and 2 more"
+    assert max(map(len, lines[head : head + 7])) <= 104

@@ -8,13 +8,31 @@ from pathlib import Path
 import pytest
 
 from datapipe.errors import ProjectError
-from datapipe.transform import Transformed
+from datapipe.transform import Transformed, manifest, project
+from datapipe.transform.graph import ordered
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.target import described
+from datapipe.transform.manifest import Manifest
 
+Read = Callable[..., Manifest]
 Run = Callable[..., Transformed]
 Write = Callable[..., Path]
 
 
-def error_of(run: Run, files: dict[str, str], **options: object) -> ProjectError:
+@pytest.fixture
+def read(write: Write) -> Read:
+    """Writes files, and reads the project as far as a run does before it sends anything."""
+
+    def read_project(files: dict[str, str]) -> Manifest:
+        loaded = project.load(write(files))
+        read = manifest.read(loaded, Renderer(loaded, described(None, "public")))
+        ordered(read.models)
+        return read
+
+    return read_project
+
+
+def error_of(run: Run | Read, files: dict[str, str], **options: object) -> ProjectError:
     with pytest.raises(ProjectError) as caught:
         run(files, **options)
     return caught.value
@@ -24,9 +42,9 @@ def place(error: ProjectError) -> tuple[str, int | None]:
     return "" if error.path is None else error.path.name, error.line
 
 
-def test_an_unknown_model_is_named_with_the_nearest_one(run: Run) -> None:
+def test_an_unknown_model_is_named_with_the_nearest_one(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/orders.sql": "select 1 as id",
             "models/paid.sql": "select *\nfrom\n    {{ ref('order') }}",
@@ -37,9 +55,9 @@ def test_an_unknown_model_is_named_with_the_nearest_one(run: Run) -> None:
     assert error.model == "paid"
 
 
-def test_an_unknown_model_behind_a_macro_is_found_in_the_macro(run: Run) -> None:
+def test_an_unknown_model_behind_a_macro_is_found_in_the_macro(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/paid.sql": "select * from {{ all_orders() }}",
             "macros/orders.sql": "{% macro all_orders() %}\n{{ ref('orders') }}\n{% endmacro %}",
@@ -48,9 +66,9 @@ def test_an_unknown_model_behind_a_macro_is_found_in_the_macro(run: Run) -> None
     assert place(error) == ("orders.sql", 2)
 
 
-def test_an_unknown_source_is_named_with_the_nearest_one(run: Run) -> None:
+def test_an_unknown_source_is_named_with_the_nearest_one(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/sources.yml": "sources: [{name: raw, tables: [{name: daily_prices}]}]",
             "models/prices.sql": "select * from {{ source('raw', 'daily_price') }}",
@@ -60,9 +78,9 @@ def test_an_unknown_source_is_named_with_the_nearest_one(run: Run) -> None:
     assert "Did you mean raw.daily_prices?" in str(error)
 
 
-def test_a_circle_is_spelt_out(run: Run) -> None:
+def test_a_circle_is_spelt_out(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/a.sql": "select 1 as id\nfrom {{ ref('c') }}",
             "models/b.sql": "select * from {{ ref('a') }}",
@@ -75,24 +93,24 @@ def test_a_circle_is_spelt_out(run: Run) -> None:
     assert error.line == (2 if names[0] == "a" else 1)
 
 
-def test_two_models_of_one_name_are_refused(run: Run) -> None:
+def test_two_models_of_one_name_are_refused(read: Read) -> None:
     error = error_of(
-        run, {"models/one/orders.sql": "select 1", "models/two/orders.sql": "select 2"}
+        read, {"models/one/orders.sql": "select 1", "models/two/orders.sql": "select 2"}
     )
     assert "two models called orders: the other is models/one/orders.sql" in str(error)
 
 
-def test_two_models_of_one_relation_are_refused(run: Run) -> None:
+def test_two_models_of_one_relation_are_refused(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {"models/a.sql": "select 1", "models/b.sql": "{{ config(alias='a') }} select 2"},
     )
     assert 'would both be "shop"."a"' in str(error)
 
 
-def test_a_model_described_twice_is_refused(run: Run) -> None:
+def test_a_model_described_twice_is_refused(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/a.sql": "select 1 as id",
             "models/one.yml": "models:\n  - name: a\n",
@@ -118,17 +136,17 @@ def test_a_description_without_a_model_is_a_warning(run: Run) -> None:
     assert "Did you mean orders?" in transformed.warnings[0]
 
 
-def test_broken_yaml_is_found_at_its_line(run: Run) -> None:
+def test_broken_yaml_is_found_at_its_line(read: Read) -> None:
     error = error_of(
-        run, {"models/a.sql": "select 1", "models/schema.yml": "models:\n  - name: a\n  bad: ["}
+        read, {"models/a.sql": "select 1", "models/schema.yml": "models:\n  - name: a\n  bad: ["}
     )
     assert place(error)[0] == "schema.yml"
     assert error.line in {3, 4}
 
 
-def test_an_unknown_generic_test_is_named_with_the_nearest_one(run: Run) -> None:
+def test_an_unknown_generic_test_is_named_with_the_nearest_one(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/a.sql": "select 1 as id",
             "models/schema.yml": """
@@ -146,45 +164,29 @@ def test_an_unknown_generic_test_is_named_with_the_nearest_one(run: Run) -> None
     assert "Did you mean not_null?" in str(error)
 
 
-@pytest.mark.parametrize("kind", ["materialized_view", "snapshot"])
-def test_what_is_not_supported_yet_is_refused_at_its_line(run: Run, kind: str) -> None:
+def test_a_materialization_that_there_is_not_is_refused_at_its_line(read: Read) -> None:
     error = error_of(
-        run, {"models/a.sql": f"-- a model\n{{{{ config(materialized='{kind}') }}}}\nselect 1"}
+        read, {"models/a.sql": "-- a model\n{{ config(materialized='tabel') }}\nselect 1"}
     )
     assert place(error) == ("a.sql", 2)
-    assert f"{kind} is not supported yet" in str(error)
+    assert "no materialization tabel. Did you mean table?" in str(error)
 
 
-def test_a_setting_that_would_be_ignored_is_refused_at_its_line(run: Run) -> None:
-    error = error_of(
-        run,
-        {"models/a.sql": "{{ config(\n    post_hook='grant select on x to y'\n) }}\nselect 1"},
-    )
+def test_no_model_may_go_where_datapipe_remembers(read: Read) -> None:
+    error = error_of(read, {"models/a.sql": "select 1 as id\n-- {{ config(schema='meta') }}"})
     assert place(error) == ("a.sql", 2)
-    assert "post_hook is not supported yet" in str(error)
+    assert "The schema meta holds what datapipe remembers" in str(error)
 
 
-def test_no_model_may_go_where_loaded_data_lies(run: Run) -> None:
-    error = error_of(
-        run, {"models/daily_prices.sql": "{{ config(schema='raw') }} select 'A' as symbol"}
-    )
-    assert "The schema raw holds what datapipe loads" in str(error)
-
-
-def test_a_file_that_is_not_utf8_is_named(run: Run, write: Write) -> None:
+def test_a_file_that_is_not_utf8_is_named(read: Read, write: Write) -> None:
     (write({"models/a.sql": ""}) / "models" / "a.sql").write_bytes(b"select '\xff'")
-    error = error_of(run, {})
+    error = error_of(read, {})
     assert place(error) == ("a.sql", None)
     assert "cannot be read" in str(error)
 
 
 def test_a_project_without_models_is_a_run_without_models(run: Run) -> None:
     assert run({}).models == ()
-
-
-def test_snapshots_are_refused_by_name(run: Run) -> None:
-    error = error_of(run, {"models/a.sql": "select 1", "snapshots/old.sql": "select 1"})
-    assert place(error) == ("old.sql", 1)
 
 
 def test_an_undefined_name_is_found_with_the_nearest_one(run: Run) -> None:
@@ -208,8 +210,8 @@ def test_a_name_may_be_asked_for_without_being_there(run: Run) -> None:
     run({"models/a.sql": "select {% if nothing %}1{% else %}2{% endif %} as id"})
 
 
-def test_a_syntax_error_of_jinja_is_found_at_its_line(run: Run) -> None:
-    error = error_of(run, {"models/a.sql": "select 1\n{% if true %}\n, 2\n"})
+def test_a_syntax_error_of_jinja_is_found_at_its_line(read: Read) -> None:
+    error = error_of(read, {"models/a.sql": "select 1\n{% if true %}\n, 2\n"})
     assert error.path is not None
     assert error.path.name == "a.sql"
     assert error.line in {2, 3, 4}
@@ -226,9 +228,9 @@ def test_a_syntax_error_in_a_macro_file_is_found_there(run: Run) -> None:
     assert place(error) == ("one.sql", 2)
 
 
-def test_two_macros_of_one_name_are_refused(run: Run) -> None:
+def test_two_macros_of_one_name_are_refused(read: Read) -> None:
     error = error_of(
-        run,
+        read,
         {
             "models/a.sql": "select 1",
             "macros/one.sql": "{% macro one() %}1{% endmacro %}",
@@ -268,3 +270,105 @@ def test_a_folder_without_a_project_is_refused(run: Run, tmp_path: Path, warehou
 def test_nothing_is_sent_before_the_project_is_known_to_be_sound(run: Run, rows) -> None:
     error_of(run, {"models/a.sql": "select 1", "models/b.sql": "select * from {{ ref('x') }}"})
     assert rows("select 1 from pg_namespace where nspname like 'shop%'") == []
+
+
+PLACES = {
+    "a model that selects from itself": (
+        "a.sql", 2, {"models/a.sql": "select *\nfrom {{ ref('a') }}"},
+    ),
+    "a disabled model": (
+        "b.sql", 2,
+        {
+            "models/a.sql": "{{ config(enabled=false) }} select 1",
+            "models/b.sql": "select *\nfrom {{ ref('a') }}",
+        },
+    ),
+    "a private model": (
+        "b.sql", 2,
+        {
+            "models/a.sql": "{{ config(access='private', group='g') }} select 1",
+            "models/b.sql": "select *\nfrom {{ ref('a') }}",
+            "models/s.yml": "groups: [{name: g, owner: {name: x}}]",
+        },
+    ),
+    "a version that there is not": (
+        "b.sql", 2,
+        {
+            "models/a_v1.sql": "select 1",
+            "models/b.sql": "select *\nfrom {{ ref('a', v=3) }}",
+            "models/s.yml": "models: [{name: a, versions: [{v: 1}]}]",
+        },
+    ),
+    "a tab in YAML": ("s.yml", 3, {"models/s.yml": "models:\n  - name: a\n\tdescription: x\n"}),
+    "a colon in YAML": (
+        "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: this: that\n"},
+    ),
+    "a misspelt key": (
+        "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    colums: [{name: id}]\n"},
+    ),
+    "a misspelt setting": (
+        "b.sql", 2, {"models/b.sql": "{{ config(\n  materialised='table') }}\nselect 1"},
+    ),
+    "a setting of the wrong type": (
+        "s.yml", 4,
+        {
+            "models/a.sql": "select 1",
+            "models/s.yml": "models:\n  - name: a\n    config:\n      enabled: maybe\n",
+        },
+    ),
+    "a wrong setting of the project": (
+        "dbt_project.yml", 4,
+        {"models/a.sql": "select 1", "dbt_project.yml": (
+            "name: shop\nmodels:\n  shop:\n    +materialized: tabel\n"
+        )},
+    ),
+    "an argument that a test does not have": (
+        "s.yml", 5,
+        {
+            "models/a.sql": "select 1",
+            "models/s.yml": (
+                "models:\n  - name: a\n    columns:\n      - name: id\n"
+                "        data_tests: [{accepted_values: {valeus: [1]}}]\n"
+            ),
+        },
+    ),
+    "a docs block that there is not": (
+        "s.yml", 3,
+        {
+            "models/a.sql": "select 1",
+            "models/s.yml": "models:\n  - name: a\n    description: \"{{ doc('x') }}\"\n",
+        },
+    ),
+    "a snapshot without a key": (
+        "s.sql", 2,
+        {"snapshots/s.sql": (
+            "{% snapshot s %}\n{{ config(strategy='check', check_cols='all') }}\n"
+            "select 1 as id\n{% endsnapshot %}"
+        )},
+    ),
+    "a snapshot of what there is not": (
+        "s.sql", 3,
+        {"snapshots/s.sql": (
+            "{% snapshot s %}\n{{ config(strategy='check', check_cols='all', unique_key='i') }}\n"
+            "select * from {{ ref('nobody') }}\n{% endsnapshot %}"
+        )},
+    ),
+    "a unit test of what there is not": (
+        "s.yml", 3,
+        {"models/s.yml": (
+            "unit_tests:\n  - name: t\n    model: nobody\n    given: []\n    expect: {rows: []}\n"
+        )},
+    ),
+    "a package that there is not": (
+        "packages.yml", 2, {"packages.yml": "packages:\n  - package: dbt-labs/dbt_utils\n"},
+    ),
+    "a model in Python": ("a.py", 1, {"models/a.py": "def model(dbt, session): ..."}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_a_mistake_is_told_with_its_place_and_its_line(read: Read, case: str) -> None:
+    name, line, files = PLACES[case]
+    error = error_of(read, files)
+    assert place(error) == (name, line)
+    assert f"\n  {line} | " in str(error)

@@ -56,7 +56,7 @@ def test_a_role_that_is_not_there_stops_the_publication(run: Run, rows: Any) -> 
     text = "{{ config(grants={'select': 'nobody_here'}) }} select 1 as id"
     with pytest.raises(PublishError, match="nobody_here"):
         run({"models/m.sql": text})
-    assert rows("select 1 from pg_namespace where nspname like 'shop%'") == []
+    assert rows("select 1 from pg_namespace where nspname = 'shop'") == []
 
 
 def test_a_table_is_unlogged_where_the_model_says_so(run: Run, rows: Any) -> None:

@@ -19,7 +19,7 @@ PROJECT = """
     on-run-end:
       - "create table tools.seen as select id, '{{ schemas[0] }}' as schemas from {{ ref('a') }}"
       - "{{ nothing_to_do() }}"
-      - {sql: "insert into tools.seen values (2, '100% {{ target.schema }}')", transaction: false}
+      - "insert into tools.seen values (2, '100% {{ target.schema }}')"
 """
 FILES = {
     "dbt_project.yml": PROJECT,
@@ -53,7 +53,7 @@ def test_on_run_end_is_not_sent_where_nothing_was_published(run: Run, rows: Any)
     [
         ("\n  - select 1\n  - select nothing_there", "PostgreSQL stopped on-run-start"),
         ("\n  - select 1\n  - select {{ ref('b') }}", "There is no model b"),
-        ("\n  - select 1\n  - [select]", "takes statements"),
+        ("\n  - select 1\n  - [select]", "is SQL, or a list of it"),
     ],
 )
 def test_a_mistake_in_a_hook_is_found_at_its_line(run: Run, hooks: str, said: str) -> None:

@@ -149,7 +149,7 @@ def test_a_mistake_in_a_seed_is_found_at_its_line(
     assert caught.value.line == line
     assert caught.value.path is not None
     assert caught.value.path.name == "s.csv"
-    assert rows("select 1 from pg_namespace where nspname like 'shop%'") == []
+    assert rows("select 1 from pg_namespace where nspname = 'shop'") == []
 
 
 def test_names_that_are_no_names_without_quotes_are_told(run: Run) -> None:

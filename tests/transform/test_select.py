@@ -12,6 +12,7 @@ from datapipe.errors import ProjectError, TestsFailedError, UsageError
 from datapipe.transform import Transformed, project
 from datapipe.transform.graph.select import Selection, select
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import read
 
 Run = Callable[..., Transformed]
@@ -56,9 +57,8 @@ SHOP = {
 @pytest.fixture
 def selected(write: Write) -> Callable[..., Selection]:
     folder = write(SHOP)
-    target = {"schema": "public", "dbname": "d"}
     loaded = project.load(folder)
-    manifest = read(loaded, Renderer(loaded, target))
+    manifest = read(loaded, Renderer(loaded, described(None, "public")))
 
     def of(*include: str, exclude: tuple[str, ...] = ()) -> Selection:
         return select(manifest, include, exclude)
@@ -147,7 +147,7 @@ def test_only_what_is_selected_is_built_and_the_rest_stays(
     run: Run, rows: Any, people: None
 ) -> None:
     run(SHOP, run_id=1)
-    transformed = run(select=["orders"], variables={"version": 2}, run_id=2)
+    transformed = run(select=["orders"], variables={"version": 2}, run_id=2, rebuild=True)
     assert [model.name for model in transformed.models] == ["orders"]
     assert {test.name for test in transformed.tests} == {
         "unique_orders_id",

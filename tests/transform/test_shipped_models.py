@@ -140,7 +140,7 @@ def test_previous_close_is_that_of_the_session_before_across_a_gap(
         ("Z", date(2024, 1, 2), 0, 5, None, 15, "test"),
     ]
     warned = {test.name: test.failures for test in transformed.tests if test.status == "warn"}
-    assert warned == {"daily_bar_is_within_its_range": 1}
+    assert warned == {"prices_are_positive": 1}
 
 
 def test_averages_are_of_exactly_so_many_sessions_or_missing(
@@ -365,4 +365,4 @@ def test_a_session_of_the_future_is_found(build: Build, daily: Any) -> None:
     daily([("A", date(2999, 1, 2), Decimal(10))])
     with pytest.raises(TestsFailedError) as caught:
         build()
-    assert caught.value.failed == ("no_bar_comes_from_the_future",)
+    assert caught.value.failed == ("no_session_comes_from_the_future",)

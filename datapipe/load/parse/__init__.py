@@ -29,7 +29,37 @@ def _bars(*of: Table) -> _Function:
     return _Function(lambda document: prices.bars(document, *of), of)
 
 
-_INTRADAY = _Function(prices.intraday, (tables.INTRADAY_PRICES, tables.INTRADAY_ADJUSTED_PRICES))
+def _intraday(*of: Table) -> _Function:
+    return _Function(lambda document: prices.intraday(document, *of), of)
+
+
+_INTRADAY = _intraday(tables.INTRADAY_PRICES, tables.INTRADAY_ADJUSTED_PRICES)
+_ECONOMY = _Function(records.economic_values, (tables.ECONOMIC_VALUES,))
+
+# Functions whose answers are alike: a list of dates and values.
+_ECONOMIC = (
+    "WTI",
+    "BRENT",
+    "NATURAL_GAS",
+    "COPPER",
+    "ALUMINUM",
+    "WHEAT",
+    "CORN",
+    "COTTON",
+    "SUGAR",
+    "COFFEE",
+    "ALL_COMMODITIES",
+    "REAL_GDP",
+    "REAL_GDP_PER_CAPITA",
+    "TREASURY_YIELD",
+    "FEDERAL_FUNDS_RATE",
+    "CPI",
+    "INFLATION",
+    "RETAIL_SALES",
+    "DURABLES",
+    "UNEMPLOYMENT",
+    "NONFARM_PAYROLL",
+)
 
 # The functions whose answers have a typed table.
 FUNCTIONS = {
@@ -41,8 +71,15 @@ FUNCTIONS = {
     "TIME_SERIES_MONTHLY_ADJUSTED": _bars(tables.MONTHLY_PRICES, tables.MONTHLY_ADJUSTED_PRICES),
     "TIME_SERIES_INTRADAY": _INTRADAY,
     "TIME_SERIES_INTRADAY_EXTENDED": _INTRADAY,  # retired; in old archives
-    "FX_DAILY": _Function(prices.fx, (tables.FX_DAILY_PRICES,)),
-    "DIGITAL_CURRENCY_DAILY": _Function(prices.crypto, (tables.CRYPTO_DAILY_PRICES,)),
+    "FX_DAILY": _bars(tables.FX_DAILY_PRICES),
+    "FX_WEEKLY": _bars(tables.FX_WEEKLY_PRICES),
+    "FX_MONTHLY": _bars(tables.FX_MONTHLY_PRICES),
+    "FX_INTRADAY": _intraday(tables.FX_INTRADAY_PRICES),
+    "DIGITAL_CURRENCY_DAILY": _bars(tables.CRYPTO_DAILY_PRICES),
+    "DIGITAL_CURRENCY_WEEKLY": _bars(tables.CRYPTO_WEEKLY_PRICES),
+    "DIGITAL_CURRENCY_MONTHLY": _bars(tables.CRYPTO_MONTHLY_PRICES),
+    "CRYPTO_INTRADAY": _intraday(tables.CRYPTO_INTRADAY_PRICES),
+    "CURRENCY_EXCHANGE_RATE": _Function(records.exchange_rate, (tables.EXCHANGE_RATES,)),
     "GLOBAL_QUOTE": _Function(records.quote, (tables.GLOBAL_QUOTES,)),
     "OVERVIEW": _Function(records.overview, (tables.COMPANY_OVERVIEW,)),
     "DIVIDENDS": _Function(records.dividends, (tables.DIVIDENDS,)),
@@ -57,8 +94,11 @@ FUNCTIONS = {
     ),
     "LISTING_STATUS": _Function(records.listings, (tables.LISTINGS,)),
     "EARNINGS_CALENDAR": _Function(records.earnings_calendar, (tables.EARNINGS_CALENDAR,)),
+    "IPO_CALENDAR": _Function(records.ipo_calendar, (tables.IPO_CALENDAR,)),
+    "TOP_GAINERS_LOSERS": _Function(records.top_movers, (tables.TOP_MOVERS,)),
     "MARKET_STATUS": _Function(records.market_status, (tables.MARKET_STATUS,)),
     "SYMBOL_SEARCH": _Function(records.symbol_search, (tables.SYMBOL_MATCHES,)),
+    **dict.fromkeys(_ECONOMIC, _ECONOMY),
 }
 
 

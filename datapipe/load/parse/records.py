@@ -6,10 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from itertools import chain
+from decimal import Decimal
+from itertools import chain, pairwise
 from typing import Any
 
+from datapipe.load.fields import OVERVIEW_DATES, OVERVIEW_NUMBERS, OVERVIEW_TEXTS
 from datapipe.load.parse.document import Document, Parsed, Row, squashed
+from datapipe.load.parse.prices import utc_of
 from datapipe.load.parse.values import day, number, ticker, words
 from datapipe.load.tables import (
     BALANCE_SHEETS,
@@ -18,25 +21,34 @@ from datapipe.load.tables import (
     DIVIDENDS,
     EARNINGS,
     EARNINGS_CALENDAR,
+    ECONOMIC_VALUES,
     ETF_HOLDINGS,
     ETF_PROFILES,
     ETF_SECTORS,
+    EXCHANGE_RATES,
     GLOBAL_QUOTES,
     INCOME_STATEMENTS,
+    IPO_CALENDAR,
     LISTINGS,
     MARKET_STATUS,
-    OVERVIEW_DATES,
-    OVERVIEW_NUMBERS,
-    OVERVIEW_TEXTS,
     SHARES_OUTSTANDING,
     SPLITS,
     SYMBOL_MATCHES,
+    TOP_MOVERS,
     Table,
 )
 
 _Record = Mapping[str, Any]
 # Stands for a listing's first day where the answer has none: it is part of the key.
 _NO_IPO_DATE = "0001-01-01"
+NO_SYMBOL = "-"
+_INTERVALS = (
+    (4, "daily"),
+    (9, "weekly"),
+    (31, "monthly"),
+    (92, "quarterly"),
+    (184, "semiannual"),
+)
 _A_YEAR = timedelta(days=330)  # less what a change of the fiscal calendar may take off it
 
 
@@ -159,6 +171,68 @@ def earnings_calendar(document: Document) -> list[Parsed]:
     return [_once(EARNINGS_CALENDAR, rows)]
 
 
+def ipo_calendar(document: Document) -> list[Parsed]:
+    """Expected listings; a price of 0 is one that is not known yet."""
+    rows = []
+    for record in document.records():
+        low, high = (_known_price(record.get(f"pricerange{end}")) for end in ("low", "high"))
+        symbol = record["symbol"].strip()
+        if symbol:
+            rows.append(
+                _row(
+                    IPO_CALENDAR, record, symbol=symbol, price_range_low=low, price_range_high=high
+                )
+            )
+    return [_once(IPO_CALENDAR, rows)]
+
+
+def exchange_rate(document: Document) -> list[Parsed]:
+    """The rate of a pair at a time; the answer says of which."""
+    rows = [
+        _row(
+            EXCHANGE_RATES,
+            record,
+            symbol=f"{record['fromcurrencycode']}-{record['tocurrencycode']}",
+            refreshed_at=utc_of(record["lastrefreshed"], record.get("timezone", "UTC")),
+        )
+        for record in document.records("Realtime Currency Exchange Rate")
+    ]
+    return [_once(EXCHANGE_RATES, rows)]
+
+
+def top_movers(document: Document) -> list[Parsed]:
+    """What rose, fell and was traded most; a ticker is taken as it is spelled."""
+    updated_at = utc_of(str(document.json["last_updated"]))
+    rows = [
+        _row(
+            TOP_MOVERS,
+            record,
+            symbol=str(record["ticker"]).strip(),
+            updated_at=updated_at,
+            ranking=ranking,
+            position=str(position),
+        )
+        for ranking in ("top_gainers", "top_losers", "most_actively_traded")
+        if document.json.get(ranking)
+        for position, record in enumerate(document.records(ranking), start=1)
+    ]
+    return [_once(TOP_MOVERS, rows)]
+
+
+def economic_values(document: Document) -> list[Parsed]:
+    """A series of the economy: dates and values."""
+    records = document.records("data")
+    maturity = document.params.get("maturity", document.symbol.lower())
+    of = document.function == "TREASURY_YIELD" and maturity != NO_SYMBOL
+    said = document.json.get("interval") if document.format == "json" else None
+    given = {
+        "symbol": NO_SYMBOL,
+        "series": f"{document.function} {maturity}" if of else document.function,
+        "value_interval": said or document.params.get("interval") or _interval(records),
+    }
+    return [_once(ECONOMIC_VALUES, [_row(ECONOMIC_VALUES, one, **given) for one in records])]
+
+
 def market_status(document: Document) -> list[Parsed]:
     """Markets of the world."""
     return [_rows(MARKET_STATUS, document.records("markets"), symbol=document.symbol)]
@@ -176,6 +250,18 @@ def symbol_search(document: Document) -> list[Parsed]:
         for record in document.records("bestMatches")
     ]
     return [_once(SYMBOL_MATCHES, rows)]
+
+
+def _known_price(text: str | None) -> str | None:
+    found = number(text)
+    return None if found is None or Decimal(found) == 0 else found
+
+
+def _interval(records: Iterable[_Record]) -> str:
+    """How far the dates of a series are apart, in the API's words."""
+    dates = sorted(date.fromisoformat(one.get("date") or one["timestamp"]) for one in records)
+    least = min((later - earlier for earlier, later in pairwise(dates)), default=timedelta())
+    return next((name for days, name in _INTERVALS if least.days <= days), "annual")
 
 
 def _statements(table: Table, document: Document) -> list[Parsed]:

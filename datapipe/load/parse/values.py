@@ -9,18 +9,21 @@ from functools import lru_cache
 # How the API writes that it has no value.
 MISSING = frozenset({"", "none", "null", "-", ".", "n/a", "0000-00-00"})
 
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 def number(value: object) -> str | None:
     """``value`` as PostgreSQL's numeric reads it; None where it says that there is no value.
 
-    A percent sign is left out: 0.4259% is 0.4259.
+    A percent sign is left out, and commas between thousands: 1,000.5% is 1000.5.
     """
     text = _stripped(value)
     if text.lower() in MISSING or text.lower() == "nan":
         return None
     bare = text.removesuffix("%").rstrip()
+    if _THOUSANDS.fullmatch(bare):
+        bare = bare.replace(",", "")
     if not _NUMBER.fullmatch(bare):
         raise ValueError(f"{text!r} is not a number")
     return bare

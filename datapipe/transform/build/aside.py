@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import groupby
 
 import psycopg
 
 from datapipe.errors import PublishError
+from datapipe.transform.compile import Compiled, Piece
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.dependents import drop_order
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 
 # A schema with this comment is ours to drop, and no other.
 _MARK = "Made by datapipe transform; it is dropped at the latest by the next run."
 _LONGEST_NAME = 63
-_AT_ONCE = 200  # tables dropped in one statement: each takes about five of the server's locks
+_AT_ONCE = 200  # relations dropped in one statement: a table takes about five of the server's locks
 
 BUILD, OLD = "__build", "__old"
 
@@ -24,6 +29,27 @@ def beside(schema: str, suffix: str) -> str:
     if len((schema + suffix).encode()) <= _LONGEST_NAME:
         return schema + suffix
     return f"{schema[:20]}_{zlib.crc32(schema.encode()):08x}{suffix}"
+
+
+def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:
+    """``compiled``, which names what is aside, with the schemas in which that will be published.
+
+    Rendering it again would ask what is published, and not what the run has built.
+    """
+    names = {quoted(beside(schema, BUILD))[1:-1]: schema for schema in schemas}
+    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    written = re.compile(rf'"({either})"(?=\.)|\b({either})(?=\.)')
+
+    def in_public(found: re.Match[str]) -> str:
+        return quoted(names[found[1]]) if found[1] else names[found[2]]
+
+    pieces: list[Piece] = []
+    shifts: dict[int, int] = {}
+    for piece in compiled.pieces:
+        text, shift = written.sub(in_public, piece.text), shifts.get(id(piece.node), 0)
+        pieces.append(Piece(text, piece.node, piece.start + shift))
+        shifts[id(piece.node)] = shift + len(text) - len(piece.text)
+    return Compiled(compiled.node, tuple(pieces))
 
 
 def left_over(connection: psycopg.Connection) -> list[str]:
@@ -37,44 +63,50 @@ def left_over(connection: psycopg.Connection) -> list[str]:
 
 
 def create(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
-    """Create aside schemas; raises PublishError where somebody else's schema has the name."""
-    for schema in schemas:
-        try:
-            execute(
-                connection,
-                f"CREATE SCHEMA {quoted(schema)}; "
-                f"COMMENT ON SCHEMA {quoted(schema)} IS {literal(_MARK)}",
-            )
-        except psycopg.errors.DuplicateSchema:
-            raise PublishError(
-                f"There is a schema {schema} already, and datapipe did not create it: its name is "
-                "needed to build aside. Rename it."
-            ) from None
+    """Create the aside schemas that are missing.
+
+    Raises PublishError where somebody else's schema has the name.
+    """
+    there = set(left_over(connection))
+    missing = [schema for schema in schemas if schema not in there]
+    if not missing:
+        return
+    statements = [
+        f"CREATE SCHEMA {quoted(schema)}; COMMENT ON SCHEMA {quoted(schema)} IS {literal(_MARK)}"
+        for schema in missing
+    ]
+    try:
+        execute(connection, "; ".join(statements))
+    except psycopg.errors.DuplicateSchema as error:
+        name = (error.diag.message_primary or "").partition('"')[2].partition('"')[0]
+        raise PublishError(
+            f"There is a schema {name} already, and datapipe did not create it: its name is "
+            "needed to build aside. Rename it."
+        ) from None
 
 
-def drop(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
-    """Drop aside schemas with what is in them, and nothing else.
+def drop(
+    connection: psycopg.Connection, schemas: Iterable[str], keep: Collection[Name] = ()
+) -> None:
+    """Drop aside schemas with what is in them but ``keep``, and nothing else.
 
     Raises PublishError if something outside depends on what is in them, or somebody reads it.
     """
     names = list(schemas)
     if not names:
         return
-    rows = connection.execute(
-        "SELECT format('%%I.%%I', n.nspname, c.relname), c.relkind FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = ANY(%s) AND c.relkind IN ('v', 'm', 'r') ORDER BY c.oid DESC",
-        [names],
-    ).fetchall()
+    kept = {f"{quoted(schema)}.{quoted(name)}" for schema, name in keep}
+    found = [each for each in drop_order(connection, names) if each[1] not in kept]
+    kept_schemas = {schema for schema, _ in keep}
+    empty = [quoted(name) for name in names if name not in kept_schemas]
     connection.execute("SET lock_timeout = '5s'")
     try:
-        for kind, word in (("v", "VIEW"), ("m", "MATERIALIZED VIEW"), ("r", "TABLE")):
-            found = [name for name, relkind in rows if relkind in {kind, kind.encode()}]
-            # Views may depend on each other in any order, so those go in one statement.
-            size = _AT_ONCE if kind == "r" else max(1, len(found))
-            for start in range(0, len(found), size):
-                execute(connection, f"DROP {word} {', '.join(found[start : start + size])}")
-        execute(connection, f"DROP SCHEMA {', '.join(map(quoted, names))}")
+        for kind, together in groupby(found, key=lambda each: each[0]):
+            relations = [relation for _, relation in together]
+            for start in range(0, len(relations), _AT_ONCE):
+                execute(connection, f"DROP {kind} {', '.join(relations[start : start + _AT_ONCE])}")
+        if empty:
+            execute(connection, f"DROP SCHEMA {', '.join(empty)}")
     except psycopg.errors.DependentObjectsStillExist as error:
         detail = (error.diag.message_detail or "").splitlines()
         raise PublishError(

@@ -9,10 +9,10 @@ import psycopg
 from datapipe.errors import ProjectError
 from datapipe.transform.build import aside
 from datapipe.transform.database import catalog
-from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph.select import Selection
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import DataTest, Model
 
 
 class Placement:
@@ -21,11 +21,16 @@ class Placement:
     def __init__(self, manifest: Manifest, selection: Selection) -> None:
         self._manifest = manifest
         self._selection = selection
+        self._published: set[str] = set()
 
     def __call__(self, model: Model) -> Relation:
-        if model.name not in self._selection.models:
+        if model.key not in self._selection.models or model.key in self._published:
             return model.relation
-        return model.relation.within(aside.beside(model.relation.schema, aside.BUILD))
+        return model.relation.at(aside.beside(model.relation.schema, aside.BUILD))
+
+    def published(self, model: Model) -> None:
+        """From now on ``model`` is found where readers find it."""
+        self._published.add(model.key)
 
     def tests(self, connection: psycopg.Connection) -> tuple[tuple[DataTest, ...], list[str]]:
         """The tests that can be run, and a warning for each that reads what is not there.

@@ -1,91 +1,169 @@
-"""Runs the data tests against what was built aside."""
+"""Holds what was built against its tests: data tests after it is built, unit tests before.
+
+A test that fails, and a test that cannot be run, is a result and no exception; only a lost
+connection is raised.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 
-from datapipe.errors import TestsFailedError
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.checks import store
+from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
+from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.compile.locate import project_error, with_near_name
 from datapipe.transform.database.statements import execute
-from datapipe.transform.manifest.nodes import DataTest
+from datapipe.transform.manifest.nodes import DataTest, UnitTest
 from datapipe.transform.results import Status, TestResult
+from datapipe.warehouse.failures import failure
+
+Saw = Callable[[psycopg.Connection, Sequence[tuple[DataTest, Compiled]]], None]
+
+__all__ = ["data_tests", "store", "tell", "unit_tests"]
 
 
-def run(
+def data_tests(
     connection: psycopg.Connection,
-    tests: Iterable[DataTest],
+    tests: Sequence[DataTest],
     compiler: Compiler,
     *,
-    on_done: Callable[[str], None],
+    saw: Saw | None = None,
 ) -> tuple[TestResult, ...]:
-    """The result of each test; raises TestsFailedError at the end if any failed."""
-    results: list[TestResult] = []
-    failed: list[tuple[TestResult, Compiled]] = []
-    for _, group in groupby(tests, key=lambda test: test.of):
-        together = [(test, compiler.test(test)) for test in group]
-        for (test, compiled), result in zip(
-            together, _run_together(connection, together, compiler), strict=True
-        ):
-            results.append(result)
-            on_done(test.name)
-            if result.status == "fail":
-                failed.append((result, compiled))
-    if failed:
-        raise TestsFailedError(
-            _told(failed, len(results)), failed=[result.name for result, _ in failed]
-        )
-    return tuple(results)
+    """The result of each test: all in one round trip, the first rows that were found in another.
+
+    ``saw`` is called at the end of the transaction that the tests ran in. Raises WarehouseError
+    where the connection is lost.
+    """
+    asked = [_compiled(connection, test, compiler) for test in tests]
+    queries = [each for each in asked if isinstance(each, _Query)]
+    answered = iter(_answered(connection, queries, compiler, saw))
+    results = [next(answered) if isinstance(each, _Query) else each for each in asked]
+    return tuple(_with_rows(connection, asked, results))
 
 
-def _run_together(
-    connection: psycopg.Connection,
-    tests: Sequence[tuple[DataTest, Compiled]],
-    compiler: Compiler,
-) -> list[TestResult]:
-    """Run tests in one round trip; if that fails, one by one, to learn which of them it was."""
-    texts = ["SELECT 0, false, false, clock_timestamp()", *(_query(*each)[0] for each in tests)]
+def unit_tests(
+    connection: psycopg.Connection, tests: Sequence[UnitTest], compiler: Compiler
+) -> tuple[TestResult, ...]:
+    """The result of each unit test; no table need exist.
+
+    Raises WarehouseError where the connection is lost.
+    """
+    from datapipe.transform.checks import unit
+
+    return tuple(unit.run(connection, test, compiler) for test in tests)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """What is sent for one test; its own SQL begins at ``start`` of ``text``."""
+
+    test: DataTest
+    compiled: Compiled
+    keeper: Keeper | None
+    text: str
+    start: int
+
+    @property
+    def rows(self) -> str:
+        """The query that shows the rows."""
+        if self.keeper is not None and self.keeper.kind == "table":
+            return f"select * from {self.keeper.relation.local}"  # noqa: S608 - quoted
+        lines = [line for line in limited(self.compiled).splitlines() if line.strip()]
+        return textwrap.dedent("\n".join(lines))
+
+
+def _compiled(
+    connection: psycopg.Connection, test: DataTest, compiler: Compiler
+) -> _Query | TestResult:
     try:
-        cursor = execute(connection, ";\n".join(texts))
-    except psycopg.Error:
-        for test, compiled in tests:
-            text, start = _query(test, compiled)
-            try:
-                execute(connection, text)
-            except psycopg.Error as error:
-                told = project_error(error, compiled, [start], compiler)
-                raise with_near_name(told, error, connection, compiled) from error
-        raise
-    rows = []
+        keeper = store.keeper(connection, test, compiler)
+        compiled = compiler.test(test, this=keeper.relation if keeper else None)
+    except DatapipeError as error:
+        return _unable(test, error)
+    except psycopg.Error as error:  # of a macro that asks the database
+        return _unable(test, _known(error, connection, f"the test {test.name}"))
+    before = ""
+    rows, after = limited(compiled), ""
+    if keeper is not None and keeper.kind == "table":
+        before = f"{keeper.freed()}CREATE TABLE {keeper.relation.local} AS (\n"
+        after = f");\n{keeper.marked()}"
+        counted = f"{keeper.relation.local} dbt_internal_test"
+        return _Query(
+            test, compiled, keeper, before + rows + after + _count(test, counted), len(before)
+        )
+    before, _, after = _count(test, "(\n\0) dbt_internal_test").partition("\0")
+    return _Query(test, compiled, keeper, before + rows + after, len(before))
+
+
+def _count(test: DataTest, rows: str) -> str:
+    """The query that counts ``rows`` and holds the number against the thresholds."""
+    config = test.config
+    return (
+        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "  # noqa: S608 - the project's own SQL
+        f"clock_timestamp() FROM (SELECT {config['fail_calc']} AS failures FROM {rows}) counted"
+    )
+
+
+def _answered(
+    connection: psycopg.Connection,
+    queries: Sequence[_Query],
+    compiler: Compiler,
+    saw: Saw | None,
+) -> list[TestResult]:
+    """Ask all in one round trip; if that fails, one by one, to learn which of them it was."""
+    if not queries:
+        return []
+    try:
+        return _asked(connection, queries, saw)
+    except psycopg.Error as error:
+        if connection.broken:
+            raise failure(error, "the data tests") from error
+    results = []
+    for query in queries:
+        try:
+            results += _asked(connection, [query], saw)
+        except psycopg.Error as error:
+            results.append(_unable(query.test, _error(error, connection, query, compiler)))
+    return results
+
+
+def _asked(
+    connection: psycopg.Connection, queries: Sequence[_Query], saw: Saw | None
+) -> list[TestResult]:
+    if saw is None:
+        return _read(connection, queries)
+    with connection.transaction():
+        results = _read(connection, queries)
+        saw(connection, [(query.test, query.compiled) for query in queries])
+    return results
+
+
+def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[TestResult]:
+    sent = ["SELECT 0, false, false, clock_timestamp()", *(query.text for query in queries)]
+    cursor = execute(connection, ";\n".join(sent))
+    rows: list[tuple[Any, ...]] = []
     while True:
-        rows.append(cursor.fetchone() or (0, False, False, None))
+        if cursor.description is not None:
+            rows.append(cursor.fetchone() or (0, False, False, None))
         if not cursor.nextset():
             break
     return [
-        TestResult(
-            name=test.name,
-            model=test.of,
-            status=_status(test, should_warn=row[1], should_fail=row[2]),
+        replace(
+            _result(query.test, _status(query.test, should_warn=row[1], should_fail=row[2])),
             failures=int(row[0] or 0),
             seconds=(row[3] - before[3]).total_seconds(),
+            query=query.rows,
+            stored_in=query.keeper.relation.local if query.keeper else "",
         )
-        for (test, _), before, row in zip(tests, rows, rows[1:], strict=False)
+        for query, before, row in zip(queries, rows, rows[1:], strict=False)
     ]
-
-
-def _query(test: DataTest, compiled: Compiled) -> tuple[str, int]:
-    """The query that counts what the test finds, and where in it the test's own SQL begins."""
-    config = test.config
-    before = (
-        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "  # noqa: S608 - the project's own SQL
-        f"clock_timestamp() FROM (SELECT {config['fail_calc']} AS failures FROM (\n"
-    )
-    limit = f"LIMIT {config['limit']}" if config.get("limit") is not None else ""
-    return f"{before}{compiled.sql}\n{limit}) dbt_internal_test) counted", len(before)
 
 
 def _status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
@@ -94,18 +172,65 @@ def _status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
     return "warn" if should_warn else "pass"
 
 
-def _told(failed: Sequence[tuple[TestResult, Compiled]], total: int) -> str:
-    first = f"{len(failed)} of {total} data tests failed; nothing was published. "
-    lines = [
-        first + "What was built stays aside until the next run, where these queries show the rows:"
+def _with_rows(
+    connection: psycopg.Connection,
+    asked: Sequence[_Query | TestResult],
+    results: Sequence[TestResult],
+) -> list[TestResult]:
+    """``results`` with the first rows that those have found which found any."""
+    found = [
+        number
+        for number, (query, result) in enumerate(zip(asked, results, strict=True))
+        if isinstance(query, _Query) and result.status in {"fail", "warn"}
     ]
-    for result, compiled in failed:
-        node = compiled.node
-        assert isinstance(node, DataTest)  # noqa: S101 - what was run are tests
-        query = "\n".join(line for line in compiled.sql.splitlines() if line.strip())
-        rows = "row" if result.failures == 1 else "rows"
-        lines += [
-            f"  {result.name} ({node.path}:{node.line}): {result.failures} {rows}",
-            textwrap.indent(textwrap.dedent(query) + ";", "    "),
-        ]
-    return "\n".join(lines)
+    told = list(results)
+    if not found:
+        return told
+    first = [f"SELECT * FROM (\n{told[n].query}\n) found LIMIT {SHOWN_ROWS}" for n in found]  # noqa: S608
+    try:
+        cursor = execute(connection, ";\n".join(first))
+    except psycopg.Error as error:
+        if connection.broken:
+            raise failure(error, "the data tests") from error
+        return told  # what they found is known, if not how it looks
+    for number in found:
+        columns, rows = texts(cursor)
+        told[number] = replace(told[number], columns=columns, rows=rows)
+        cursor.nextset()
+    return told
+
+
+def _unable(test: DataTest, error: DatapipeError) -> TestResult:
+    """The result of a test that could not be run."""
+    result = replace(_result(test, "error"), message=str(error), error=error)
+    if isinstance(error, ProjectError) and error.path is not None:
+        return replace(result, path=error.path, line=error.line)
+    return result
+
+
+def _result(test: DataTest, status: Status) -> TestResult:
+    return TestResult(
+        unique_id=test.unique_id,
+        resource_type="test",
+        name=test.name,
+        model=test.of,
+        status=status,
+        path=test.path,
+        line=test.line,
+    )
+
+
+def _error(
+    error: psycopg.Error, connection: psycopg.Connection, query: _Query, compiler: Compiler
+) -> DatapipeError:
+    if connection.broken:
+        raise failure(error, f"the test {query.test.name}") from error
+    told = project_error(error, query.compiled, [query.start], compiler)
+    return with_near_name(told, error, connection, query.compiled)
+
+
+def _known(error: psycopg.Error, connection: psycopg.Connection, doing: str) -> DatapipeError:
+    known = failure(error, doing)
+    if connection.broken:
+        raise known from error
+    return known

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja.context import KnownConfig, asked_of_the_database
+from datapipe.errors import ProjectError
+from datapipe.transform.compile.graph import Graph, Seen
+from datapipe.transform.database.relation import Parts, Relation, quoted
+from datapipe.transform.jinja.adapter import Adapter
+from datapipe.transform.jinja.columns import Column
+from datapipe.transform.jinja.context import Flags, KnownConfig
+from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import Marked
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
-from datapipe.transform.manifest.references import known, known_source, referred
+from datapipe.transform.manifest.nodes import DataTest, Model, Source
 
 Place = Callable[[Model], Relation]
 
 _LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_DATA = re.compile(r"'(?:[^']|'')*'(?!\s*::\s*regclass)")
 _WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
 
 
@@ -56,7 +62,8 @@ class Compiled:
 class Compiler:
     """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
 
-    ``increments`` are the models for which ``is_incremental()`` holds.
+    ``increments`` are the models for which ``is_incremental()`` holds; ``own`` is what templates
+    see in place of what they would, ``replaced`` are macros in place of others.
     """
 
     def __init__(
@@ -67,81 +74,264 @@ class Compiler:
         *,
         increments: Set[str] = frozenset(),
         full_refresh: bool = False,
+        own: Mapping[str, Any] | None = None,
+        replaced: Mapping[str, Any] | None = None,
     ) -> None:
         self.manifest = manifest
         self.renderer = renderer
         self.place = place
         self.increments = increments
         self.full_refresh = full_refresh
+        self._own = own or {}
+        self._replaced = replaced or {}
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
 
-    def model(self, model: Model) -> Compiled:
-        return self._with_ctes(model, *self.rendered(model))
+    def at(self, place: Place) -> Compiler:
+        """The same compiler, with every ``ref`` standing elsewhere."""
+        return self._changed(place=place)
 
-    def test(self, test: DataTest) -> Compiled:
-        return self._with_ctes(test, *self.rendered(test))
+    def standing_in(self, own: Mapping[str, Any], macros: Mapping[str, Any]) -> Compiler:
+        """A compiler whose templates see ``own`` and ``macros`` in place of what they would see."""
+        return self._changed(own={**self._own, **own}, replaced={**self._replaced, **macros})
 
-    def hook(self, text: str, path: Path, line: int, known: Mapping[str, Any]) -> str:
+    def with_renderer(self, renderer: Renderer) -> Compiler:
+        return self._changed(renderer=renderer)
+
+    def _changed(self, **options: Any) -> Compiler:
+        known: dict[str, Any] = {
+            "manifest": self.manifest,
+            "renderer": self.renderer,
+            "place": self.place,
+            "increments": self.increments,
+            "full_refresh": self.full_refresh,
+            "own": self._own,
+            "replaced": self._replaced,
+        }
+        return Compiler(**{**known, **options})
+
+    def model(self, model: Model, *, this: Relation | None = None) -> Compiled:
+        """The SQL of ``model``; ``this`` is its own relation, where that stands elsewhere."""
+        return self._with_ctes(model, *self.rendered(model, this=this))
+
+    def test(self, test: DataTest, *, this: Relation | None = None) -> Compiled:
+        return self._with_ctes(test, *self.rendered(test, this=this))
+
+    def text(
+        self,
+        model: Model,
+        text: str,
+        *,
+        this: Relation | None = None,
+        line: int | None = None,
+    ) -> str:
+        """``text``, such as a hook, rendered with all that the template of ``model`` sees."""
+        own = self._variables(model, [], this)
+        return self.renderer.text(
+            text, own, path=model.path, line=line, model=model.name, **self._as(model)
+        )
+
+    def call(
+        self,
+        model: Model,
+        macro: str,
+        values: Sequence[Any] = (),
+        *,
+        this: Relation | None = None,
+        own: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """What a macro gives back that sees what the template of ``model`` sees, and ``own``."""
+        return self.renderer.call(
+            macro,
+            {},
+            {**self._variables(model, [], this), **(own or {})},
+            values=values,
+            path=model.path,
+            line=None,
+            model=model.name,
+            **self._as(model),
+        )
+
+    def has_macro(self, name: str) -> bool:
+        """Whether there is a macro ``name`` or ``package.name``, dbt's own among them."""
+        return self.renderer.has_macro(name)
+
+    def is_overridden(self, name: str) -> bool:
+        """Whether the project or a package has a macro of its own for dbt's ``name``."""
+        spellings = (name, f"postgres__{name}", f"default__{name}")
+        return any(self.renderer.macros.found(each, "") is not None for each in spellings)
+
+    def seen(self, model: Model) -> dict[str, Any]:
+        """The node as templates see it once it is compiled."""
+        sql = self.model(model).sql
+        node = Seen(self.manifest, model)
+        return {**node, "compiled_code": sql, "compiled_sql": sql}
+
+    def columns(self, relation: Relation) -> list[Column]:
+        """The columns of ``relation`` where it stands, on the connection of this thread."""
+        adapter: Adapter = self._asking["adapter"]
+        return adapter.get_columns_in_relation(relation)
+
+    def hook(
+        self, text: str, path: Path, line: int, known: Mapping[str, Any], package: str = ""
+    ) -> str:
         """A statement of the project that belongs to no model, without a line of Jinja left."""
-        own = {**self._named([]), "execute": True, "config": KnownConfig({}), **known}
-        return str(self.renderer.value(text, own, path=path, line=line))
+        own = {**self._named(package, []), **self._asking, "execute": True}
+        own |= {"config": KnownConfig({}), **known}
+        return self.renderer.text(text, own, path=path, line=line, package=package)
 
-    def rendered(self, node: Model | DataTest) -> tuple[str, tuple[str, ...]]:
+    def materialization(self, model: Model) -> str | None:
+        """The macro of the project's own, or of a package, that builds what ``model`` is."""
+        for adapter in ("postgres", "default"):
+            name = f"materialization_{model.materialized}_{adapter}"
+            found = self.renderer.macros.found(name, model.package)
+            if found is not None:
+                return name
+        return None
+
+    def materialize(self, model: Model, *, this: Relation | None = None) -> list[Relation]:
+        """Run the materialization of the project's own; gives the relations that it made.
+
+        Its statements go over the connection that the renderer uses.
+        """
+        macro = self.materialization(model)
+        if macro is None:
+            raise ProjectError(f"There is no materialization {model.materialized}.")
+        node = self.seen(model)
+        own = {"sql": node["compiled_code"], "compiled_code": node["compiled_code"], "model": node}
+        result = self.call(model, macro, this=this, own=own)
+        relations = result.get("relations") if isinstance(result, Mapping) else None
+        if relations is None:
+            raise ProjectError(
+                f"The materialization {model.materialized} returned no relations. "
+                "End it with {{ return({'relations': [target_relation]}) }}.",
+                path=model.path,
+                model=model.name,
+            )
+        return list(relations)
+
+    def rendered(
+        self, node: Model | DataTest, *, this: Relation | None = None
+    ) -> tuple[str, tuple[str, ...]]:
         """What the node's own template renders to, and the ephemeral models that it names."""
         ctes: list[str] = []
-        own = self._variables(node, ctes)
+        own = self._variables(node, ctes, this)
         if isinstance(node, Model) or node.macro is None:
             name = node.name if isinstance(node, Model) else node.of
-            text = self.renderer.render(node.path, node.raw_code, own, model=name)
+            text = self.renderer.render(node.path, node.raw_code, own, model=name, **self._as(node))
         else:
-            text = self._generic(node, node.macro, own)
-        return text.strip("\n"), tuple(ctes)
+            text = self._generic(node, node.macro, own, ctes)
+        return self._told(text.strip("\n")), tuple(ctes)
 
-    def _generic(self, test: DataTest, macro: str, own: dict[str, Any]) -> str:
+    def _told(self, text: str) -> str:
+        """``text`` with the published names of relations where they are data and not SQL."""
+        if "'" not in text:
+            return text
+        names = {quoted(aside): quoted(schema) for schema, aside in self._asides.items()}
+
+        def published(literal: re.Match[str]) -> str:
+            told = literal[0]
+            for aside, schema in names.items():
+                told = told.replace(aside, schema)
+            return told
+
+        return _DATA.sub(published, text) if names else text
+
+    def _generic(self, test: DataTest, macro: str, own: dict[str, Any], ctes: list[str]) -> str:
         at: dict[str, Any] = {"path": test.path, "line": test.line}
-        arguments = self.renderer.value(dict(test.arguments), own, **at)
-        tested = own["ref"](test.tested_model) if test.tested_model else test.tested
-        rows = self.renderer.call(
-            "get_where_subquery", {"relation": tested}, own, **at, model=test.of
-        )
-        call = {"model": rows, **arguments}
-        return str(self.renderer.call(macro, call, own, **at, model=test.of))
+        as_: dict[str, Any] = {**at, "model": test.of, **self._as(test)}
+        arguments = self.renderer.value(dict(test.arguments), own, **at, package=test.package)
+        tested = test.tested
+        if test.tested_model is not None:
+            tested = self._relation(self.manifest.models[test.tested_model], ctes)
+        elif test.sources and tested == self.manifest.sources[test.sources[0]].relation:
+            tested = self._source(self.manifest.sources[test.sources[0]])
+        rows = self.renderer.call("get_where_subquery", {}, own, values=[tested], **as_)
+        return str(self.renderer.call(macro, {"model": rows, **arguments}, own, **as_))
 
-    def _named(self, ctes: list[str]) -> dict[str, Any]:
+    def _as(self, node: Model | DataTest) -> dict[str, Any]:
+        return {"package": node.package, "replaced": self._replaced}
+
+    @cached_property
+    def _asides(self) -> dict[str, str]:
+        """For published schemas, those in which the run keeps what it builds."""
+        asides = {}
+        for model in self.manifest.models.values():
+            if model.materialized == "ephemeral":
+                continue
+            stands_in, published = self.place(model).standing[0], model.relation.published[0]
+            if stands_in != published:
+                asides[published] = stands_in
+        return asides
+
+    @cached_property
+    def _asking(self) -> dict[str, Any]:
+        """What asks the database, which is seen as it will be when the run is published."""
+        quoting = _quoting(self.manifest.project.settings.get("quoting") or {})
+        renderer = self.renderer
+        adapter = Adapter(
+            renderer.macros.dispatched,
+            renderer.target,
+            Database(str(renderer.target["dbname"]), self._asides),
+            quoting,
+        )
+        api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
+        return {"adapter": adapter, "api": api, "graph": Graph(self.manifest)}
+
+    def _named(self, package: str, ctes: list[str]) -> dict[str, Any]:
         """What turns names into relations; ephemeral models are added to ``ctes``."""
 
-        def ref(*names: str, **_: Any) -> Relation:
-            model = known(referred(names), self.manifest.models)
-            if model.materialized != "ephemeral":
-                return self.place(model)
-            if model.name not in ctes:
-                ctes.append(model.name)
-            return model.relation
+        def ref(*names: str, version: Any = None, v: Any = None) -> Relation:
+            wanted = version if version is not None else v
+            model = self.manifest.ref(names, package=package, version=wanted)
+            found = self._relation(model, ctes)
+            # What it is, dbt tells of what it has looked up only.
+            return found if found.is_cte else replace(found, type=None)
 
-        def source(source_name: str, name: str) -> Relation:
-            return known_source((source_name, name), self.manifest.sources).relation
+        def source(*names: str) -> Relation:
+            return replace(self._source(self.manifest.source(*names, package=package)), type=None)
 
-        return {
-            "ref": ref,
-            "source": source,
-            "run_query": asked_of_the_database("run_query", execute=True),
-            "statement": asked_of_the_database("statement", execute=True),
-        }
+        return {"ref": ref, "source": source}
 
-    def _variables(self, node: Model | DataTest, ctes: list[str]) -> dict[str, Any]:
-        own = node.config.get("full_refresh")
+    def _source(self, source: Source) -> Relation:
+        """Where ``source`` stands; one that a seed of this project fills is where the seed is."""
+        seed = self.manifest.seed_of(source)
+        return source.relation.at(self.place(seed).standing[0]) if seed else source.relation
+
+    def _relation(self, model: Model, ctes: list[str]) -> Relation:
+        """Where ``model`` is read; an ephemeral one is added to ``ctes``."""
+        if model.materialized != "ephemeral":
+            return self.place(model)
+        if model.key not in ctes:
+            ctes.append(model.key)
+        return model.relation
+
+    def _variables(
+        self, node: Model | DataTest, ctes: list[str], this: Relation | None
+    ) -> dict[str, Any]:
+        """What the template of ``node`` sees besides what all see."""
+        config = node.config
+        own = config.get("full_refresh")
         full_refresh = self.full_refresh if own is None else bool(own)
+        stores = _stores_failures(node)
+        relation = this or (node.relation if isinstance(node, Model) else None)
+        flags = Flags(full_refresh=self.full_refresh, store_failures=stores)
         return {
-            **self._named(ctes),
-            "config": KnownConfig(node.config),
+            **self._named(node.package, ctes),
+            **self._asking,
+            "config": KnownConfig(config),
+            "database": self.renderer.target["dbname"],
             "execute": True,
-            "flags": SimpleNamespace(
-                FULL_REFRESH=self.full_refresh, STORE_FAILURES=False, WHICH="build"
-            ),
-            "is_incremental": lambda: isinstance(node, Model) and node.name in self.increments,
+            "flags": flags,
+            "invocation_args_dict": flags.as_dict(),
+            "is_incremental": lambda: isinstance(node, Model) and node.key in self.increments,
+            "model": Seen(self.manifest, node),
+            "post_hooks": config.get("post_hook") or [],
+            "pre_hooks": config.get("pre_hook") or [],
+            "schema": relation.schema if relation else self.renderer.target["schema"],
             "should_full_refresh": lambda: full_refresh,
-            "this": node.relation if isinstance(node, Model) else None,
-            "model": node.as_template_sees_it(),
+            "should_store_failures": lambda: stores,
+            "this": relation,
+            **self._own,
         }
 
     def _with_ctes(self, node: Model | DataTest, text: str, ctes: tuple[str, ...]) -> Compiled:
@@ -180,12 +370,17 @@ def marked_again(
     """What ``node`` renders to with marks in it, and the files that the marks number."""
     project, target = compiler.renderer.project, compiler.renderer.target
     renderer = Renderer(project, target, marked=marked)
-    again = Compiler(
-        compiler.manifest,
-        renderer,
-        compiler.place,
-        increments=compiler.increments,
-        full_refresh=compiler.full_refresh,
-    )
-    text, _ = again.rendered(node)
+    text, _ = compiler.with_renderer(renderer).rendered(node)
     return text, renderer.environment.files
+
+
+def _stores_failures(node: Model | DataTest) -> bool:
+    kept_as = node.config.get("store_failures_as")
+    return kept_as in ("table", "view") if kept_as else bool(node.config.get("store_failures"))
+
+
+def _quoting(given: Mapping[str, Any]) -> Parts:
+    database, schema, identifier = (
+        bool(given.get(part, True)) for part in ("database", "schema", "identifier")
+    )
+    return database, schema, identifier

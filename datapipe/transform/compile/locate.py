@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import bisect
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.compile import Compiled, Compiler, marked_again
+from datapipe.transform.compile import Compiled, Compiler, guess, marked_again
+from datapipe.transform.jinja import said
+from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.templates import MARK, Marked
 from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.warehouse.failures import failure
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
-
-# The classes of SQLSTATE that are no fault of the SQL: the connection, other transactions, the
-# server and its resources.
-_NOT_OURS = {"08", "25", "40", "53", "54", "55", "57", "58", "XX"}
 
 
 def project_error(
@@ -31,18 +28,20 @@ def project_error(
     """
     node = compiled.node
     doing = f"building {node.name}" if isinstance(node, Model) else f"the test {node.name}"
-    state = error.sqlstate or ""
-    if not state or state[:2] in _NOT_OURS or state == "42501":
+    if not said.is_fault_of_sql(error):
         return failure(error, doing)
+    message = said.message(error, doing)
     offset = _offset(error, compiled, sent_at)
-    path, line, snippet = node.path, None, ""
+    if offset is None:
+        offset = guess.likely_offset(error, compiled.sql)
+        if offset is not None:
+            message += " PostgreSQL does not say where; it is likely here."
+    path, line = node.path, node.line if isinstance(node, DataTest) else None
     if offset is not None:
         path, line = template_place(compiler, *compiled.origin(offset))
-        snippet = _snippet(path, line)
-    elif isinstance(node, DataTest):
-        line = node.line
-    message = _message(error, doing)
-    return ProjectError(message + snippet, path=path, line=line, model=node.name)
+    elif isinstance(node, Model):
+        line = guess.named_line(error, node.raw_code)
+    return ProjectError(message + _snippet(path, line), path=path, line=line, model=node.name)
 
 
 def with_near_name(
@@ -51,25 +50,10 @@ def with_near_name(
     """``error`` with the near name of what PostgreSQL did not find, if there is one."""
     if not isinstance(error, ProjectError):
         return error
-    if cause.diag.message_hint and cause.sqlstate != "42883":  # PostgreSQL has a better one
-        return error
-    said = cause.diag.message_primary or ""
-    asked = said.partition('"')[2].partition('"')[0] if '"' in said else ""
-    if cause.sqlstate == "42703":
-        asked = asked or said.removeprefix("column ").partition(" ")[0].rpartition(".")[2]
-        known = _columns(connection, compiled)
-    elif cause.sqlstate == "42P01":
-        asked, known = asked.rpartition(".")[2], _relations(connection)
-    elif cause.sqlstate == "42883":
-        asked = said.removeprefix("function ").partition("(")[0].rpartition(".")[2]
-        known = _functions(connection)
-    else:
-        return error
-    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.6)
-    if not near or near[0] == asked:
-        return error
-    first, newline, rest = str(error.args[0]).partition("\n")
-    error.args = (f"{first} Did you mean {near[0]}?{newline}{rest}",)
+    near = said.near_name(cause, connection, compiled.sql)
+    if near:
+        first, newline, rest = str(error.args[0]).partition("\n")
+        error.args = (f"{first}{near}{newline}{rest}",)
     return error
 
 
@@ -89,7 +73,7 @@ def template_place(
                 continue
             at = _same_character(text, len("".join(plain[:offset].split())))
         found = bisect.bisect_right([mark.start for mark in marks], at) - 1
-        if found >= 0:
+        if found >= 0 and files[marks[found].file].parent != BUILT_IN:
             mark = marks[found]
             further = text.count("\n", mark.start, at) if mark.counts else 0
             return files[mark.file], mark.line + further
@@ -140,13 +124,6 @@ def _offset(error: psycopg.Error, compiled: Compiled, sent_at: list[int]) -> int
     return min(position - before[-1], length)
 
 
-def _message(error: psycopg.Error, doing: str) -> str:
-    diag = error.diag
-    said = diag.message_primary or str(error).strip()
-    parts = [f"PostgreSQL stopped {doing}: {said}", diag.message_detail, diag.message_hint]
-    return " ".join(part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
-
-
 def _snippet(path: Path, line: int | None) -> str:
     if line is None:
         return ""
@@ -155,42 +132,3 @@ def _snippet(path: Path, line: int | None) -> str:
     except (OSError, IndexError):
         return ""
     return f"\n  {line} | {text}"
-
-
-def _names(connection: psycopg.Connection, query: str, *values: object) -> list[str]:
-    return [str(row[0]) for row in connection.execute(query, values or None)]
-
-
-def _columns(connection: psycopg.Connection, compiled: Compiled) -> list[str]:
-    """The columns of the relations whose names stand in the SQL."""
-    return _names(
-        connection,
-        """
-        SELECT DISTINCT a.attname
-        FROM pg_attribute a
-        JOIN pg_class c ON c.oid = a.attrelid
-        JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
-          AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-          AND strpos(%s, c.relname) > 0
-        """,
-        compiled.sql,
-    )
-
-
-def _relations(connection: psycopg.Connection) -> list[str]:
-    return _names(
-        connection,
-        """
-        SELECT DISTINCT c.relname
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
-          AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-        """,
-    )
-
-
-def _functions(connection: psycopg.Connection) -> list[str]:
-    return _names(
-        connection, "SELECT DISTINCT proname FROM pg_proc WHERE prokind IN ('f', 'a', 'w')"
-    )

@@ -13,6 +13,8 @@ from datapipe.transform.database.statements import literal
 
 Name = tuple[str, str]
 
+KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -69,22 +71,6 @@ class RelationState:
         return [column.shape for column in self.columns]
 
 
-@dataclass(frozen=True)
-class Dependent:
-    """Something that was made by others and hangs on a relation of ours.
-
-    A view has its definition in ``view``, and can be pointed at another relation of the same name;
-    anything else cannot.
-    """
-
-    on: int
-    what: str
-    columns: tuple[str, ...]
-    view: RelationState | None = None
-    definition: str = ""
-    is_foreign_key: bool = False
-
-
 _STATES = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
        pg_has_role(c.relowner, 'USAGE'), coalesce(c.reloptions, '{}'),
@@ -101,13 +87,15 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(
         a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation::bigint,
-        col_description(c.oid, a.attnum), (
+        d.description, CASE WHEN a.attacl IS NOT NULL THEN (
             SELECT json_agg(json_build_array(
                 CASE WHEN x.grantee = 0 THEN 'PUBLIC'
                      ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                 x.privilege_type, x.is_grantable))
-            FROM aclexplode(a.attacl) x)) ORDER BY a.attnum) AS columns
+            FROM aclexplode(a.attacl) x) END) ORDER BY a.attnum) AS columns
     FROM pg_attribute a
+    LEFT JOIN pg_description d
+        ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 ) columns ON true
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
@@ -116,41 +104,6 @@ WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
 _BY_NAME = """
   AND n.nspname = ANY(%(schemas)s)
   AND (n.nspname, c.relname) IN (SELECT * FROM unnest(%(of)s::text[], %(names)s::text[]))
-"""
-
-# An object hangs on a relation, or on the row type that every relation brings with it. Left out are
-# what belongs to the relation itself: its indexes, its own rule if it is a view, its row type.
-_DEPENDENTS = """
-WITH ours AS (
-    SELECT c.oid AS relation, 'pg_class'::regclass AS class, c.oid AS object
-    FROM pg_class c WHERE c.oid = ANY(%(oids)s::oid[])
-    UNION ALL
-    SELECT c.oid, 'pg_type'::regclass, t.oid
-    FROM pg_class c JOIN pg_type t ON t.oid = c.reltype OR t.typelem = c.reltype
-    WHERE c.oid = ANY(%(oids)s::oid[]) AND c.reltype <> 0
-)
-SELECT o.relation::bigint, d.classid::regclass::text, d.objid::bigint,
-       min(pg_describe_object(d.classid, d.objid, 0)),
-       array_remove(array_agg(DISTINCT a.attname::text), NULL),
-       max(CASE WHEN r.rulename = '_RETURN' AND v.relkind = 'v' AND o.class = 'pg_class'::regclass
-                THEN v.oid END::bigint),
-       bool_or(o.class = 'pg_type'::regclass),
-       bool_or(coalesce(k.contype = 'f' AND k.confrelid = o.relation, false)),
-       max(CASE WHEN r.oid IS NOT NULL THEN pg_describe_object('pg_class'::regclass, v.oid, 0) END)
-FROM ours o
-JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.deptype IN ('n', 'a')
-LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-LEFT JOIN pg_class v ON v.oid = r.ev_class
-LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-LEFT JOIN pg_attribute a
-    ON a.attrelid = o.relation AND o.class = 'pg_class'::regclass AND a.attnum = d.refobjsubid
-   AND a.attnum > 0
-WHERE NOT coalesce(r.ev_class = o.relation AND r.rulename = '_RETURN', false)
-  AND NOT coalesce(i.indrelid = o.relation, false)
-  AND NOT coalesce(k.contype = 'n', false)
-GROUP BY o.relation, d.classid, d.objid
-ORDER BY o.relation, d.classid, d.objid
 """
 
 
@@ -168,55 +121,10 @@ def states(connection: psycopg.Connection, names: Iterable[Name]) -> dict[Name, 
     return {(row[1], row[2]): _state(row) for row in found}
 
 
-def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Dependent]:
-    """What hangs directly on these relations; definitions name everything in full."""
-    wanted = list(oids)
-    if not wanted:
-        return []
-    rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
-    views = _views(connection, [row[5] for row in rows if row[5] is not None and not row[6]])
-    found = []
-    for on, _, _, what, columns, view, _, is_foreign_key, rule_of in rows:
-        state, definition = views.get(view, (None, ""))
-        if state is not None and state.is_ours_to_change:
-            found.append(Dependent(on, f"view {_plain(state)}", tuple(columns), state, definition))
-        else:
-            described = rule_of or what
-            found.append(Dependent(on, described, tuple(columns), is_foreign_key=is_foreign_key))
-    return found
-
-
-def _views(connection: psycopg.Connection, oids: list[int]) -> dict[int, tuple[RelationState, str]]:
-    if not oids:
-        return {}
-    rows = connection.execute(
-        _STATES + " AND c.oid = ANY(%(oids)s::oid[])", {"oids": oids}
-    ).fetchall()
-    with connection.transaction(force_rollback=True):
-        connection.execute("SET LOCAL search_path = ''")
-        definitions: dict[int, str] = dict(
-            connection.execute(
-                "SELECT oid::bigint, pg_get_viewdef(oid) FROM pg_class WHERE oid = ANY(%s::oid[])",
-                [oids],
-            ).fetchall()
-        )
-    return {row[0]: (_state(row), definitions[row[0]]) for row in rows}
-
-
-def indexes(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[str]]:
-    """The indexes of each of these tables, as SQL without their names and without the table."""
-    found: dict[int, set[str]] = {}
-    for table, index in connection.execute(
-        """
-        SELECT indrelid::bigint, format('CREATE %%sINDEX %%s',
-            CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END,
-            substring(pg_get_indexdef(indexrelid) FROM ' ON .*? (USING .*)$'))
-        FROM pg_index WHERE indrelid = ANY(%s::oid[])
-        """,
-        [list(oids)],
-    ):
-        found.setdefault(table, set()).add(index)
-    return found
+def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, RelationState]:
+    """The relations of these oids that exist."""
+    found = connection.execute(_STATES + " AND c.oid = ANY(%(oids)s::oid[])", {"oids": list(oids)})
+    return {row[0]: _state(row) for row in found}
 
 
 def default_grants(
@@ -242,34 +150,36 @@ def default_grants(
     return found
 
 
-def restored(old: RelationState, new: RelationState, current_user: str) -> list[str]:
-    """Statements that give ``new``, now at the place of ``old``, its owner, grants and comments."""
-    name, kind = old.local, "VIEW" if new.kind == "v" else "TABLE"
+def restored(
+    old: RelationState, new: RelationState, current_user: str, *, hooked: bool = False
+) -> list[str]:
+    """Statements that give ``new``, now at the place of ``old``, its owner, grants and comments.
+
+    What ``new`` has been given by hooks, where it is ``hooked``, comes on top.
+    """
+    name, kind = old.local, KINDS[new.kind]
     statements = []
     if old.owner != current_user:
         statements.append(f"ALTER {kind} {name} OWNER TO {quoted(old.owner)}")
     if old.grants is not None and old.grants != new.grants:
         grantees = {grant.grantee for grant in new.grants or ()} | {quoted(old.owner)}
-        statements.append(f"REVOKE ALL ON {name} FROM {', '.join(sorted(grantees))}")
+        if not hooked:
+            statements.append(f"REVOKE ALL ON {name} FROM {', '.join(sorted(grantees))}")
         statements += [grant.on(name) for grant in old.grants]
-    if old.comment is not None:
+    if old.comment is not None and new.comment is None:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(old.comment)}")
-    if old.options and (old.kind == "v") == (new.kind == "v"):
+    if old.options and old.kind == new.kind:
         statements.append(f"ALTER {kind} {name} SET ({', '.join(old.options)})")
-    kept = {column.name for column in new.columns}
+    there = {column.name: column for column in new.columns}
     for column in old.columns:
-        if column.name not in kept:
+        if column.name not in there:
             continue
         statements += [grant.on(name, column.name) for grant in column.grants]
-        if column.comment is not None:
+        if column.comment is not None and there[column.name].comment is None:
             statements.append(
                 f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.comment)}"
             )
     return statements
-
-
-def _plain(state: RelationState) -> str:
-    return f"{state.schema}.{state.name}"
 
 
 def _state(row: tuple[Any, ...]) -> RelationState:

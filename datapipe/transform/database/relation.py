@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+Parts = tuple[bool, bool, bool]
+_PARTS = ("database", "schema", "identifier")
+_ALL: Parts = (True, True, True)
+_LONGEST_NAME = 63
 
 
 def quoted(name: str) -> str:
@@ -10,21 +18,77 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True)
-class Relation:
-    """What ``ref``, ``source`` and ``this`` give: written into SQL, it is the quoted full name."""
+@dataclass(frozen=True, repr=False)
+class Relation(Mapping[str, Any]):
+    """What ``ref``, ``source`` and ``this`` give: written into SQL, it is the quoted full name.
+
+    ``stands_in`` is the schema in which a run keeps it until it is published: that is what is
+    written into SQL, while templates that ask for ``schema`` learn where it will be published.
+    It is a mapping, too, as packages tell a relation from a string by that.
+    """
 
     database: str
     schema: str
     identifier: str
     type: str | None = None
-    shown: tuple[bool, bool, bool] = (True, True, True)
+    shown: Parts = _ALL
+    quoting: Parts = _ALL
+    stands_in: str | None = field(default=None, compare=False)
+
+    Table: ClassVar = "table"
+    View: ClassVar = "view"
+    CTE: ClassVar = "cte"
+    MaterializedView: ClassVar = "materialized_view"
+    External: ClassVar = "external"
 
     def __str__(self) -> str:
-        parts = (self.database, self.schema, self.identifier)
+        names = (self.database, self.stands_in or self.schema, self.identifier)
         return ".".join(
-            quoted(part) for part, is_shown in zip(parts, self.shown, strict=True) if is_shown
+            quoted(name) if is_quoted else name
+            for name, is_shown, is_quoted in zip(names, self.shown, self.quoting, strict=True)
+            if is_shown and name
         )
+
+    def __repr__(self) -> str:
+        return f"<Relation {self}>"
+
+    def __getitem__(self, key: str) -> Any:
+        if key in _KEYS:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_KEYS)
+
+    def __len__(self) -> int:
+        return len(_KEYS)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return {"type": "Relation"} if key == "metadata" else super().get(key, default)
+
+    @classmethod
+    def create(
+        cls,
+        database: str | None = None,
+        schema: str | None = None,
+        identifier: str | None = None,
+        type: str | None = None,  # noqa: A002 - dbt's word
+        **options: Any,
+    ) -> Relation:
+        """dbt's ``api.Relation.create``: parts that are not given are not written."""
+        relation = cls(database or "", schema or "", identifier or "", _type(type))
+        policies = ("quote_policy", "include_policy")
+        return relation.incorporate(**{key: options[key] for key in policies if key in options})
+
+    @classmethod
+    def scd_args(cls, primary_key: str | list[str], updated_at: str) -> list[str]:
+        """What a snapshot hashes to tell one version of a row from another."""
+        keys = primary_key if isinstance(primary_key, list) else [primary_key]
+        return [*keys, updated_at]
+
+    @staticmethod
+    def add_ephemeral_prefix(name: str) -> str:
+        return f"__dbt__cte__{name}"
 
     @property
     def name(self) -> str:
@@ -33,6 +97,11 @@ class Relation:
     @property
     def table(self) -> str:
         return self.identifier
+
+    @property
+    def path(self) -> Relation:
+        """dbt keeps the three names under ``path``; here they are the relation's own."""
+        return self
 
     @property
     def is_view(self) -> bool:
@@ -44,27 +113,150 @@ class Relation:
 
     @property
     def is_cte(self) -> bool:
-        return self.type == "ephemeral"
+        return self.type in {"cte", "ephemeral"}
+
+    @property
+    def is_materialized_view(self) -> bool:
+        return self.type == "materialized_view"
+
+    @property
+    def can_be_renamed(self) -> bool:
+        return self.type in {"table", "view"}
+
+    @property
+    def can_be_replaced(self) -> bool:
+        return self.type in {"table", "view"}
+
+    @property
+    def quote_policy(self) -> dict[str, bool]:
+        return dict(zip(_PARTS, self.quoting, strict=True))
+
+    @property
+    def include_policy(self) -> dict[str, bool]:
+        return dict(zip(_PARTS, self.shown, strict=True))
+
+    @property
+    def published(self) -> tuple[str, str]:
+        """The schema and the name it has for readers, as the catalog spells them."""
+        _, schema, identifier = self.quoting
+        return _folded(self.schema, schema), _folded(self.identifier, identifier)
+
+    @property
+    def standing(self) -> tuple[str, str]:
+        """The schema and the name of where it is now, as the catalog spells them."""
+        schema, identifier = self.published
+        return self.stands_in or schema, identifier
 
     @property
     def local(self) -> str:
-        """The quoted name without the database, for statements and messages of our own."""
-        return f"{quoted(self.schema)}.{quoted(self.identifier)}"
+        """The quoted name of where it is now, without the database, for statements of our own."""
+        return ".".join(map(quoted, self.standing))
+
+    @property
+    def published_local(self) -> str:
+        """The quoted name that it has for readers, without the database."""
+        return ".".join(map(quoted, self.published))
 
     def render(self) -> str:
         return str(self)
 
+    def quoted(self, identifier: str) -> str:
+        return quoted(identifier)
+
     def include(
-        self, database: bool = True, schema: bool = True, identifier: bool = True
+        self,
+        database: bool | None = None,
+        schema: bool | None = None,
+        identifier: bool | None = None,
     ) -> Relation:
-        """The same relation, written without some of its parts."""
-        return replace(self, shown=(database, schema, identifier))
+        """The same relation, written with or without some of its parts."""
+        return replace(self, shown=_changed(self.shown, database, schema, identifier))
+
+    def quote(
+        self,
+        database: bool | None = None,
+        schema: bool | None = None,
+        identifier: bool | None = None,
+    ) -> Relation:
+        """The same relation, with some of its parts written in quotes or as they are."""
+        return replace(self, quoting=_changed(self.quoting, database, schema, identifier))
+
+    def incorporate(self, **options: Any) -> Relation:
+        """The same relation with another path, type or policy."""
+        changed = self.replace_path(**options.get("path") or {})
+        if options.get("include_policy"):
+            changed = changed.include(**options["include_policy"])
+        if options.get("quote_policy"):
+            changed = changed.quote(**options["quote_policy"])
+        return replace(changed, type=_type(options["type"])) if "type" in options else changed
+
+    def replace_path(self, **names: str | None) -> Relation:
+        """The relation of another name; in another schema, it is not one that the run keeps."""
+        database, schema, identifier = (
+            (names[part] or "") if part in names else getattr(self, part) for part in _PARTS
+        )
+        stands_in = self.stands_in if schema == self.schema else None
+        return replace(
+            self, database=database, schema=schema, identifier=identifier, stands_in=stands_in
+        )
+
+    def without_identifier(self) -> Relation:
+        return self.include(identifier=False).replace_path(identifier=None)
+
+    def information_schema(self, view_name: str | None = None) -> Relation:
+        """The view of that name in the information schema of the relation's database."""
+        name = view_name if isinstance(view_name, str) else ""
+        quoting = (self.quoting[0], False, False)
+        return Relation(self.database, "INFORMATION_SCHEMA", name, "view", self.shown, quoting)
+
+    def information_schema_only(self) -> Relation:
+        return self.information_schema()
+
+    def matches(
+        self,
+        database: str | None = None,
+        schema: str | None = None,
+        identifier: str | None = None,
+    ) -> bool:
+        """Whether those of the names that are given are this relation's."""
+        given = zip(_PARTS, (database, schema, identifier), strict=True)
+        return all(name is None or getattr(self, part) == name for part, name in given)
+
+    def relation_max_name_length(self) -> int:
+        return _LONGEST_NAME
+
+    def at(self, schema: str) -> Relation:
+        """The relation while it stands in ``schema``, under the names it will be published with."""
+        return replace(self, stands_in=schema)
 
     def within(self, schema: str) -> Relation:
         """The relation of the same name in another schema."""
-        return replace(self, schema=schema)
+        return replace(self, schema=schema, stands_in=None)
+
+
+_KEYS = (*_PARTS, "type", "path", "quote_policy", "include_policy")
+
+
+def _folded(name: str, is_quoted: bool) -> str:
+    return name if is_quoted else name.lower()
+
+
+def _changed(
+    parts: Parts, database: bool | None, schema: bool | None, identifier: bool | None
+) -> Parts:
+    return (
+        parts[0] if database is None else bool(database),
+        parts[1] if schema is None else bool(schema),
+        parts[2] if identifier is None else bool(identifier),
+    )
+
+
+def _type(type_: Any) -> str | None:
+    return None if type_ is None else str(type_)
 
 
 def ephemeral(name: str) -> Relation:
     """The relation that an ephemeral model is to those who select from it."""
-    return Relation("", "", f"__dbt__cte__{name}", "ephemeral", (False, False, True))
+    identifier = Relation.add_ephemeral_prefix(name)
+    plain = re.fullmatch(r"\w+", identifier) is not None
+    return Relation("", "", identifier, "cte", quoting=(True, True, not plain))

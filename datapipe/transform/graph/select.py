@@ -2,309 +2,168 @@
 
 ``--select`` and ``--exclude`` take names, folders and ``method:value``, with ``+`` and ``@`` for
 what lies before and after; a space unites, a comma intersects. A test is selected with any model
-that it reads, as dbt does by default.
+that it reads, unless another way of indirect selection is asked for.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 
-from datapipe.errors import UsageError
+from datapipe.transform.graph.methods import METHODS, Facts, matching
+from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
+from datapipe.transform.graph.selectors import named, selectors_of
+from datapipe.transform.graph.spec import Criterion, Indirect, Spec, united
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import DataTest, UnitTest
 
-_CRITERION = re.compile(
-    r"(?P<whole>@)?(?:(?P<before>\d*)(?P<parents>\+))?(?:(?P<method>[\w.]+):)?(?P<value>.*?)"
-    r"(?:(?P<children>\+)(?P<after>\d*))?"
-)
-_METHODS = ("config", "file", "fqn", "package", "path", "resource_type", "source", "tag",
-            "test_name", "test_type")  # fmt: skip
-_WILDCARDS = frozenset("*?[")
-
-
-@dataclass(frozen=True)
-class Node:
-    """What can be selected: a model, a seed, a source or a data test, by dbt's unique id."""
-
-    unique_id: str
-    resource_type: str
-    name: str
-    package: str
-    fqn: tuple[str, ...]
-    file: str
-    config: Mapping[str, Any]
-    described_in: str = ""
-    test_type: str = ""
-    macro: str = ""
-
-    @property
-    def tags(self) -> list[str]:
-        return [str(tag) for tag in self.config.get("tags") or []]
+__all__ = ["Facts", "Indirect", "Node", "Selection", "asks_state", "select"]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What was selected, in the order of the project; ``warnings`` tell what matched nothing."""
+    """What was selected, in the order of the project; ``warnings`` tell what matched nothing.
+
+    ``models`` are keys of the manifest's models. A model or a test whose file is empty is a node,
+    and no more: as with dbt there is nothing to run.
+    """
 
     nodes: tuple[Node, ...]
     models: frozenset[str]
     tests: tuple[DataTest, ...]
     warnings: tuple[str, ...] = ()
-
-
-@dataclass
-class _Graph:
-    """Every node, and who reads whom."""
-
-    nodes: dict[str, Node] = field(default_factory=dict)
-    parents: dict[str, set[str]] = field(default_factory=dict)
-    children: dict[str, set[str]] = field(default_factory=dict)
-
-    def add(self, node: Node, parents: Iterable[str]) -> None:
-        self.nodes[node.unique_id] = node
-        for parent in parents:
-            self.parents.setdefault(node.unique_id, set()).add(parent)
-            self.children.setdefault(parent, set()).add(node.unique_id)
-
-    def reached(
-        self, start: Set[str], edges: Mapping[str, set[str]], depth: int | None = None
-    ) -> set[str]:
-        """``start``, and what lies at most so many edges away from it."""
-        found, edge = set(start), set(start)
-        while edge and (depth is None or depth > 0):
-            edge = {far for near in edge for far in edges.get(near, ())} - found
-            found |= edge
-            depth = None if depth is None else depth - 1
-        return found
+    unit_tests: tuple[UnitTest, ...] = ()
 
 
 def select(
-    manifest: Manifest, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    manifest: Manifest,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    *,
+    facts: Facts | None = None,
+    indirect: Indirect = "eager",
 ) -> Selection:
     """What of the project ``include`` names, or all of it, without what ``exclude`` names.
 
-    Raises UsageError for a criterion that cannot be read.
+    ``selector:name`` stands for what ``selectors.yml`` says of ``name``. Raises UsageError for a
+    criterion that cannot be read, and for one that asks of an earlier run where ``facts`` are not
+    known.
     """
-    graph = _graph(manifest)
-    warnings: list[str] = []
-    included = _united(manifest, graph, include, warnings) if include else set(graph.nodes)
-    selected = included - _united(manifest, graph, exclude, warnings)
+    found = _Selecting(manifest, graph_of(manifest), facts, indirect)
+    selected = set(found.graph.nodes)
+    if include:
+        selected, _ = found.of(united(include, indirect))
+    if exclude:
+        selected -= found.of(united(exclude, indirect))[0]
     return Selection(
-        nodes=tuple(node for key, node in graph.nodes.items() if key in selected),
+        nodes=tuple(node for key, node in found.graph.nodes.items() if key in selected),
         models=frozenset(
-            name for name, model in manifest.models.items() if _id_of(model) in selected
-        ),
-        tests=tuple(test for test in manifest.tests if _id_of_test(manifest, test) in selected),
-        warnings=tuple(warnings),
-    )
-
-
-def _united(
-    manifest: Manifest, graph: _Graph, texts: Iterable[str], warnings: list[str]
-) -> set[str]:
-    united: set[str] = set()
-    for text in (part for each in texts for part in each.split()):
-        found = set.intersection(
-            *(_matching(manifest, graph, criterion, warnings) for criterion in text.split(","))
-        )
-        if not found:
-            warnings.append(f"The selection criterion '{text}' does not match any enabled nodes.")
-        united |= found
-    return united
-
-
-def _matching(manifest: Manifest, graph: _Graph, criterion: str, warnings: list[str]) -> set[str]:
-    read = _CRITERION.fullmatch(criterion)
-    if read is None or not read["value"]:
-        raise UsageError(f"The selection criterion '{criterion}' names nothing to select.")
-    if read["whole"] and read["children"]:
-        raise UsageError(f"In '{criterion}', the @ before and the + after do not go together.")
-    method, _, argument = (read["method"] or _usual_method(read["value"])).partition(".")
-    if method not in _METHODS:
-        warnings.append(
-            f"In '{criterion}', {method} is no method of selection that datapipe has. "
-            f"There are {', '.join(_METHODS)}."
-        )
-        return set()
-    if method == "path":
-        found = _under_path(manifest, graph, read["value"])
-    else:
-        found = {
             key
-            for key, node in graph.nodes.items()
-            if _is_match(node, method, argument, read["value"], manifest.project.name)
-        }
-    near = set(found)
-    if read["whole"]:
-        near |= graph.reached(graph.reached(found, graph.children), graph.parents)
-    if read["parents"]:
-        near |= graph.reached(found, graph.parents, _depth(read["before"]))
-    if read["children"]:
-        near |= graph.reached(found, graph.children, _depth(read["after"]))
-    return near | {
-        child
-        for key in near
-        for child in graph.children.get(key, ())
-        if graph.nodes[child].resource_type == "test"
-    }
-
-
-def _usual_method(value: str) -> str:
-    if "/" in value:
-        return "path"
-    return "file" if value.lower().endswith((".sql", ".py", ".csv")) else "fqn"
-
-
-def _depth(written: str | None) -> int | None:
-    return int(written) if written else None
-
-
-def _is_match(node: Node, method: str, argument: str, value: str, project: str) -> bool:
-    is_source = node.resource_type == "source"
-    match method:
-        case "fqn":
-            return not is_source and (_is_named(node.fqn, value) or _is_named(node.fqn[1:], value))
-        case "tag":
-            return any(fnmatch(tag, value) for tag in node.tags)
-        case "file":
-            file = Path(node.file)
-            return fnmatch(file.name, value) or fnmatch(file.stem, value)
-        case "package":
-            return fnmatch(node.package, project if value == "this" else value)
-        case "resource_type":
-            return value == node.resource_type or (value == "all")
-        case "source":
-            return is_source and _is_source(node, value)
-        case "test_type":
-            return value in {node.test_type, "data" if node.test_type else ""}
-        case "test_name":
-            return node.resource_type == "test" and fnmatch(node.macro, value)
-        case _:
-            return _is_set(node.config, argument, value)
-
-
-def _is_named(fqn: tuple[str, ...], value: str) -> bool:
-    """Whether ``value`` is the node's name, or a folder it lies in, with dots and wildcards."""
-    if fqn[-1] == value:
-        return True
-    flat = ".".join(fqn).split(".")
-    wanted = value.split(".")
-    if len(flat) < len(wanted):
-        return False
-    for number, part in enumerate(wanted):
-        if _WILDCARDS & set(part):
-            rest = fnmatch(".".join(flat[number:]), ".".join(wanted[number:]))
-            return rest or (len(wanted) == 1 and fnmatch(fqn[-1], value))
-        if flat[number] != part:
-            return False
-    return True
-
-
-def _is_source(node: Node, value: str) -> bool:
-    parts = value.split(".")
-    if len(parts) > 3:
-        raise UsageError(
-            f"'source:{value}' has too many parts: a source is source_name, source_name.table or "
-            "package.source_name.table."
-        )
-    if len(parts) == 3 and not fnmatch(node.package, parts.pop(0)):
-        return False
-    names = (*node.fqn[-2:],)
-    return all(fnmatch(name, part) for name, part in zip(names, parts, strict=False))
-
-
-def _is_set(config: Mapping[str, Any], argument: str, value: str) -> bool:
-    """Whether the setting ``argument``, a path with dots, is ``value`` or has it."""
-    found: Any = config
-    for part in argument.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return False
-        found = found[part]
-    if argument == "severity":
-        return str(found).lower() == value.lower()
-    if isinstance(found, bool):
-        return value.lower() == str(found).lower()
-    if isinstance(found, list | Mapping):
-        return value in map(str, found)
-    return value == str(found)
-
-
-def _under_path(manifest: Manifest, graph: _Graph, value: str) -> set[str]:
-    root = manifest.project.directory
-    try:
-        paths = {path.relative_to(root) for path in root.glob(value)}
-    except (ValueError, NotImplementedError):
-        raise UsageError(
-            f"'{value}' is no path within the project: write it from the project's folder on."
-        ) from None
-    return {
-        key
-        for key, node in graph.nodes.items()
-        if {Path(node.file), *Path(node.file).parents} & paths
-        or (node.described_in and Path(node.described_in) in paths)
-    }
-
-
-def _graph(manifest: Manifest) -> _Graph:
-    graph, project = _Graph(), manifest.project
-    for source in manifest.sources.values():
-        file = project.relative(source.path)
-        fqn = (project.name, *Path(file).parts[1:-1], source.source_name, source.name)
-        unique_id = _id_of_source(project.name, (source.source_name, source.name))
-        graph.add(
-            Node(unique_id, "source", source.name, project.name, fqn, file, {"enabled": True}), ()
-        )
-    for model in manifest.models.values():
-        graph.add(_node_of(model), _parents(manifest, model))
-    for test in manifest.tests:
-        file = project.relative(test.path)
-        node = Node(
-            unique_id=_id_of_test(manifest, test),
-            resource_type="test",
-            name=test.name,
-            package=project.name,
-            fqn=(project.name, *Path(file).parts[1:-1], test.name),
-            file=file,
-            config=test.config,
-            test_type="singular" if test.macro is None else "generic",
-            macro=(test.macro or "").rpartition(".")[2].removeprefix("test_"),
-        )
-        graph.add(node, _parents(manifest, test))
-    return graph
-
-
-def _node_of(model: Model) -> Node:
-    return Node(
-        unique_id=_id_of(model),
-        resource_type=model.resource_type,
-        name=model.name,
-        package=model.package,
-        fqn=model.fqn,
-        file=model.file,
-        config=model.config,
-        described_in=model.described_in,
+            for key, model in manifest.models.items()
+            if model.unique_id in selected and (model.is_seed or model.raw_code.strip())
+        ),
+        tests=tuple(
+            test
+            for test in manifest.tests
+            if test.unique_id in selected and (test.macro or test.raw_code.strip())
+        ),
+        warnings=tuple(found.warnings),
+        unit_tests=tuple(test for test in manifest.unit_tests if test.unique_id in selected),
     )
 
 
-def _parents(manifest: Manifest, node: Model | DataTest) -> list[str]:
-    return [
-        *(_id_of(manifest.models[name]) for name in node.refs),
-        *(_id_of_source(manifest.project.name, key) for key in node.sources),
-    ]
+def asks_state(*criteria: Sequence[str]) -> bool:
+    """Whether any of ``criteria`` asks of an earlier run."""
+    return any(
+        f"{method}:" in text
+        for texts in criteria
+        for text in texts
+        for method in ("state", "result")
+    )
 
 
-def _id_of(model: Model) -> str:
-    return f"{model.resource_type}.{model.package}.{model.name}"
+class _Selecting:
+    """Works out what specs select; those selected for sure, and tests that may come with others."""
 
+    def __init__(
+        self, manifest: Manifest, graph: Graph, facts: Facts | None, indirect: Indirect
+    ) -> None:
+        self.manifest = manifest
+        self.graph = graph
+        self.facts = facts
+        self.indirect = indirect
+        self.warnings: list[str] = []
 
-def _id_of_source(project: str, key: tuple[str, str]) -> str:
-    return f"source.{project}.{'.'.join(key)}"
+    def of(self, spec: Spec) -> tuple[set[str], set[str]]:
+        if isinstance(spec, Criterion):
+            return self._criterion(spec)
+        found = [self.of(part) for part in spec.parts]
+        if not found:
+            return set(), set()
+        combine: Callable[..., set[str]] = getattr(set, spec.how)
+        direct = combine(*(each for each, _ in found))
+        indirect = combine(*(each | more for each, more in found))
+        direct = self._incorporated(direct, indirect, spec.indirect)
+        if spec.expected and not direct:
+            self.warnings.append(
+                f"The selection criterion '{spec.expected}' does not match any enabled nodes."
+            )
+        return direct, indirect
 
+    def _criterion(self, asked: Criterion) -> tuple[set[str], set[str]]:
+        if asked.method == "selector":
+            known = selectors_of(self.manifest.project.directory, self.indirect)
+            return self.of(named(known, asked.value))
+        if asked.method not in METHODS:
+            self.warnings.append(
+                f"In '{asked.raw}', {asked.method} is no method of selection that datapipe has. "
+                f"There are {', '.join(METHODS)}."
+            )
+            return set(), set()
+        graph = self.graph
+        found = matching(
+            self.manifest, graph, asked.method, asked.argument, asked.value, self.facts
+        )
+        near = set(found)
+        if asked.whole:
+            near |= graph.reached(graph.reached(found, graph.children), graph.parents)
+        if asked.parents:
+            near |= graph.reached(found, graph.parents, asked.before)
+        if asked.children:
+            near |= graph.reached(found, graph.children, asked.after)
+        return self._expanded(near, asked.indirect)
 
-def _id_of_test(manifest: Manifest, test: DataTest) -> str:
-    return f"test.{manifest.project.name}.{test.name}"
+    def _expanded(self, selected: set[str], how: Indirect) -> tuple[set[str], set[str]]:
+        """``selected`` with the tests of it, and the tests that read more than it."""
+        direct, indirect = set(selected), set[str]()
+        if how == "empty":
+            return direct, indirect
+        enough = self._enough(selected, how)
+        for key in selected:
+            for child in self.graph.children.get(key, ()):
+                if self.graph.nodes[child].resource_type not in TESTS:
+                    continue
+                if how == "eager" or self.graph.parents[child] <= enough:
+                    direct.add(child)
+                else:
+                    indirect.add(child)
+        return direct, indirect
+
+    def _enough(self, selected: Set[str], how: Indirect) -> set[str]:
+        """What a test may read to come with ``selected``."""
+        if how != "buildable":
+            return set(selected)
+        sources = {key for key, node in self.graph.nodes.items() if node.resource_type == "source"}
+        return self.graph.reached(selected, self.graph.parents) | sources
+
+    def _incorporated(self, direct: set[str], indirect: set[str], how: Indirect) -> set[str]:
+        """``direct`` with the tests whose parents are all selected, now that all are together."""
+        if how not in {"cautious", "buildable"}:
+            return direct
+        enough = self._enough(direct, how)
+        return direct | {
+            key
+            for key in indirect - direct
+            if self.graph.nodes[key].resource_type == "test"
+            and self.graph.parents.get(key, set()) <= enough
+        }

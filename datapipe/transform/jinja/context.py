@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import itertools
-import json
 import os
-import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-import yaml
+from jinja2.defaults import DEFAULT_NAMESPACE
 
 from datapipe.errors import ProjectError
-from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja import functions, scope
+from datapipe.transform.jinja.adapter import ParsingAdapter
+from datapipe.transform.jinja.columns import Column
+from datapipe.transform.jinja.exceptions import Exceptions
+from datapipe.transform.jinja.modules import MODULES
 from datapipe.transform.jinja.templates import Return
 from datapipe.transform.project import Project
 
 _NOTHING = object()
-_DBT_VERSION = "1.11.0"  # the dbt whose words these are
+_DBT_VERSION = "1.11.16"  # the dbt whose words these are
+_INVOCATION = str(uuid.uuid4())
+_STARTED = datetime.datetime.now(datetime.UTC)
 
 
 def near(name: str, known: Iterable[str]) -> str:
@@ -31,15 +35,23 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 class Var:
-    """``var('name', default)``."""
+    """``var('name', default)``; while a project is read, what is not set is None, as with dbt.
+
+    A text that holds Jinja is rendered when it is asked for, with what the asking template sees.
+    """
 
     def __init__(self, variables: Mapping[str, Any]) -> None:
         self._variables = variables
 
     def __call__(self, name: str, default: Any = _NOTHING) -> Any:
         if name in self._variables:
-            return self._variables[name]
+            value = self._variables[name]
+            if isinstance(value, str) and ("{{" in value or "{%" in value):
+                return scope.current().variables["render"](value)
+            return value
         if default is _NOTHING:
+            if not scope.is_executing():
+                return None
             raise ProjectError(
                 f"The variable {name} is not set.{near(name, self._variables)} "
                 "Set it under vars: in dbt_project.yml, or give var() a default."
@@ -48,44 +60,6 @@ class Var:
 
     def has_var(self, name: str) -> bool:
         return name in self._variables
-
-
-class Exceptions:
-    """``exceptions.raise_compiler_error`` and its kin."""
-
-    def __init__(self, warn: Callable[[str], None]) -> None:
-        self._warn = warn
-
-    def raise_compiler_error(self, message: str, *_: Any) -> NoReturn:
-        raise ProjectError(str(message))
-
-    def raise_not_implemented(self, message: str) -> NoReturn:
-        raise ProjectError(str(message))
-
-    def warn(self, message: str, *_: Any) -> str:
-        self._warn(str(message))
-        return ""
-
-
-class Adapter:
-    """What of dbt's ``adapter`` needs no question to the database."""
-
-    def __init__(self, dispatch: Callable[..., Any]) -> None:
-        self.dispatch = dispatch
-
-    def type(self) -> str:
-        return "postgres"
-
-    def quote(self, identifier: str) -> str:
-        return quoted(identifier)
-
-    def __getattr__(self, name: str) -> Any:
-        def not_yet(*_: Any, **__: Any) -> NoReturn:
-            raise ProjectError(f"adapter.{name} is not supported yet.")
-
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return not_yet
 
 
 class Config:
@@ -99,13 +73,19 @@ class Config:
             self.given.update(value)
         return ""
 
-    def get(self, name: str, default: Any = None, **_: Any) -> Any:
-        del name
-        return default
+    def set(self, name: str, value: Any) -> str:
+        return self({name: value})
 
-    def require(self, name: str, **_: Any) -> Any:
-        del name
+    def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+        del name, default, validator
         return ""
+
+    def require(self, name: str, validator: Any = None) -> Any:
+        del name, validator
+        return ""
+
+    meta_get = get
+    meta_require = require
 
     def persist_relation_docs(self) -> bool:
         return False
@@ -121,13 +101,23 @@ class KnownConfig(Config):
         super().__init__()
         self._config = config
 
-    def get(self, name: str, default: Any = None, **_: Any) -> Any:
-        return self._config.get(name, default)
+    def __call__(self, *_: Any, **__: Any) -> str:
+        return ""
 
-    def require(self, name: str, **_: Any) -> Any:
-        if name not in self._config:
-            raise ProjectError(f"The setting {name} is required here. Give it in config().")
-        return self._config[name]
+    def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+        return _checked(self._config.get(name, default), validator if default is not None else None)
+
+    def require(self, name: str, validator: Any = None) -> Any:
+        return _checked(_required(self._config, name, "config"), validator)
+
+    def meta_get(self, name: str, default: Any = None, validator: Any = None) -> Any:
+        meta = self._config.get("meta") or {}
+        return _checked(meta.get(name, default), validator if default is not None else None)
+
+    def meta_require(self, name: str, validator: Any = None) -> Any:
+        return _checked(
+            _required(self._config.get("meta") or {}, name, "config(meta=...)"), validator
+        )
 
     def persist_relation_docs(self) -> bool:
         return bool((self._config.get("persist_docs") or {}).get("relation"))
@@ -136,64 +126,130 @@ class KnownConfig(Config):
         return bool((self._config.get("persist_docs") or {}).get("columns"))
 
 
+def _required(settings: Mapping[str, Any], name: str, where: str) -> Any:
+    if name not in settings:
+        raise ProjectError(f"The setting {name} is required here. Give it in {where}.")
+    return settings[name]
+
+
+def _checked(value: Any, validator: Callable[[Any], Any] | None) -> Any:
+    if validator is not None:
+        validator(value)
+    return value
+
+
 def shared(
     project: Project,
+    package: str,
     target: Mapping[str, Any],
     *,
     dispatch: Callable[..., Any],
     on_log: Callable[[str], None],
     on_warning: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What does not depend on the node that is rendered."""
+    """What does not depend on the node that is rendered, only on the package that it is in."""
 
     def log(message: Any, info: bool = False) -> str:
         if info:
             on_log(str(message))
         return ""
 
+    flags = Flags(full_refresh=False)
     return {
-        "adapter": Adapter(dispatch),
-        "api": SimpleNamespace(Relation=SimpleNamespace(create=_create_relation)),
+        **DEFAULT_NAMESPACE,
+        "adapter": ParsingAdapter(dispatch, target),
+        "api": SimpleNamespace(Relation=Relation, Column=Column),
+        "column": Column,
+        "database": target["dbname"],
+        "dbt_metadata_envs": _metadata_envs(),
         "dbt_version": _DBT_VERSION,
+        "diff_of_two_dicts": functions.difference,
+        "env": target,
         "env_var": env_var,
         "exceptions": Exceptions(on_warning),
-        "flags": SimpleNamespace(FULL_REFRESH=False, STORE_FAILURES=False, WHICH="build"),
-        "fromjson": _parsed_by(json.loads),
-        "fromyaml": _parsed_by(yaml.safe_load),
-        "invocation_id": str(uuid.uuid4()),
+        "execute": False,
+        "flags": flags,
+        "fromjson": functions.fromjson,
+        "fromyaml": functions.fromyaml,
+        "graph": {},
+        "invocation_args_dict": flags.as_dict(),
+        "invocation_id": _INVOCATION,
+        "load_result": functions.load_result,
         "is_incremental": lambda: False,
-        "load_result": _not_yet("load_result"),
-        "local_md5": _md5,
+        "local_md5": functions.md5,
         "log": log,
-        "modules": SimpleNamespace(datetime=datetime, re=re, itertools=itertools),
+        "model": {},
+        "modules": MODULES,
         "print": lambda message: log(message, info=True),
         "project_name": project.name,
         "return": _return,
-        "run_started_at": datetime.datetime.now(datetime.UTC),
-        "set": _made_by(set),
+        "run_started_at": _STARTED,
+        "schema": target["schema"],
+        "schemas": [],
+        "selected_resources": [],
+        "set": functions.as_set,
         "set_strict": set,
         "should_full_refresh": lambda: False,
         "should_store_failures": lambda: False,
+        "sql_now": "now()",
+        "store_raw_result": functions.store_raw_result,
+        "store_result": functions.store_result,
         "target": target,
-        "tojson": lambda value, default=None, sort_keys=False: json.dumps(
-            value, sort_keys=sort_keys, default=str
-        ),
-        "toyaml": lambda value, default=None, sort_keys=False: yaml.safe_dump(
-            value, sort_keys=sort_keys
-        ),
-        "var": Var(project.variables),
-        "zip": _made_by(zip),
+        "thread_id": "MainThread",
+        "tojson": functions.tojson,
+        "toyaml": functions.toyaml,
+        "try_or_compiler_error": functions.try_or_compiler_error,
+        "validation": SimpleNamespace(any=functions.one_of),
+        "var": Var(project.variables_for(package or project.name)),
+        "write": lambda payload: "",
+        "zip": functions.zipped,
         "zip_strict": zip,
     }
 
 
-def env_var(name: str, default: Any = _NOTHING) -> Any:
+class Flags(Mapping[str, Any]):
+    """``flags``: how the run was started; a flag that dbt has and datapipe has not is None."""
+
+    def __init__(
+        self, *, full_refresh: bool, store_failures: bool = False, which: str = "build"
+    ) -> None:
+        self._flags: dict[str, Any] = {
+            "EMPTY": False,
+            "FAIL_FAST": False,
+            "FULL_REFRESH": full_refresh,
+            "INTROSPECT": True,
+            "PRINT": True,
+            "STORE_FAILURES": store_failures,
+            "WARN_ERROR": None,
+            "WHICH": which,
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._flags.get(name.upper())
+
+    def __getitem__(self, name: str) -> Any:
+        return self._flags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._flags)
+
+    def __len__(self) -> int:
+        return len(self._flags)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, in the spelling of ``invocation_args_dict``."""
+        return {name.lower(): value for name, value in self._flags.items()}
+
+
+def env_var(name: str, default: Any = None) -> Any:
     """dbt's ``env_var``: the project's author asks here, so this is no setting of datapipe."""
     if name.startswith("DBT_ENV_SECRET"):
         raise ProjectError(f"{name} is a secret: dbt does not let a model read it.")
     if name in os.environ:
         return os.environ[name]
-    if default is _NOTHING:
+    if default is None:
         raise ProjectError(f"The environment variable {name} is not set, and has no default.")
     return default
 
@@ -202,48 +258,10 @@ def _return(value: Any = None) -> NoReturn:
     raise Return(value)
 
 
-def _create_relation(
-    database: str = "",
-    schema: str = "",
-    identifier: str = "",
-    type: str | None = None,  # noqa: A002 - dbt's word
-) -> Relation:
-    return Relation(database, schema, identifier, type, (bool(database), bool(schema), True))
-
-
-def _not_yet(name: str) -> Callable[..., Any]:
-    def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise ProjectError(f"{name} is not supported yet.")
-
-    return refuse
-
-
-def asked_of_the_database(name: str, *, execute: bool) -> Callable[..., Any]:
-    """A stand-in for what asks the database: nothing while the project is read, then a refusal."""
-    return _not_yet(name) if execute else lambda *_, **__: None
-
-
-def _parsed_by(parse: Callable[[str], Any]) -> Callable[..., Any]:
-    def parsed(text: str, default: Any = None) -> Any:
-        try:
-            return parse(text)
-        except (ValueError, yaml.YAMLError):
-            return default
-
-    return parsed
-
-
-def _made_by(make: Callable[..., Any]) -> Callable[..., Any]:
-    def made(*values: Any, default: Any = None) -> Any:
-        try:
-            return make(*values)
-        except TypeError:
-            return default
-
-    return made
-
-
-def _md5(text: str) -> str:
-    import hashlib
-
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+def _metadata_envs() -> dict[str, str]:
+    prefix = "DBT_ENV_CUSTOM_ENV_"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in os.environ.items()
+        if name.startswith(prefix)
+    }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.utils import missing
+
+from datapipe.transform.jinja import places, scope
 
 MACRO_PREFIX = "dbt_macro__"
 
@@ -20,14 +23,11 @@ MACRO_PREFIX = "dbt_macro__"
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 MARK = re.compile(f"{_OPEN}(\\d+):(\\d+):([ec]){_CLOSE}")
 
+# What stands where a name was written that nobody knows, until it is known whether that matters.
+UNKNOWN = "\ue0f2"
+
 Marked = Literal["nothing", "body", "all"]
 _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock)
-
-_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
-_DEFINED = re.compile(
-    r"\{%-?\s*(?P<tag>macro|test|materialization|snapshot)\s+(?P<name>\w+)"
-    r"(?:\s*,\s*adapter\s*=\s*['\"](?P<adapter>\w+)['\"])?"
-)
 
 
 class Return(Exception):
@@ -39,18 +39,40 @@ class Return(Exception):
 
 
 class Missing(jinja2.Undefined):
-    """A name that is not there: it may be asked for, as in ``if``, but not written or walked."""
+    """A name that is not there.
+
+    While a project is read, no question to the database is answered, so whatever hangs on an answer
+    is not there either: it may be walked and called, and is nothing. Later it is as Jinja has it:
+    written, it is an empty text, but it has no attributes and cannot be called. A name that can be
+    nowhere is noted when it is written, and may not be gone through.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:2] == "__":
+            raise AttributeError(name)
+        return self if not scope.is_executing() else self._fail_with_undefined_error()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self if not scope.is_executing() else self._fail_with_undefined_error()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self if not scope.is_executing() else self._fail_with_undefined_error()
 
     def __str__(self) -> str:
-        self._fail()
+        if not self._is_a_mistake():
+            return ""
+        scope.current().unknown.append((self._undefined_name or "", places.innermost()))
+        return UNKNOWN
 
     def __iter__(self) -> Iterator[Any]:
-        if self._undefined_obj is missing:
-            self._fail()
-        return iter(())
+        return self._fail_with_undefined_error() if self._is_a_mistake() else iter(())
 
-    def _fail(self) -> NoReturn:
-        raise self._undefined_exception(self._undefined_message)
+    def _is_a_mistake(self) -> bool:
+        """Whether it is a name that neither the template nor anything around it ever sets."""
+        if self._undefined_obj is not missing or self._undefined_hint or not scope.is_executing():
+            return False
+        place = places.innermost()
+        return place is None or self._undefined_name not in places.assigned(place[0])
 
 
 class _Test(Extension):
@@ -88,12 +110,58 @@ class _Materialization(Extension):
         return node
 
 
+class _Parser(Parser):
+    """Reads macros whose parameters have types, too: ``macro fee(amount: int, share: float)``."""
+
+    def parse_signature(self, node: nodes.Macro | nodes.CallBlock) -> None:
+        node.args, node.defaults = [], []
+        self.stream.expect("lparen")
+        while self.stream.current.type != "rparen":
+            if node.args:
+                self.stream.expect("comma")
+            parameter = self.parse_assign_target(name_only=True)
+            parameter.set_ctx("param")
+            if self.stream.skip_if("colon"):
+                self._skip_type()
+            if self.stream.skip_if("assign"):
+                node.defaults.append(self.parse_expression())
+            elif node.defaults:
+                self.fail("non-default argument follows default argument")
+            node.args.append(parameter)
+        self.stream.expect("rparen")
+
+    def _skip_type(self) -> None:
+        self.stream.expect("name")
+        if self.stream.skip_if("lbracket"):
+            self._skip_type()
+            while self.stream.skip_if("comma"):
+                self._skip_type()
+            self.stream.expect("rbracket")
+
+
+class _Context(Context):
+    """Finds names where the rendering has them, in one step."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        found = self.vars.get(key, missing)
+        return self.parent.find(key) if found is missing else found  # type: ignore[attr-defined] # always Variables
+
+
+class _OfCurrentScope:
+    """The variables of whatever rendering calls a macro, so that it is made only once."""
+
+    def find(self, name: str) -> Any:
+        return scope.current().variables.find(name)
+
+
 class SqlEnvironment(jinja2.Environment):
-    """Compiles models and macro files.
+    """Compiles models and macros.
 
     ``marked`` says what gets marks: nothing, the text that goes straight into the SQL ("body"), or
     "all", also what macros and blocks capture. ``files`` numbers the templates that have marks.
     """
+
+    context_class = _Context
 
     def __init__(self, *, marked: Marked = "nothing") -> None:
         super().__init__(
@@ -102,24 +170,71 @@ class SqlEnvironment(jinja2.Environment):
         )
         self.marked = marked
         self.files: list[Path] = []
-        for name in ("as_text", "as_bool", "as_native", "as_number"):
-            self.filters[name] = _unchanged
+        self.filters |= dict.fromkeys(("as_text", "as_bool", "as_native", "as_number"), _unchanged)
+        self.filters["is_list"] = lambda value: isinstance(value, list)
 
-    def template(self, source: str, path: Path, *, macros: bool = False) -> jinja2.Template:
-        """The compiled template; ``macros`` says that it is a file of macros.
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        try:
+            return _Parser(self, source, name, filename).parse()
+        except jinja2.TemplateSyntaxError as error:
+            error.source = source
+            raise
 
-        The macros of such a file are renamed, so that a call of one goes through the context even
-        from within the file: there it can be overridden, and ``return`` is understood.
+    def checked(self, source: str, path: Path) -> nodes.Template:
+        """``source`` as it is read; raises TemplateSyntaxError if it cannot be."""
+        return self._parse(source, None, str(path))
+
+    def template(
+        self, source: str | nodes.Template, path: Path, *, macros: bool = False
+    ) -> jinja2.Template:
+        """The compiled template; ``macros`` says that it holds macros.
+
+        Those are renamed, so that a call of one goes through the variables of the rendering, also
+        from within itself: there it can be overridden, and ``return`` is understood.
         """
-        tree = self._parse(source, None, str(path))
+        tree = self.checked(source, path) if isinstance(source, str) else source
         if macros:
             for macro in tree.find_all(nodes.Macro):
                 macro.name = MACRO_PREFIX + macro.name
         if self.marked == "all" or (self.marked == "body" and not macros):
             self.files.append(path)
             _mark(tree, len(self.files) - 1, captured=self.marked == "all")
-        code = self.compile(tree, None, str(path))
-        return jinja2.Template.from_code(self, code, self.make_globals(None))
+        with scope.nowhere():  # what does not depend on a rendering is worked out right away
+            code = self.compile(tree, None, str(path))
+        return jinja2.Template.from_code(self, code, {})
+
+    def from_yaml(self, text: str) -> jinja2.Template:
+        """The template that ``text``, which stands somewhere in a YAML file, is."""
+        with scope.nowhere():
+            return jinja2.Template.from_code(self, self.compile(text), {})
+
+    def text(self, template: jinja2.Template, variables: scope.Variables) -> str:
+        """What ``template`` renders to."""
+        return "".join(self.pieces(template, variables))
+
+    def macro(self, name: str, source: str | nodes.Template, path: Path) -> Callable[..., Any]:
+        """The macro that ``source`` defines; it sees what the rendering sees that calls it."""
+        template = self.template(source, path, macros=True)
+        context = self.context_class(self, _OfCurrentScope(), None, {})  # type: ignore[arg-type] # all that is asked of it is find()
+        for _ in template.root_render_func(context):
+            pass
+        found: Callable[..., Any] = context.vars[MACRO_PREFIX + name]
+        return found
+
+    def parameters(self, source: str) -> dict[str, Any]:
+        """The parameters of a macro, with their defaults; without one, it is ``...``."""
+        macro = self._parse(source, None, None).find(nodes.Macro)
+        if macro is None:
+            return {}
+        names = [argument.name for argument in macro.args]
+        defaults = [default.as_const() for default in macro.defaults]
+        required = [...] * (len(names) - len(defaults))
+        return dict(zip(names, [*required, *defaults], strict=True))
+
+    def pieces(self, template: jinja2.Template, variables: scope.Variables) -> Iterator[Any]:
+        """What each part of ``template`` renders to."""
+        context = self.context_class(self, variables, template.name, template.blocks)  # type: ignore[arg-type] # it need not be a dict
+        return iter(template.root_render_func(context))
 
 
 def _unchanged(value: Any) -> Any:
@@ -143,44 +258,3 @@ def _outputs(node: nodes.Node, *, captured: bool) -> Iterator[nodes.Output]:
             yield child
         elif captured or not isinstance(child, _CAPTURING):
             yield from _outputs(child, captured=captured)
-
-
-def defined_in(source: str) -> Iterator[tuple[str, str, int]]:
-    """The tag, the full name and the line of each macro, test and so on, without compiling."""
-    source = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source)
-    for found in _DEFINED.finditer(source):
-        tag, name = found["tag"], found["name"]
-        if tag == "test":
-            name = f"test_{name}"
-        elif tag == "materialization":
-            name = f"materialization_{name}_{found['adapter'] or 'default'}"
-        yield tag, name, source.count("\n", 0, found.start()) + 1
-
-
-def template_line(error: BaseException) -> tuple[Path, int] | None:
-    """The innermost line of a template that ``error`` passed through."""
-    found = None
-    trace = error.__traceback__
-    while trace is not None:
-        variables = trace.tb_frame.f_globals
-        template = variables.get("__jinja_template__")
-        if template is not None:
-            place = template.filename, template.get_corresponding_lineno(trace.tb_lineno)
-        elif "__jinja_exception__" in variables:
-            place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        else:
-            place = None, 0
-        if place[0] not in {None, "<template>"}:  # the latter came out of YAML, not out of a file
-            found = Path(place[0]), place[1]
-        trace = trace.tb_next
-    return found
-
-
-def raised_here(error: BaseException) -> bool:
-    """Whether ``error`` came out of this package's own code: then it is a bug, not a mistake."""
-    trace = error.__traceback__
-    last = ""
-    while trace is not None:
-        last = trace.tb_frame.f_code.co_filename
-        trace = trace.tb_next
-    return Path(__file__).parents[1] in Path(last).parents

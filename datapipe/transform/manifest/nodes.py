@@ -1,13 +1,37 @@
-"""What a project is made of: models, sources and data tests."""
+"""What a project is made of: models, sources, tests and what is told of them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datapipe.transform.database.relation import Relation
+
+SourceKey = tuple[str, str]
+
+
+# What dbt's nodes have and PostgreSQL has no use for; templates that walk over nodes expect it.
+_NOTHING: Mapping[str, Any] = {
+    "doc_blocks": [], "primary_key": [], "metrics": [], "functions": [], "time_spine": None,
+    "deprecation_date": None, "defer_relation": None, "unrendered_config": {},
+    "config_call_dict": {}, "build_path": None,
+}  # fmt: skip
+_NO_SEED = frozenset({
+    "access", "constraints", "language", "refs", "sources", "version", "latest_version",
+})  # fmt: skip
+_NO_FRESHNESS = {
+    "warn_after": {"count": None, "period": None},
+    "error_after": {"count": None, "period": None},
+    "filter": None,
+}
+_PARTS = ("database", "schema", "identifier")
+
+
+def _checksum(text: str) -> dict[str, str]:
+    return {"name": "sha256", "checksum": hashlib.sha256(text.strip().encode()).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -19,11 +43,39 @@ class Column:
     data_type: str | None = None
     constraints: tuple[Mapping[str, Any], ...] = ()
     quote: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "description": self.description,
+            "data_type": self.data_type,
+            "constraints": [dict(constraint) for constraint in self.constraints],
+            "quote": self.quote or None,
+            "meta": dict(self.meta),
+            "tags": list(self.tags),
+        }
+
+
+@dataclass(frozen=True)
+class Ref:
+    """One call of ``ref`` as it is written: what it stands for depends on who calls."""
+
+    name: str
+    package: str | None = None
+    version: str | None = None
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        return {"name": self.name, "package": self.package, "version": self.version}
 
 
 @dataclass(frozen=True)
 class Model:
-    """One SQL file under the model paths, one seed or one snapshot, with what YAML says of it."""
+    """One SQL file under the model paths, one seed or one snapshot, with what YAML says of it.
+
+    Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys.
+    """
 
     name: str
     path: Path
@@ -34,13 +86,22 @@ class Model:
     config: Mapping[str, Any]
     relation: Relation
     refs: tuple[str, ...] = ()
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[SourceKey, ...] = ()
     description: str = ""
     columns: Mapping[str, Column] = field(default_factory=dict)
     described_in: str = ""
     resource_type: str = "model"
     constraints: tuple[Mapping[str, Any], ...] = ()
     version: str | None = None
+    latest_version: str | None = None
+    key: str = ""
+    asked: tuple[Ref, ...] = ()
+    line: int = 1
+
+    @property
+    def unique_id(self) -> str:
+        version = f".v{self.version}" if self.version is not None else ""
+        return f"{self.resource_type}.{self.package}.{self.name}{version}"
 
     @property
     def materialized(self) -> str:
@@ -51,45 +112,67 @@ class Model:
         return self.resource_type == "seed"
 
     @property
+    def is_latest_version(self) -> bool:
+        return self.version is not None and self.version == self.latest_version
+
+    @property
     def is_table(self) -> bool:
         """Whether it is published as a table."""
-        return self.materialized in {"table", "seed", "incremental"}
+        return self.materialized in {"table", "seed", "incremental", "snapshot"}
+
+    @property
+    def access(self) -> str:
+        return str(self.config.get("access") or "protected")
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
-        return {
+        config = dict(self.config)
+        for name in ("pre_hook", "post_hook"):
+            if name in config:
+                config[name.replace("_", "-")] = config[name]
+        seen = {
+            **_NOTHING,
             "name": self.name,
             "resource_type": self.resource_type,
             "package_name": self.package,
-            "unique_id": f"{self.resource_type}.{self.package}.{self.name}",
+            "unique_id": self.unique_id,
             "fqn": list(self.fqn),
-            "path": self.path.name,
+            "path": self.file.partition("/")[2],
             "original_file_path": self.file,
+            "patch_path": f"{self.package}://{self.described_in}" if self.described_in else None,
+            "checksum": _checksum(self.raw_code),
             "raw_code": self.raw_code,
             "language": "sql",
-            "config": dict(self.config),
-            "tags": list(self.config.get("tags", [])),
-            "meta": dict(self.config.get("meta", {})),
+            "docs": dict(self.config.get("docs") or {}),
+            "config": config,
+            "tags": list(self.config.get("tags") or []),
+            "meta": dict(self.config.get("meta") or {}),
+            "group": self.config.get("group"),
+            "access": self.access,
+            "version": self.version,
+            "latest_version": self.latest_version,
             "description": self.description,
             "columns": {
-                column.name: {
-                    "name": column.name,
-                    "description": column.description,
-                    "data_type": column.data_type,
-                }
-                for column in self.columns.values()
+                column.name: column.as_template_sees_it() for column in self.columns.values()
             },
+            "constraints": [dict(constraint) for constraint in self.constraints],
+            "contract": dict(self.config.get("contract") or {"enforced": False}),
             "database": self.relation.database,
             "schema": self.relation.schema,
-            "alias": self.relation.identifier,
-            "refs": [{"name": name, "package": None, "version": None} for name in self.refs],
+            "alias": self.relation.identifier.removeprefix("__dbt__cte__"),
+            "relation_name": None if self.materialized == "ephemeral" else str(self.relation),
+            "refs": [ref.as_template_sees_it() for ref in self.asked],
             "sources": [list(source) for source in self.sources],
         }
+        return {key: seen[key] for key in seen if key not in _NO_SEED} if self.is_seed else seen
 
 
 @dataclass(frozen=True)
 class Source:
-    """One table of a source: data that the project reads and does not build."""
+    """One table of a source: data that the project reads and does not build.
+
+    ``loaded_at`` is the field; ``config`` has ``loaded_at_field`` and ``loaded_at_query``.
+    """
 
     source_name: str
     name: str
@@ -101,6 +184,51 @@ class Source:
     config: Mapping[str, Any] = field(default_factory=dict)
     loaded_at: str = ""
     freshness: Mapping[str, Any] | None = None
+    package: str = ""
+    file: str = ""
+    fqn: tuple[str, ...] = ()
+    key: SourceKey = ("", "")
+    source_description: str = ""
+    source_meta: Mapping[str, Any] = field(default_factory=dict)
+    loader: str = ""
+    external: Any = None
+
+    @property
+    def unique_id(self) -> str:
+        return f"source.{self.package}.{self.source_name}.{self.name}"
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``graph.sources``."""
+        return {
+            "name": self.name,
+            "resource_type": "source",
+            "package_name": self.package,
+            "unique_id": self.unique_id,
+            "fqn": list(self.fqn),
+            "path": self.file,
+            "original_file_path": self.file,
+            "source_name": self.source_name,
+            "source_description": self.source_description,
+            "identifier": self.relation.identifier,
+            "schema": self.relation.schema,
+            "database": self.relation.database,
+            "relation_name": str(self.relation),
+            "description": self.description,
+            "columns": {
+                column.name: column.as_template_sees_it() for column in self.columns.values()
+            },
+            "config": dict(self.config),
+            "tags": list(self.config.get("tags") or []),
+            "meta": dict(self.config.get("meta") or {}),
+            "loader": self.loader,
+            "source_meta": dict(self.source_meta),
+            "quoting": dict(zip(_PARTS, self.relation.quoting, strict=True)),
+            "external": self.external,
+            "patch_path": None,
+            "loaded_at_field": self.config.get("loaded_at_field"),
+            "loaded_at_query": self.config.get("loaded_at_query"),
+            "freshness": self.freshness and {**_NO_FRESHNESS, **self.freshness},
+        }
 
 
 @dataclass(frozen=True)
@@ -127,7 +255,7 @@ class Given:
 class UnitTest:
     """What a model must make of given rows; it needs no table to exist.
 
-    ``overrides`` has ``macros``, ``vars`` and ``env_vars``.
+    ``overrides`` has ``macros``, ``vars`` and ``env_vars``. ``model`` is the key of the model.
     """
 
     name: str
@@ -139,6 +267,10 @@ class UnitTest:
     config: Mapping[str, Any]
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     description: str = ""
+    package: str = ""
+    file: str = ""
+    fqn: tuple[str, ...] = ()
+    unique_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +278,7 @@ class DataTest:
     """A query that gives the rows that should not be there.
 
     A generic test is a call of ``macro`` with ``arguments``; a singular one is ``raw_code`` of its
-    own, and then ``macro`` is None.
+    own, and then ``macro`` is None. ``tested_model`` is the key of the model that the test is of.
     """
 
     name: str
@@ -160,15 +292,89 @@ class DataTest:
     tested_model: str | None = None
     raw_code: str = ""
     refs: tuple[str, ...] = ()
-    sources: tuple[tuple[str, str], ...] = ()
+    sources: tuple[SourceKey, ...] = ()
+    package: str = ""
+    file: str = ""
+    fqn: tuple[str, ...] = ()
+    unique_id: str = ""
+    alias: str = ""
+    column: str | None = None
+    description: str = ""
+    asked: tuple[Ref, ...] = ()
+    described_in: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    attached_node: str | None = None
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model``."""
+        generic = (
+            {}
+            if self.macro is None
+            else {
+                "test_metadata": dict(self.metadata),
+                "attached_node": self.attached_node,
+            }
+        )
         return {
+            **_NOTHING,
+            **generic,
+            "relation_name": None,
+            "group": self.config.get("group"),
+            "checksum": _checksum(self.raw_code),
             "name": self.name,
             "resource_type": "test",
-            "original_file_path": str(self.path),
+            "package_name": self.package,
+            "unique_id": self.unique_id,
+            "fqn": list(self.fqn),
+            "alias": self.alias or self.name,
+            "path": self.file.partition("/")[2],
+            "original_file_path": self.file,
+            "raw_code": self.raw_code,
+            "language": "sql",
             "config": dict(self.config),
-            "tags": list(self.config.get("tags", [])),
-            "column_name": self.arguments.get("column_name"),
+            "tags": list(self.config.get("tags") or []),
+            "meta": dict(self.config.get("meta") or {}),
+            "description": self.description,
+            "column_name": self.column,
+            "refs": [ref.as_template_sees_it() for ref in self.asked],
+            "sources": [list(source) for source in self.sources],
+        }
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What reads the models outside of the project: a dashboard, a notebook, an application."""
+
+    name: str
+    path: Path
+    line: int
+    package: str
+    file: str
+    fqn: tuple[str, ...]
+    config: Mapping[str, Any]
+    refs: tuple[str, ...] = ()
+    sources: tuple[SourceKey, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
+    resource_type: str = "exposure"
+
+    @property
+    def unique_id(self) -> str:
+        return f"{self.resource_type}.{self.package}.{self.name}"
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``graph.exposures``."""
+        return {
+            "label": None,
+            "url": None,
+            "maturity": None,
+            **self.described,
+            "meta": dict(self.config.get("meta") or {}),
+            "tags": list(self.config.get("tags") or []),
+            "name": self.name,
+            "resource_type": self.resource_type,
+            "package_name": self.package,
+            "unique_id": self.unique_id,
+            "fqn": list(self.fqn),
+            "original_file_path": self.file,
+            "config": dict(self.config),
         }

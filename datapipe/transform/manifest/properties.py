@@ -1,266 +1,330 @@
-"""The YAML files of a project: what they say of models, sources and their tests."""
+"""The YAML files of one package: what they say of models, seeds, snapshots and all the rest."""
 
 from __future__ import annotations
 
-import re
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.transform.jinja.context import Var
+from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Column
 from datapipe.transform.project import Project, merged, yaml_file
 from datapipe.transform.project.yaml_file import Block, Items
 
-# Beside a test's arguments, the older spelling of a project has its settings, too.
-_TEST_SETTINGS = {
-    "alias", "database", "enabled", "error_if", "fail_calc", "group", "limit", "meta", "schema",
-    "severity", "store_failures", "store_failures_as", "tags", "warn_if", "where",
+# Each list of a file, and what its entries may have.
+_NODE = frozenset({
+    "name", "description", "config", "columns", "data_tests", "tests", "docs", "meta", "tags",
+    "group", "access", "contract", "constraints", "quote_columns", "enabled", "latest_version",
+    "versions", "deprecation_date", "time_spine", "agg_time_dimension", "derived_semantics",
+    "semantic_model", "metrics", "primary_entity", "freshness", "database", "schema", "alias",
+})  # fmt: skip
+_KEYS: dict[str, frozenset[str]] = {
+    "models": _NODE,
+    "seeds": _NODE,
+    "snapshots": _NODE | {"relation"},
+    "sources": frozenset({
+        "name", "description", "source_description", "config", "meta", "tags", "database",
+        "schema", "loader", "loaded_at_field", "loaded_at_query", "freshness", "quoting",
+        "tables", "overrides", "unrendered_database", "unrendered_schema", "data_tests", "tests",
+    }),
+    "analyses": _NODE,
+    "macros": frozenset({"name", "description", "arguments", "docs", "meta", "config"}),
+    "data_tests": frozenset({"name", "description", "config", "meta", "docs"}),
+    "tests": frozenset({"name", "description", "config", "meta", "docs"}),
+    "unit_tests": frozenset({
+        "name", "model", "description", "given", "expect", "overrides", "config", "versions",
+    }),
+    "exposures": frozenset(),
+    "groups": frozenset(),
+    "metrics": frozenset(),
+    "semantic_models": frozenset(),
+    "saved_queries": frozenset(),
+    "functions": frozenset(),
 }  # fmt: skip
+TABLE = frozenset({
+    "name", "description", "config", "meta", "tags", "identifier", "loader", "loaded_at_field",
+    "loaded_at_query", "freshness", "quoting", "columns", "data_tests", "tests", "external",
+    "docs", "quote_columns",
+})  # fmt: skip
+_COLUMN = frozenset({
+    "name", "description", "data_type", "constraints", "data_tests", "tests", "meta", "tags",
+    "quote", "config", "docs", "policy_tags", "granularity", "dimension", "entity",
+})  # fmt: skip
+_FILE = frozenset({*_KEYS, "version", "anchors"})
+_OUTSIDE = ("meta", "tags", "enabled", "docs", "group", "contract", "access", "freshness")
+_UNRENDERED = frozenset({"description", "tests", "data_tests", "loaded_at_query"})
+_HOOKS = frozenset({"pre_hook", "post_hook", "pre-hook", "post-hook"})
 
 
 @dataclass(frozen=True)
-class ModelProperties:
-    """What YAML says of one model or seed."""
+class NodeProperties:
+    """What YAML says of one model, seed or snapshot, or of one version of a model.
+
+    ``file_name`` is what its file is called; ``tested`` has the mappings under which its tests are
+    written: the columns, and then the whole.
+    """
 
     name: str
+    kind: str
+    package: str
     path: Path
     line: int
-    description: str
+    block: Block
     config: Mapping[str, Any]
     columns: Mapping[str, Column]
-
-
-@dataclass(frozen=True)
-class SourceProperties:
-    """What YAML says of one table of a source."""
-
-    source_name: str
-    name: str
-    path: Path
-    line: int
-    schema: Any
-    identifier: Any
-    description: str
-    columns: Mapping[str, Column]
-
-
-@dataclass(frozen=True)
-class TestProperties:
-    """One generic test as it is written under a model, a source or a column of theirs."""
-
-    __test__ = False  # the name begins like a test class
-
-    test: str
-    name: str
-    of: str
-    source: tuple[str, str] | None
-    path: Path
-    line: int
-    arguments: Mapping[str, Any]
-    config: Mapping[str, Any]
+    constraints: tuple[Mapping[str, Any], ...]
+    tested: tuple[Block, ...] = ()
+    description: str = ""
+    version: str | None = None
+    latest_version: str | None = None
+    file_name: str = ""
 
 
 @dataclass
 class Properties:
-    """What all the YAML files of a project say together."""
+    """What all the YAML files of a package say together, list by list."""
 
-    models: dict[str, ModelProperties] = field(default_factory=dict)
-    seeds: dict[str, ModelProperties] = field(default_factory=dict)
-    sources: list[SourceProperties] = field(default_factory=list)
-    tests: list[TestProperties] = field(default_factory=list)
-    singular_tests: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    nodes: list[NodeProperties] = field(default_factory=list)
+    blocks: dict[str, list[tuple[Path, Block]]] = field(default_factory=dict)
 
 
-def read_all(project: Project) -> Properties:
-    """Read every YAML file under the paths for models, seeds and tests."""
-    properties = Properties()
-    paths = [
-        path
-        for folder in ("model-paths", "seed-paths", "test-paths")
-        for path, _ in project.files(folder, ".yml", ".yaml")
-    ]
-    for path in dict.fromkeys(paths):  # two kinds of paths may name one folder
-        _read(path, properties)
-    return properties
+class Reader:
+    """Reads the YAML files of one package."""
 
+    def __init__(self, project: Project, package: Project, renderer: Renderer) -> None:
+        self.project = project
+        self.package = package
+        self.renderer = renderer
+        self.own = {"var": Var(project.variables_for(package.name))}
 
-def _read(path: Path, properties: Properties) -> None:
-    file = yaml_file.read(path)
-    for model in yaml_file.blocks(file.get("models"), path, file.line_of("models"), "models"):
-        if "versions" in model:
+    def read_all(self) -> Properties:
+        """Read every YAML file under any of the package's paths."""
+        found = Properties()
+        for path in self.package.described(".yml", ".yaml"):
+            file = yaml_file.read(path)
+            for line, key in file.repeated:
+                self.renderer.warnings.append(
+                    f"{path}:{line}: The key {key} stands here for the second time; only this one "
+                    "counts."
+                )
+            self._near(file, _FILE, path)
+            for key, known in _KEYS.items():
+                for block in yaml_file.blocks(file.get(key), path, file.line_of(key), key):
+                    if known:
+                        self._near(block, known, path)
+                    written = self.rendered(block, path)
+                    found.blocks.setdefault(key, []).append((path, written))
+        for kind in ("models", "seeds", "snapshots", "analyses"):
+            for path, block in found.blocks.get(kind, ()):
+                found.nodes += self._nodes(block, kind, path)
+        return found
+
+    def rendered(self, block: Block, path: Path) -> Block:
+        """``block`` with what is Jinja in it rendered, but for what dbt renders later."""
+        return self._rendered(block, path, block.line) if _has_jinja(block) else block
+
+    def _rendered(
+        self, value: Any, path: Path, line: int, skip: frozenset[str] = frozenset()
+    ) -> Any:
+        if isinstance(value, Block):
+            block = Block()
+            block.line, block.lines = value.line, value.lines
+            for key, each in value.items():
+                late = key in _UNRENDERED or key in skip
+                within = _HOOKS if key == "config" else frozenset[str]()
+                at = value.lines[key]
+                block[key] = each if late else self._rendered(each, path, at, within)
+            return block
+        if isinstance(value, Items):
+            items = Items(
+                self._rendered(each, path, at) for at, each in zip(value.lines, value, strict=True)
+            )
+            items.line, items.lines = value.line, value.lines
+            return items
+        if isinstance(value, str) and ("{{" in value or "{%" in value):
+            return self.renderer.value(value, self.own, path=path, line=line)
+        return value
+
+    def _near(self, block: Block, known: frozenset[str], path: Path) -> None:
+        """Refuse a key that is nearly one of ``known``, in the project's own files."""
+        if self.package is not self.project:
+            return
+        near_key(block, known, path)
+
+    def _nodes(self, block: Block, kind: str, path: Path) -> Iterator[NodeProperties]:
+        name = block["name"]
+        config = config_of(block, path)
+        self._check_columns(block, path)
+        common: dict[str, Any] = {
+            "name": name,
+            "kind": kind.removesuffix("s") if kind != "analyses" else "analysis",
+            "package": self.package.name,
+            "path": path,
+            "block": block,
+        }
+        versions = block.get("versions")
+        if not versions:
+            columns = column_blocks(block, path)
+            yield NodeProperties(
+                **common,
+                line=block.line,
+                config=config,
+                columns=columns_of(columns),
+                constraints=_constraints(block, path),
+                tested=(*columns, block),
+                description=text(block.get("description")),
+                file_name=name,
+            )
+            return
+        entries = self._versions(versions, path, block)
+        latest = block.get("latest_version")
+        if latest is None:
+            latest = max((entry["v"] for entry in entries), key=_version_order)
+        for entry in entries:
+            columns = _columns_of_version(block, entry, path)
+            config_here = merged(config, config_of(entry, path))
+            yield NodeProperties(
+                **common,
+                line=entry.line,
+                config=config_here,
+                columns=columns_of(columns),
+                constraints=_constraints(entry if "constraints" in entry else block, path),
+                tested=(*columns, entry if {"tests", "data_tests"} & entry.keys() else block),
+                description=text(entry.get("description") or block.get("description")),
+                version=str(entry["v"]),
+                latest_version=str(latest),
+                file_name=str(entry.get("defined_in") or f"{name}_v{entry['v']}"),
+            )
+
+    def _versions(self, versions: Any, path: Path, block: Block) -> list[Block]:
+        if not isinstance(versions, Items):
             raise ProjectError(
-                "Versions of models are not supported yet.",
-                path=path,
-                line=model.line_of("versions"),
+                "versions must be a list.", path=path, line=block.line_of("versions")
             )
-        _read_model(model, "model", properties.models, path)
-        properties.tests += _tests_of(model, model["name"], None, path)
-    for seed in yaml_file.blocks(file.get("seeds"), path, file.line_of("seeds"), "seeds"):
-        _read_model(seed, "seed", properties.seeds, path)
-        properties.tests += _tests_of(seed, seed["name"], None, path)
-    for source in yaml_file.blocks(file.get("sources"), path, file.line_of("sources"), "sources"):
-        _read_source(source, path, properties)
-    for key in ("data_tests", "tests"):
-        for test in yaml_file.blocks(file.get(key), path, file.line_of(key), key):
-            properties.singular_tests[test["name"]] = _config(test, path)
+        for entry, line in zip(versions, versions.lines, strict=True):
+            if not isinstance(entry, Block) or not isinstance(entry.get("v"), str | int | float):
+                raise ProjectError(
+                    "Each of versions must be a mapping with v: the version.", path=path, line=line
+                )
+        return list(versions)
+
+    def _check_columns(self, block: Block, path: Path) -> None:
+        for column in column_blocks(block, path):
+            self._near(column, _COLUMN, path)
 
 
-def _read_model(block: Block, kind: str, known: dict[str, ModelProperties], path: Path) -> None:
-    name = block["name"]
-    other = known.get(name)
-    if other is not None:
-        raise ProjectError(
-            f"The {kind} {name} is described twice: also in {other.path}, line {other.line}.",
-            path=path,
-            line=block.line,
-            model=name,
-        )
-    known[name] = ModelProperties(
-        name=name,
-        path=path,
-        line=block.line,
-        description=_text(block.get("description")),
-        config=_config(block, path),
-        columns=_columns(block, path),
-    )
+def _has_jinja(value: Any) -> bool:
+    if isinstance(value, str):
+        return "{{" in value or "{%" in value
+    if isinstance(value, dict):
+        return any(_has_jinja(each) for each in value.values())
+    return isinstance(value, list) and any(_has_jinja(each) for each in value)
 
 
-def _read_source(source: Block, path: Path, properties: Properties) -> None:
-    source_name = source["name"]
-    if _config(source, path).get("enabled", True) is False:
-        return
-    lines = source.line_of("tables")
-    for table in yaml_file.blocks(source.get("tables"), path, lines, "tables"):
-        if _config(table, path).get("enabled", True) is False:
+def near_key(block: Block, known: frozenset[str], path: Path) -> None:
+    """Raise ProjectError for a key that nearly is one of ``known``: it would have no effect."""
+    for key in block:
+        if key in known or not isinstance(key, str):
             continue
-        name = table["name"]
-        properties.sources.append(
-            SourceProperties(
-                source_name=source_name,
-                name=name,
+        found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
+        if found and found[0] not in block:
+            raise ProjectError(
+                f"There is no key {key} here. Did you mean {found[0]}?",
                 path=path,
-                line=table.line,
-                schema=source.get("schema", source_name),
-                identifier=table.get("identifier", name),
-                description=_text(table.get("description")),
-                columns=_columns(table, path),
+                line=block.line_of(key),
+                model=str(block.get("name", "")),
             )
-        )
-        properties.tests += _tests_of(table, f"{source_name}.{name}", (source_name, name), path)
 
 
-def _columns(block: Block, path: Path) -> dict[str, Column]:
+def config_of(block: Block, path: Path) -> dict[str, Any]:
+    """The settings that ``block`` gives, under ``config:`` and beside it."""
+    config = block.get("config") or {}
+    if not isinstance(config, dict):
+        raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
+    outside = {key: block[key] for key in _OUTSIDE if key in block}
+    both = merged(outside, config)
+    if not outside:
+        return both if not isinstance(config, Block) else _with_lines(both, config)
+    written = _with_lines(both, block)
+    if isinstance(config, Block):
+        written.lines = {**block.lines, **config.lines}
+    return written
+
+
+def _with_lines(config: Mapping[str, Any], block: Block) -> Block:
+    written = Block(config)
+    written.line, written.lines = block.line, block.lines
+    return written
+
+
+def column_blocks(block: Block, path: Path) -> list[Block]:
+    return yaml_file.blocks(block.get("columns"), path, block.line_of("columns"), "columns")
+
+
+def columns_of(blocks: list[Block]) -> dict[str, Column]:
     columns = {}
-    for column in _column_blocks(block, path):
-        data_type = column.get("data_type")
+    for column in blocks:
+        data_type, config = column.get("data_type"), column.get("config") or {}
+        tags = [*_listed(column.get("tags")), *_listed(config.get("tags"))]
         columns[column["name"]] = Column(
             column["name"],
-            _text(column.get("description")),
+            text(column.get("description")),
             None if data_type is None else str(data_type),
+            tuple(each for each in column.get("constraints") or () if isinstance(each, dict)),
+            bool(column.get("quote")),
+            {**(column.get("meta") or {}), **(config.get("meta") or {})},
+            tuple(map(str, tags)),
         )
     return columns
 
 
-def _column_blocks(block: Block, path: Path) -> list[Block]:
-    return yaml_file.blocks(block.get("columns"), path, block.line_of("columns"), "columns")
-
-
-def _tests_of(
-    block: Block, of: str, source: tuple[str, str] | None, path: Path
-) -> Iterator[TestProperties]:
-    for line, item in _test_items(block, path):
-        yield _test(item, of, None, source, path, line)
-    for column in _column_blocks(block, path):
-        name = column["name"]
-        written = f'"{name}"' if column.get("quote") else name
-        for line, item in _test_items(column, path):
-            yield _test(item, of, written, source, path, line)
-
-
-def _test_items(block: Block, path: Path) -> Iterator[tuple[int, Any]]:
-    for key in ("data_tests", "tests"):
-        items = block.get(key)
-        if items is None:
-            continue
-        if not isinstance(items, Items):
-            raise ProjectError(f"{key} must be a list.", path=path, line=block.line_of(key))
-        yield from zip(items.lines, items, strict=True)
-
-
-def _test(
-    item: Any,
-    of: str,
-    column: str | None,
-    source: tuple[str, str] | None,
-    path: Path,
-    line: int,
-) -> TestProperties:
-    test, body = _named(item, path, line)
-    settings = {key: body[key] for key in body if key in _TEST_SETTINGS}
-    arguments = {
-        key: value
-        for key, value in body.items()
-        if key not in _TEST_SETTINGS and key not in {"arguments", "config", "name", "description"}
-    }
-    arguments |= body.get("arguments") or {}
-    if column is not None:
-        arguments["column_name"] = column
-    of_name = of if source is None else "_".join(source)
-    prefix = test.replace(".", "_") if source is None else f"source_{test.replace('.', '_')}"
-    return TestProperties(
-        test=test,
-        name=str(body.get("name") or _test_name(prefix, of_name, arguments)),
-        of=of,
-        source=source,
-        path=path,
-        line=line,
-        arguments=arguments,
-        config=merged(settings, body.get("config") or {}),
+def _columns_of_version(model: Block, version: Block, path: Path) -> list[Block]:
+    """The columns of one version: those of the model it includes, and its own."""
+    base = column_blocks(model, path)
+    own = version.get("columns")
+    if own is None:
+        return base
+    if not isinstance(own, Items):
+        raise ProjectError("columns must be a list.", path=path, line=version.line_of("columns"))
+    rules = [each for each in own if isinstance(each, Block) and "name" not in each]
+    named = [each for each in own if isinstance(each, Block) and "name" in each]
+    include, exclude = (
+        (rules[0].get("include", "all"), rules[0].get("exclude")) if rules else ("all", None)
     )
+    if include in {"all", "*"}:
+        left_out = set(_listed(exclude)) | {each["name"] for each in named}
+        return [each for each in base if each["name"] not in left_out] + named
+    taken = set(_listed(include))
+    return [each for each in base if each["name"] in taken] + named
 
 
-def _named(item: Any, path: Path, line: int) -> tuple[str, Mapping[str, Any]]:
-    """The test's name and what is set for it, in any of dbt's three spellings."""
-    if isinstance(item, str):
-        return item, {}
-    if isinstance(item, Block) and isinstance(item.get("test_name"), str):
-        return item["test_name"], {key: item[key] for key in item if key != "test_name"}
-    if isinstance(item, Block) and len(item) == 1:
-        ((name, body),) = item.items()
-        if body is None or isinstance(body, dict):
-            return name, body or {}
-    raise ProjectError(
-        "A test is a name, or one name with a mapping of its arguments. Check the indentation.",
-        path=path,
-        line=line,
-    )
-
-
-def _test_name(test: str, of: str, arguments: Mapping[str, Any]) -> str:
-    """The name that dbt gives a test which has none of its own."""
-    parts: list[str] = []
-    for key in sorted(arguments):
-        value = arguments[key]
-        values = (
-            value.values()
-            if isinstance(value, dict)
-            else value
-            if isinstance(value, list)
-            else [value]
+def _constraints(block: Block, path: Path) -> tuple[Mapping[str, Any], ...]:
+    given = block.get("constraints") or []
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise ProjectError(
+            "constraints must be a list of mappings with a type.",
+            path=path,
+            line=block.line_of("constraints"),
         )
-        parts += [re.sub("[^0-9a-zA-Z_]+", "_", str(each)) for each in values]
-    return f"{test}_{of}_{'__'.join(parts)}"
+    return tuple(given)
 
 
-def _config(block: Block, path: Path) -> dict[str, Any]:
-    config = block.get("config") or {}
-    if not isinstance(config, dict):
-        raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
-    outside = {key: block[key] for key in ("meta", "tags", "enabled", "docs") if key in block}
-    return merged(outside, config)
+def _version_order(version: Any) -> tuple[int, float, str]:
+    try:
+        return 1, float(version), ""
+    except ValueError:
+        return 0, 0.0, str(version)
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value)

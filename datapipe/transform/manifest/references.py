@@ -2,56 +2,201 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja.context import Config, asked_of_the_database, near
+from datapipe.transform.jinja.context import Config, Var, near
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
+from datapipe.transform.project import Project, merged
+
+_TO = re.compile(r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]+)\3)?")
+
+
+class FoundConfig(Config):
+    """``config(...)`` while a project is read: several calls add up."""
+
+    def __call__(self, *values: Mapping[str, Any], **options: Any) -> str:
+        for value in (*values, options):
+            self.given = merged(self.given, value)
+        return ""
 
 
 class Found:
     """What a template asked for while the project was read."""
 
-    def __init__(self, target: Mapping[str, Any], model: Model | None = None) -> None:
-        self.config = Config()
-        self.refs: list[str] = []
-        self.sources: list[tuple[str, str]] = []
+    def __init__(
+        self,
+        target: Mapping[str, Any],
+        variables: Mapping[str, Any] | None = None,
+        this: Relation | None = None,
+        node: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config = FoundConfig()
+        self.refs: dict[Ref, None] = {}
+        self.sources: dict[SourceKey, None] = {}
         self._target = target
-        self._model = model
+        self._variables = variables
+        self._this = this
+        self._node = node
 
-    def ref(self, *names: str, **_: Any) -> Relation:
-        name = referred(names)
-        if name not in self.refs:
-            self.refs.append(name)
-        return Relation(self._target["dbname"], self._target["schema"], name)
+    def ref(self, *names: Any, version: Any = None, v: Any = None, **_: Any) -> Relation:
+        ref = asked(names, version if version is not None else v)
+        self.refs[ref] = None
+        return Relation(self._target["dbname"], self._target["schema"], ref.name)
 
-    def source(self, source_name: str, name: str) -> Relation:
-        if (source_name, name) not in self.sources:
-            self.sources.append((source_name, name))
-        return Relation(self._target["dbname"], source_name, name)
+    def source(self, *names: Any) -> Relation:
+        source = asked_source(names)
+        self.sources[source] = None
+        return Relation(self._target["dbname"], *source)
 
     def variables(self) -> dict[str, Any]:
+        own: dict[str, Any] = {} if self._variables is None else {"var": Var(self._variables)}
         return {
+            **own,
             "ref": self.ref,
             "source": self.source,
             "config": self.config,
             "execute": False,
-            "run_query": asked_of_the_database("run_query", execute=False),
-            "statement": asked_of_the_database("statement", execute=False),
-            "this": self._model.relation if self._model else None,
-            "model": self._model.as_template_sees_it() if self._model else {},
+            "this": self._this,
+            "model": self._node or {},
         }
 
 
-def referred(names: tuple[str, ...]) -> str:
-    """The model's name out of the arguments of ``ref``: it may stand after a package's."""
+def asked(names: tuple[Any, ...], version: Any = None) -> Ref:
+    """What the arguments of ``ref`` ask for: a model, or a package and a model of it."""
     if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
         raise ProjectError("ref() takes the name of a model, or of a package and a model.")
-    return names[-1]
+    package = names[0] if len(names) == 2 else None
+    return Ref(names[-1], package, None if version is None else str(version))
+
+
+def asked_source(names: tuple[Any, ...]) -> SourceKey:
+    """What the arguments of ``source`` ask for."""
+    if len(names) != 2 or not all(isinstance(name, str) for name in names):
+        raise ProjectError("source() takes the name of a source and that of one of its tables.")
+    return names[0], names[1]
+
+
+class Names:
+    """What ``ref`` and ``source`` stand for, which depends on the package that asks.
+
+    As with dbt the root is searched first, then the package that asks, then all of them.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        models: Iterable[Model],
+        sources: Iterable[Source],
+        disabled: Iterable[Model] = (),
+        disabled_sources: Iterable[tuple[str, SourceKey]] = (),
+    ) -> None:
+        self.root = project.name
+        self._own_first = bool(
+            (project.settings.get("flags") or {}).get(
+                "require_ref_searches_node_package_before_root"
+            )
+        )
+        self._models: dict[str, dict[str, Model]] = {}
+        self._sources: dict[SourceKey, dict[str, Source]] = {}
+        self._packages = set(project.all_packages)
+        self._disabled = {(each.name, each.package): each for each in disabled}
+        self._disabled_sources = set(disabled_sources)
+        for model in models:
+            if model.version is not None:
+                self._known(f"{model.name}.v{model.version}", model)
+            if model.version is None or model.is_latest_version:
+                self._known(model.name, model)
+        for source in sources:
+            found = self._sources.setdefault((source.source_name, source.name), {})
+            found[source.package] = source
+
+    def _known(self, name: str, model: Model) -> None:
+        self._models.setdefault(name, {})[model.package] = model
+
+    def find(self, ref: Ref, package: str) -> Model | None:
+        """The model that ``ref`` means in ``package``, if there is one."""
+        name = ref.name if ref.version is None else f"{ref.name}.v{ref.version}"
+        known = self._models.get(name)
+        if known is None:
+            return None
+        if ref.package is not None:
+            return known.get(ref.package)
+        for each in self._order(package):
+            if each in known:
+                return known[each]
+        if len(known) > 1:
+            raise ProjectError(
+                f"There is a model {name} in each of {', '.join(sorted(known))}. Write the package "
+                f"as well: ref('{sorted(known)[0]}', '{ref.name}')."
+            )
+        return next(iter(known.values()))
+
+    def model(self, ref: Ref, package: str) -> Model:
+        """The model that ``ref`` means in ``package``; raises ProjectError if there is none."""
+        found = self.find(ref, package)
+        if found is not None:
+            return found
+        if self.is_disabled(ref, package):
+            raise ProjectError(f"The model {ref.name} is disabled (enabled: false).")
+        if ref.package is not None and ref.package not in self._packages:
+            raise ProjectError(
+                f"There is no package {ref.package}.{near(ref.package, self._packages)}"
+            )
+        if ref.version is not None and ref.name in self._models:
+            versions = [
+                name.rpartition(".v")[2]
+                for name in self._models
+                if name.startswith(f"{ref.name}.v")
+            ]
+            there = f"there are {', '.join(versions)}" if versions else "it has none"
+            raise ProjectError(f"The model {ref.name} has no version {ref.version}: {there}.")
+        where = f" in the package {ref.package}" if ref.package else ""
+        known = [
+            name
+            for name, packages in self._models.items()
+            if ref.package is None or ref.package in packages
+        ]
+        raise ProjectError(f"There is no model {ref.name}{where}.{near(ref.name, known)}")
+
+    def find_source(self, key: SourceKey, package: str) -> Source | None:
+        """The source that is meant in ``package``, if there is one."""
+        known = self._sources.get(key)
+        if known is None:
+            return None
+        for each in self._order(package):
+            if each in known:
+                return known[each]
+        return next(iter(known.values()))
+
+    def source(self, key: SourceKey, package: str) -> Source:
+        """The source that is meant in ``package``; raises ProjectError if there is none."""
+        found = self.find_source(key, package)
+        if found is not None:
+            return found
+        if self.is_disabled_source(key):
+            raise ProjectError(f"The source {'.'.join(key)} is disabled (enabled: false).")
+        hint = near(".".join(key), map(".".join, self._sources))
+        raise ProjectError(
+            f"There is no source {'.'.join(key)}.{hint or ' Declare it in YAML, under sources:.'}"
+        )
+
+    def is_disabled(self, ref: Ref, package: str) -> bool:
+        """Whether there is no such model, but a disabled one."""
+        return self.find(ref, package) is None and any(
+            name == ref.name and ref.package in {None, of} for name, of in self._disabled
+        )
+
+    def is_disabled_source(self, key: SourceKey) -> bool:
+        return any(of == key for _, of in self._disabled_sources)
+
+    def _order(self, package: str) -> tuple[str, ...]:
+        return (package, self.root) if self._own_first else (self.root, package)
 
 
 class References:
@@ -60,66 +205,129 @@ class References:
     def __init__(
         self,
         renderer: Renderer,
-        models: Mapping[str, Model],
-        sources: Mapping[tuple[str, str], Source],
-        *,
-        disabled: Set[str],
+        project: Project,
+        names: Names,
+        seeds: Mapping[SourceKey, str],
     ) -> None:
         self.renderer = renderer
-        self.models = models
-        self.sources = sources
-        self.disabled = disabled
+        self.project = project
+        self.names = names
+        self.seeds = seeds
 
-    def check(self, tests: tuple[DataTest, ...]) -> None:
-        """Raise ProjectError, with the line of the reference, for the first that is unknown."""
-        for model in self.models.values():
-            if not self._are_known(model.refs, model.sources):
-                self._render_again(model.path, model.raw_code, model)
-        for test in tests:
-            if test.macro is None:
-                self._render_again(test.path, test.raw_code, None)
-            elif not self._are_known(test.refs, ()):
-                arguments = dict(test.arguments)
-                refusing = self._refusing(None)
-                self.renderer.value(arguments, refusing, path=test.path, line=test.line)
+    def of_model(self, model: Model) -> Model:
+        """``model`` with the keys of what it reads.
 
-    def _are_known(self, refs: tuple[str, ...], sources: tuple[tuple[str, str], ...]) -> bool:
-        return set(refs) <= self.models.keys() and set(sources) <= self.sources.keys()
+        Raises ProjectError, with the line of the reference, for the first that is unknown.
+        """
+        resolved = self._resolved(model)
+        if resolved is None:
+            self._render_again(model)
+            raise ProjectError(
+                f"What {model.name} refers to changes from one reading to the next.",
+                path=model.path,
+                line=model.line,
+                model=model.name,
+            )
+        refs, sources = resolved
+        keys = dict.fromkeys(refs)
+        for ref, line in _constrained(model):
+            try:
+                to = self.names.model(ref, model.package).key
+                keys |= {to: None} if to != model.key else {}
+            except ProjectError as error:
+                described = self.project.package(model.package).directory / model.described_in
+                raise ProjectError(
+                    str(error), path=described, line=line, model=model.name
+                ) from None
+        return replace(model, refs=tuple(keys), sources=sources)
 
-    def _render_again(self, path: Path, source: str, model: Model | None) -> None:
+    def with_seeds(self, test: DataTest) -> DataTest:
+        """``test``, which reads what it reads also where that is a source that a seed fills."""
+        seeds = [self.seeds[key] for key in test.sources if key in self.seeds]
+        return replace(test, refs=tuple(dict.fromkeys((*test.refs, *seeds)))) if seeds else test
+
+    def of_test(self, test: DataTest) -> DataTest | None:
+        """``test`` with the keys of what it reads; None if that is disabled, as with dbt."""
+        resolved = self._resolved(test)
+        if resolved is not None:
+            return replace(test, refs=resolved[0], sources=resolved[1])
+        if any(self.names.is_disabled(ref, test.package) for ref in test.asked) or any(
+            self.names.is_disabled_source(key) for key in test.sources
+        ):
+            return None
+        self._render_again(test)
+        return None
+
+    def _resolved(
+        self, node: Model | DataTest
+    ) -> tuple[tuple[str, ...], tuple[SourceKey, ...]] | None:
+        refs: dict[str, None] = {}
+        sources: dict[SourceKey, None] = {}
+        for ref in node.asked:
+            model = self.names.find(ref, node.package)
+            if model is None or not _may_read(node, model):
+                return None
+            refs[model.key] = None
+        for key in node.sources:
+            source = self.names.find_source(key, node.package)
+            if source is None:
+                return None
+            sources[source.key] = None
+            if source.key in self.seeds:
+                refs[self.seeds[source.key]] = None
+        return tuple(refs), tuple(sources)
+
+    def _render_again(self, node: Model | DataTest) -> None:
         """Render with functions that refuse what is unknown: so the error knows its line."""
-        name = model.name if model else ""
-        self.renderer.render(path, source, self._refusing(model), model=name)
+        found = Found(
+            self.renderer.target,
+            self.project.variables_for(node.package),
+            node.relation if isinstance(node, Model) else None,
+            node.as_template_sees_it(),
+        )
 
-    def _refusing(self, model: Model | None) -> dict[str, Any]:
-        found = Found(self.renderer.target, model)
-
-        def ref(*names: str, **_: Any) -> Relation:
-            name = referred(names)
-            if name in self.disabled:
-                raise ProjectError(f"The model {name} is disabled (enabled: false).")
-            known(name, self.models)
+        def ref(*names: Any, version: Any = None, v: Any = None, **_: Any) -> Relation:
+            wanted = asked(names, version if version is not None else v)
+            check_access(node, self.names.model(wanted, node.package))
             return found.ref(*names)
 
-        def source(source_name: str, name: str) -> Relation:
-            known_source((source_name, name), self.sources)
-            return found.source(source_name, name)
+        def source(*names: Any) -> Relation:
+            self.names.source(asked_source(names), node.package)
+            return found.source(*names)
 
-        return {**found.variables(), "ref": ref, "source": source}
-
-
-def known(name: str, models: Mapping[str, Model]) -> Model:
-    """The model of that name; raises ProjectError, with the nearest name, if there is none."""
-    if name not in models:
-        raise ProjectError(f"There is no model {name}.{near(name, models)}")
-    return models[name]
+        own = {**found.variables(), "ref": ref, "source": source}
+        self.renderer.render(node.path, node.raw_code, own, model=node.name, package=node.package)
 
 
-def known_source(key: tuple[str, str], sources: Mapping[tuple[str, str], Source]) -> Source:
-    """The source of that name; raises ProjectError, with the nearest name, if there is none."""
-    if key not in sources:
-        hint = near(".".join(key), map(".".join, sources))
+def _constrained(model: Model) -> Iterator[tuple[Ref, int | None]]:
+    """The models that foreign keys of ``model`` point to, with the lines that say so."""
+    columns = (each for column in model.columns.values() for each in column.constraints)
+    for constraint in (*model.constraints, *columns):
+        written = _TO.match(str(constraint.get("to") or ""))
+        if constraint.get("type") == "foreign_key" and written is not None:
+            names = [name for name in (written["first"], written["second"]) if name]
+            yield asked(tuple(names)), getattr(constraint, "line", None)
+
+
+def _may_read(node: Model | DataTest, model: Model) -> bool:
+    return model.access != "private" or node.config.get("group") == model.config.get("group")
+
+
+def check_access(node: Model | DataTest, model: Model) -> None:
+    """Raise ProjectError where ``node`` may not read ``model``, which is private to its group."""
+    if not _may_read(node, model):
+        group = model.config.get("group")
         raise ProjectError(
-            f"There is no source {'.'.join(key)}.{hint or ' Declare it in YAML, under sources:.'}"
+            f"The model {model.name} is private: only models of "
+            f"{f'the group {group}' if group else 'no group'} may refer to it. Put {node.name} "
+            f"into that group, or set access: protected for {model.name}.",
+            model=node.name,
         )
-    return sources[key]
+
+
+def line_of(text: str, *words: str, start: int = 1) -> int:
+    """The first line of ``text`` that has all ``words``; ``start`` if there is none."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if all(word in line for word in words):
+            return number
+    return start

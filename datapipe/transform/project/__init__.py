@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.project import yaml_file
+from datapipe.transform.project import config, ignored, yaml_file
+from datapipe.transform.project.config import merged
+from datapipe.transform.project.snippet import shown
 from datapipe.transform.project.yaml_file import Block
+
+__all__ = ["FILE", "Hook", "Project", "load", "merged"]
 
 FILE = "dbt_project.yml"
 
@@ -21,34 +28,108 @@ _FOLDERS = {
     "snapshot-paths": ("snapshots",),
     "analysis-paths": ("analyses",),
 }
+_FORMER = {"model-paths": "source-paths", "seed-paths": "data-paths"}
+_DOCS = "docs-paths"
+_CALL = re.compile(
+    r"\{\{\s*(?P<what>env_var|var)\(\s*(['\"])(?P<name>[^'\"]+)\2\s*"
+    r"(?:,\s*(['\"])(?P<default>[^'\"]*)\4\s*)?\)\s*\}\}"
+)
+_TREES = {"tests": ("data_tests", "tests"), "data_tests": ("data_tests", "tests")}
 
-# Settings that hold a mapping themselves: below models:, any other mapping is a folder.
-_MAPPINGS = {"meta", "grants", "persist_docs", "column_types", "docs", "contract"}
-_MERGED = {"meta", "grants"}
-_APPENDED = {"tags", "pre_hook", "post_hook"}
+
+@dataclass(frozen=True)
+class Hook:
+    """One statement of ``on-run-start`` or ``on-run-end``, and where it is written."""
+
+    package: str
+    sql: str
+    path: Path
+    line: int
 
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project as its own file describes it, with the variables of this run."""
+    """A dbt project as its own file describes it, with the packages that lie in it.
+
+    ``given`` are the variables of this run, from the command line.
+    """
 
     directory: Path
     name: str
     folders: Mapping[str, tuple[str, ...]]
-    variables: Mapping[str, Any]
     settings: Block
+    given: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[Project, ...] = ()
 
     @property
     def path(self) -> Path:
         return self.directory / FILE
 
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """What ``var`` knows in this project's own templates."""
+        return self.variables_for(self.name)
+
+    @cached_property
+    def all_packages(self) -> Mapping[str, Project]:
+        """This project and its packages, by name."""
+        return {each.name: each for each in (self, *self.packages)}
+
+    def package(self, name: str) -> Project:
+        """The package of that name; without a name, this project."""
+        return self.all_packages[name] if name else self
+
+    def variables_for(self, package: str) -> Mapping[str, Any]:
+        """What ``var`` knows in the templates of ``package``: this project overrules it."""
+        known = self._variables.get(package)
+        if known is None:
+            known = {}
+            for project in (self.package(package), self):
+                declared = project.settings.get("vars") or {}
+                own = declared.get(package)
+                known = {**known, **declared, **(own if isinstance(own, dict) else {})}
+            known = self._variables[package] = {**known, **self.given}
+        return known
+
+    @cached_property
+    def _variables(self) -> dict[str, Mapping[str, Any]]:
+        return {}
+
+    @cached_property
+    def _is_ignored(self) -> Any:
+        return ignored.reader(self.directory)
+
+    def setting(self, key: str, default: str) -> str:
+        """A setting of the project's file that is text; of Jinja it may have one call."""
+        given = self.settings.get(key)
+        return _plain(given, self.given) if isinstance(given, str) else default
+
     def files(self, folder: str, *suffixes: str) -> Iterator[tuple[Path, Path]]:
         """The files under ``folder`` (such as ``model-paths``), with the roots they lie under."""
         for name in self.folders[folder]:
-            root = self.directory / name
-            for path in sorted(root.rglob("*")):
-                if path.suffix in suffixes and path.is_file():
-                    yield path, root
+            yield from self.files_under(self.directory / name, *suffixes)
+
+    def files_under(self, root: Path, *suffixes: str) -> Iterator[tuple[Path, Path]]:
+        """The files under ``root`` that end so, whatever the case, in the order of their paths."""
+        found: list[Path] = []
+        for directory, folders, names in os.walk(root, followlinks=True):
+            folders.sort()
+            found += [Path(directory, name) for name in names if name.lower().endswith(suffixes)]
+        for path in sorted(found):
+            if not self._is_ignored(self.relative(path)):
+                yield path, root
+
+    def described(self, *suffixes: str) -> Iterator[Path]:
+        """The files of all folders, or of docs-paths for ``.md``, each once."""
+        names = [name for names in self.folders.values() for name in names]
+        if suffixes == (".md",) and isinstance(self.settings.get(_DOCS), list):
+            names = self.settings[_DOCS]
+        seen: set[Path] = set()
+        for name in dict.fromkeys(names):
+            for path, _ in self.files_under(self.directory / name, *suffixes):
+                if path not in seen:
+                    seen.add(path)
+                    yield path
 
     def text(self, path: Path) -> str:
         """What the file at ``path`` holds; raises ProjectError if it is not UTF-8."""
@@ -58,72 +139,97 @@ class Project:
             raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
 
     def relative(self, path: Path) -> str:
-        return path.relative_to(self.directory).as_posix()
+        """``path`` from the project's folder on, with forward slashes."""
+        root = str(self.directory)
+        text = str(path)
+        if text.startswith(root + os.sep):  # ten times as fast as relative_to
+            return text[len(root) + 1 :].replace(os.sep, "/")
+        return os.path.relpath(text, root).replace(os.sep, "/")
 
-    def config_for(self, kind: str, fqn: Sequence[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    def config_for(self, kind: str, fqn: Sequence[str]) -> Iterator[tuple[dict[str, Any], Block]]:
         """What the tree under ``models:`` (or ``data_tests:``) says of ``fqn``, general first.
 
-        Each level comes with its line.
+        Each level comes with where it stands.
         """
-        level = self.settings.get(kind)
-        for folder in (*fqn, None):
-            if not isinstance(level, Block):
-                return
-            own = {
-                key.removeprefix("+"): value
-                for key, value in level.items()
-                if key.startswith("+") or not isinstance(value, dict) or key in _MAPPINGS
-            }
-            if own:
-                yield own, level.line
-            level = level.get(folder) if folder is not None else None
+        names = _TREES.get(kind, (kind,))
+        tree = next((self.settings[name] for name in names if name in self.settings), None)
+        return config.levels(tree, fqn)
+
+    def hooks(self, moment: str) -> list[Hook]:
+        """What is set under ``on-run-start`` or ``on-run-end``: the packages' first, then ours."""
+        packages = sorted(self.packages, key=lambda package: package.name)
+        return [hook for each in (*packages, self) for hook in each.own_hooks(moment)]
+
+    def own_hooks(self, moment: str) -> Iterator[Hook]:
+        given = self.settings.get(moment)
+        line = self.settings.line_of(moment)
+        statements = given if isinstance(given, list) else [] if given is None else [given]
+        lines = getattr(given, "lines", [line])
+        for statement, at in zip(statements, lines, strict=False):
+            if not isinstance(statement, str):
+                raise ProjectError(f"{moment} is SQL, or a list of it.", path=self.path, line=at)
+            yield Hook(self.name, statement, self.path, at)
 
 
 def load(directory: Path, overrides: Mapping[str, Any] | None = None) -> Project:
-    """The project whose ``dbt_project.yml`` lies in ``directory``."""
+    """The project whose ``dbt_project.yml`` lies in ``directory``, with its packages.
+
+    Raises ProjectError for a package that the project asks for and that is not there.
+    """
+    from datapipe.transform.project.packages import installed
+
+    try:
+        own = read(directory, overrides or {})
+        packages = installed(own)
+    except ProjectError as error:
+        raise shown(error) from error.__cause__
+    return Project(own.directory, own.name, own.folders, own.settings, own.given, packages)
+
+
+def read(directory: Path, given: Mapping[str, Any]) -> Project:
+    """The project in ``directory`` without its packages."""
     path = directory / FILE
     if not path.is_file():
         raise ProjectError(f"There is no {FILE} in {directory}. Name a folder that has one.")
     settings = yaml_file.read(path)
     name = settings.get("name")
     if not isinstance(name, str):
-        raise ProjectError("The project has no name. Add a line such as name: prices.", path=path)
-    declared = settings.get("vars") or {}
-    if not isinstance(declared, dict):
         raise ProjectError(
-            "vars must be a mapping of names to values.", path=path, line=settings.line_of("vars")
+            "The project has no name. Add a line such as name: prices.",
+            path=path,
+            line=settings.line_of("name"),
         )
-    own = declared.get(name)
-    variables = {**declared, **(own if isinstance(own, dict) else {}), **(overrides or {})}
-    return Project(directory, name, _folders(settings, path), variables, settings)
-
-
-def _folders(settings: Block, path: Path) -> dict[str, tuple[str, ...]]:
-    folders = {}
-    for key, default in _FOLDERS.items():
-        names = settings.get(key, default)
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    for key in ("vars", "models", "seeds", "snapshots", "tests", "data_tests", "sources"):
+        if not isinstance(settings.get(key) or {}, dict):
             raise ProjectError(
-                f"{key} must be a list of folders, such as [{default[0]}].",
+                f"{key} must be a mapping of names to values.",
                 path=path,
                 line=settings.line_of(key),
             )
-        folders[key] = tuple(names)
+    return Project(directory, name, _folders(settings, path, given), settings, given)
+
+
+def _folders(settings: Block, path: Path, given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    folders = {}
+    for key, default in _FOLDERS.items():
+        former = _FORMER.get(key, key)
+        key_given = former if former in settings and key not in settings else key
+        names = settings.get(key_given, default)
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+            raise ProjectError(
+                f"{key} must be a list of folders, such as [{default[0]}].",
+                path=path,
+                line=settings.line_of(key_given),
+            )
+        folders[key] = tuple(_plain(name, given) for name in names or default)
     return folders
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``over`` on top, as dbt does: tags and hooks add up, meta and grants merge."""
-    result = dict(base)
-    for given, value in over.items():
-        key = given.replace("-", "_")
-        if key in _APPENDED:
-            result[key] = [
-                *result.get(key, []),
-                *([value] if isinstance(value, str) else value or []),
-            ]
-        elif key in _MERGED and isinstance(value, Mapping):
-            result[key] = {**result.get(key, {}), **value}
-        else:
-            result[key] = value
-    return result
+def _plain(text: str, given: Mapping[str, Any]) -> str:
+    """``text`` with its calls of ``env_var`` and ``var`` answered: paths are read before macros."""
+
+    def answer(call: re.Match[str]) -> str:
+        known = os.environ if call["what"] == "env_var" else given
+        return str(known.get(call["name"], call["default"] or ""))
+
+    return _CALL.sub(answer, text)

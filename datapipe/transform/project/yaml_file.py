@@ -29,27 +29,53 @@ class Block(dict[str, Any]):
 class Items(list[Any]):
     """A sequence; ``lines`` has the line of each item."""
 
+    line: int = 1
     lines: list[int]
 
 
+class File(Block):
+    """The mapping that a file holds; ``repeated`` has the keys that stand twice in a mapping.
+
+    Of these the last counts, as with dbt.
+    """
+
+    repeated: list[tuple[int, str]]
+
+
 class _Loader(_SafeLoader):
-    pass
+    repeated: list[tuple[int, str]]
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> Block:
-    loader.flatten_mapping(node)
+    own = len(node.value)
+    if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+        loader.flatten_mapping(node)
+        own = 0  # what stands here and what was merged cannot be told apart any more
     block = Block()
     block.line = node.start_mark.line + 1
-    block.lines = {}
+    lines = block.lines = {}
+    construct = loader.construct_object
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        block[key] = loader.construct_object(value_node, deep=True)
-        block.lines[key] = key_node.start_mark.line + 1
+        key = construct(key_node, deep=True)
+        if own and key in lines:
+            loader.repeated.append((key_node.start_mark.line + 1, str(key)))
+        try:
+            block[key] = construct(value_node, deep=True)
+        except TypeError:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                "a key is text or a number, not a list or a mapping",
+                key_node.start_mark,
+            ) from None
+        lines[key] = key_node.start_mark.line + 1
     return block
 
 
 def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Items:
-    items = Items(loader.construct_object(child, deep=True) for child in node.value)
+    construct = loader.construct_object
+    items = Items([construct(child, deep=True) for child in node.value])
+    items.line = node.start_mark.line + 1
     items.lines = [child.start_mark.line + 1 for child in node.value]
     return items
 
@@ -58,36 +84,77 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 
 
-def read(path: Path) -> Block:
+def read(path: Path) -> File:
     """The mapping that the file at ``path`` holds; an empty one for an empty file."""
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise ProjectError(
-            f"This is not valid YAML: {error.problem or error.context}.", path=path, line=line
-        ) from None
-    except yaml.YAMLError as error:
-        raise ProjectError(f"This is not valid YAML: {error}.", path=path) from None
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
+    loader: Any = None
+    try:
+        loader = _Loader(text)
+        loader.repeated = []
+        found = loader.get_single_data()
+    except yaml.MarkedYAMLError as error:
+        line = _line(error, text)
+        raise ProjectError(_explained(error, text, line), path=path, line=line) from None
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
+        position = getattr(error, "position", None)
+        line = None if position is None else text.count("\n", 0, position) + 1
+        raise ProjectError(f"This is not valid YAML: {error}.", path=path, line=line) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
     if found is None:
         found = Block()
         found.lines = {}
     if not isinstance(found, Block):
         raise ProjectError("The file must hold a mapping of keys to values.", path=path, line=1)
-    return found
+    file = File(found)
+    file.lines, file.line, file.repeated = found.lines, found.line, loader.repeated
+    return file
 
 
-def blocks(value: Any, path: Path, line: int, what: str) -> list[Block]:
-    """``value`` as a list of mappings that each have a ``name``."""
+def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return None
+    if "mapping values are not allowed" in str(error.problem) and mark.line > 0:
+        before = text.splitlines()[mark.line - 1].strip()
+        if before and ":" not in before and not before.startswith(("-", "#")):
+            return mark.line  # that line lacks its colon: only then this one makes no sense
+    return mark.line + 1
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
+    lines = text.splitlines()
+    written = lines[line - 1] if line is not None and line <= len(lines) else ""
+    said = f"This is not valid YAML: {error.problem or error.context}."
+    if "\t" in written[: len(written) - len(written.lstrip())]:
+        said += " Indent with spaces, not with tabs."
+    elif "{{" in written or "{%" in written:
+        said += ' Put quotes round what is Jinja: "{{ ... }}".'
+    elif "mapping values are not allowed" in said:
+        said += " Check the indentation and the colons; put quotes round text that has a colon."
+    return said + (f"\n  {line} | {written}" if written else "")
+
+
+def blocks(value: Any, path: Path, line: int, what: str, key: str = "name") -> list[Block]:
+    """``value`` as a list of mappings that each have a ``name``, or whatever ``key`` is."""
     if value is None:
         return []
     if not isinstance(value, Items):
         raise ProjectError(f"{what} must be a list.", path=path, line=line)
     for item, item_line in zip(value, value.lines, strict=True):
-        if not isinstance(item, Block) or not isinstance(item.get("name"), str):
+        if not isinstance(item, Block):
             raise ProjectError(
-                f"Each of {what} must be a mapping with a name.", path=path, line=item_line
+                f"Each of {what} must be a mapping with a {key}.", path=path, line=item_line
+            )
+        if not isinstance(item.get(key), str):
+            missing = "has none" if key not in item else f"has {item[key]!r}"
+            raise ProjectError(
+                f"Each of {what} must have a {key} that is text; this one {missing}.",
+                path=path,
+                line=item.line_of(key),
             )
     return list(value)

@@ -15,17 +15,18 @@ import psycopg
 
 from datapipe.errors import PublishError, WarehouseError
 from datapipe.transform.build import aside, incremental
-from datapipe.transform.build.table import Built
+from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.compile.locate import project_error
-from datapipe.transform.database import catalog
-from datapipe.transform.database.catalog import Dependent, RelationState
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.catalog import KINDS, RelationState
+from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import grants
+from datapipe.transform.publish import grants, rebase
 from datapipe.transform.publish import plan as plans
-from datapipe.transform.publish.plan import KINDS, Plan, columns_of
+from datapipe.transform.publish.plan import Plan, columns_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 _BUSY = (
@@ -36,7 +37,10 @@ _BUSY = (
 
 
 class Publication:
-    """One publication of one run; ``final`` compiles views as they will stand."""
+    """One publication of one run; ``final`` compiles views as they will stand.
+
+    ``record`` is called last in its transaction: what it writes is there with what it is about.
+    """
 
     def __init__(
         self,
@@ -44,18 +48,17 @@ class Publication:
         built: Sequence[Built],
         final: Compiler,
         *,
-        run_id: int,
-        recorded: bool,
+        record: Callable[[psycopg.Connection], None],
         wait_seconds: float,
         on_wait: Callable[[str], None],
     ) -> None:
         self.connection = connection
-        self.built = built
+        self.built = [one for each in built for one in (each, *each.also)]
         self.final = final
-        self.run_id = run_id
-        self.recorded = recorded
+        self.record = record
         self.wait_seconds = wait_seconds
         self.on_wait = on_wait
+        self.models = final.manifest.models.values()
         self.warnings: list[str] = []
         row = connection.execute(
             "SELECT current_user, extract(epoch FROM current_setting('deadlock_timeout')::interval)"
@@ -63,9 +66,14 @@ class Publication:
         assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
         self.user = str(row[0])
         self.patience_ms = min(500, max(1, int(float(row[1]) * 400)))
-        self.views = [
-            final.model(each.model) for each in built if each.model.materialized == "view"
-        ]
+        schemas = {each.model.relation.schema for each in self.built}
+        self.views = {
+            each.aside: aside.published(each.compiled, schemas)
+            if each.compiled
+            else final.model(each.model)
+            for each in self.built
+            if each.model.materialized == "view" and not each.moves
+        }
 
     def publish(self) -> None:
         """Publish and commit, or raise with everything as it was.
@@ -76,14 +84,28 @@ class Publication:
         until = time.monotonic() + self.wait_seconds
         while True:
             with self.connection.transaction() as whole:
-                plan = plans.make(self.connection, self.built)
+                plan = plans.make(self.connection, self.built, self.models)
                 for each in plan.increments:
                     self._apply(each)
                 for each in plan.in_place:
                     self._copy_rows(plan, each)
-                if self._swapped(plan, until):
-                    return
-                raise psycopg.Rollback(whole)
+                rebase.rebase(self.connection, plan, self.built)
+                if not self._swapped(plan, until):
+                    raise psycopg.Rollback(whole)
+                break
+        self._afterwards()
+
+    def _afterwards(self) -> None:
+        """Send what may not stand in a transaction; all is published, so nothing can be undone."""
+        for each in self.built:
+            for statement in each.afterwards:
+                try:
+                    execute(self.connection, statement)
+                except psycopg.Error as error:
+                    self.warnings.append(
+                        f"A post_hook of the published {each.model.name} failed: "
+                        f"{error.diag.message_primary or error}."
+                    )
 
     def _swapped(self, plan: Plan, until: float) -> bool:
         """Whether all but the tables filled in place was published; False if the plan is outdated.
@@ -95,7 +117,7 @@ class Publication:
             try:
                 with self.connection.transaction():
                     self._lock(plan)
-                    locked = plans.make(self.connection, self.built)
+                    locked = plans.make(self.connection, self.built, self.models)
                     if locked.in_place != plan.in_place:
                         return False
                     self._swap(locked)
@@ -118,13 +140,14 @@ class Publication:
     def _copy_rows(self, plan: Plan, each: Built) -> None:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
         columns = ", ".join(quoted(column.name) for column in plan.aside(each).columns)
-        table, rows = each.model.relation.local, f"SELECT {columns} FROM {each.aside.local}"  # noqa: S608 - quoted
+        table = each.model.relation.published_local
+        rows = f"SELECT {columns} FROM {each.aside.local}"  # noqa: S608 - quoted
         statements = [
             f"DELETE FROM {table}",  # noqa: S608
             f"INSERT INTO {table} ({columns}) {rows}",
         ]
         old, new = plan.old(each), plan.aside(each)
-        indexes = catalog.indexes(self.connection, [old.oid, new.oid])
+        indexes = definitions.indexes(self.connection, [old.oid, new.oid])
         missing = indexes.get(new.oid, set()) - indexes.get(old.oid, set())
         statements += [
             index.replace(" USING", f" ON {table} USING", 1) for index in sorted(missing)
@@ -138,9 +161,12 @@ class Publication:
         that it has locks it alone.
         """
         views = [each.view for each in plan.repointed if each.view]
-        views += [plan.old(each) for each in reversed(plan.replaced)]
+        views += [
+            plan.old(each) for each in (*reversed(plan.replaced), *plan.restated, *plan.refreshed)
+        ]
         views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
         tables = [old.local for _, old in plan.swapped if old.kind == "r"]
+        tables += [".".join(map(quoted, key.of)) for key in plan.rekeyed if key.of]
         statements = [
             f"ALTER {KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}" for view in views
         ]
@@ -161,39 +187,65 @@ class Publication:
     def _swap(self, plan: Plan) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
-        schemas = {each.model.relation.schema for each in self.built}
+        keys = [(key, *_rekeyed(run, key)) for key in plan.rekeyed]
+        schemas = {each.model.relation.published[0] for each in self.built}
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
-        old_schemas = {old.schema for _, old in plan.swapped}
+        away = [*(old for _, old in plan.swapped), *plan.dropped]
+        old_schemas = {old.schema for old in away}
         aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
-        stays = {each.model.name for each in (*plan.in_place, *plan.increments)}
-        replaced = {each.model.name for each in plan.replaced}
-        moves = [
-            _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD))
-            for _, old in plan.swapped
-        ] + [
-            _moved("TABLE", each.aside.local, each.model.relation.schema)
-            for each in self.built
-            if each.model.is_table and each.model.name not in stays
+        replaced = {each.aside for each in plan.replaced}
+        moved = {each.aside for each in plan.moved}
+        restated = {each.aside for each in plan.restated}
+        statements = [dropped for _, dropped, _ in keys]
+        statements += [
+            _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD)) for old in away
         ]
-        if moves:
-            execute(run, "; ".join(moves))
-        for view in self.views:
-            self._create_view(view, replace=view.node.name in replaced)
+        statements += [
+            _moved(KINDS[plan.aside(each).kind], each.aside.local, plans.name_of(each.model)[0])
+            for each in plan.moved
+        ]
+        if statements:
+            execute(run, "; ".join(statements))
+        self._restate(plan)
+        for place, view in self.views.items():
+            if place.standing in plan.states and place not in moved and place not in restated:
+                self._create_view(view, replace=place in replaced)
+        for each in plan.refreshed:
+            execute(run, f"REFRESH MATERIALIZED VIEW {each.model.relation.published_local}")
         for dependent in plan.repointed:
             self._repoint(dependent)
+        for key, _, added in keys:
+            self._rekey(key, added)
         self._restore(plan)
-        if self.recorded:
-            self._record()
+        self.record(self.connection)
 
     def _create_view(self, compiled: Compiled, *, replace: bool) -> None:
-        model = self.final.manifest.models[compiled.node.name]
-        before = f"CREATE {'OR REPLACE ' if replace else ''}VIEW {model.relation.local} AS (\n"
+        assert isinstance(compiled.node, Model)  # noqa: S101 - a data test is no view
+        name = compiled.node.relation.published_local
+        before = f"CREATE {'OR REPLACE ' if replace else ''}VIEW {name} AS (\n"
         try:
             execute(self.connection, f"{before}{compiled.sql}\n)")
         except _BUSY:
             raise
         except psycopg.Error as error:
             raise project_error(error, compiled, [len(before)], self.final) from error
+
+    def _restate(self, plan: Plan) -> None:
+        """Give published views the queries of those aside, which now name what has moved."""
+        names = {
+            each.aside.standing: definitions.plain_name(plans.name_of(each.model))
+            for each in self.built
+        }
+        states = [(each, plan.aside(each)) for each in plan.restated]
+        texts = definitions.of_views(self.connection, [new.oid for _, new in states])
+        for each, new in states:
+            table = each.model.relation.published_local
+            text = definitions.renamed(texts[new.oid], names)
+            statements = [f"CREATE OR REPLACE VIEW {table} AS {text}"]
+            statements += [grant.on(table) for grant in new.grants or ()]
+            if new.comment is not None:
+                statements.append(f"COMMENT ON VIEW {table} IS {literal(new.comment)}")
+            execute(self.connection, "; ".join(statements))
 
     def _repoint(self, dependent: Dependent) -> None:
         """Let a view of the user's select from the new tables; it stays the view that it is."""
@@ -217,33 +269,49 @@ class Publication:
                 "published. Change or drop the view, or keep the columns as they were."
             ) from error
 
+    def _rekey(self, key: Dependent, added: str) -> None:
+        try:
+            execute(self.connection, added)
+        except _BUSY:
+            raise
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] not in {"23", "42"}:
+                raise
+            raise PublishError(
+                f"The {key.what} would break: "
+                f"{error.diag.message_detail or error.diag.message_primary}. Nothing was published."
+            ) from error
+
     def _restore(self, plan: Plan) -> None:
         statements: list[str] = []
         for each, old in plan.swapped:
             new = plan.aside(each)
-            statements += catalog.restored(old, new, self.user)
-        defaults = catalog.default_grants(
-            self.connection, {each.model.relation.schema for each in plan.new}
-        )
+            hooked = plans.has_hooks(each.model)
+            statements += catalog.restored(old, new, self.user, hooked=hooked)
+        new_schemas = {plans.name_of(each.model)[0] for each in plan.new}
+        defaults = catalog.default_grants(self.connection, new_schemas)
         for each in plan.new:
-            if each.model.is_table:
-                given = defaults.get(each.model.relation.schema, [])
-                statements += [grant.on(each.model.relation.local) for grant in given]
-        for each in self.built:
+            if each in plan.moved:
+                given = defaults.get(plans.name_of(each.model)[0], [])
+                statements += [grant.on(each.model.relation.published_local) for grant in given]
+        published = [each for each in self.built if each.aside.standing in plan.states]
+        for each in published:
             there = plan.old(each) if each.increment is not None else plan.aside(each)
             statements += _comments(each.model, there)
         if statements:
             execute(self.connection, "; ".join(statements))
-        for each in self.built:
+        for each in published:
             if each.model.config.get("grants"):
-                now = plan.granted(each) or defaults.get(each.model.relation.schema, [])
+                given = defaults.get(plans.name_of(each.model)[0], [])
+                now = [*(plan.granted(each) or given), *(plan.aside(each).grants or ())]
                 grants.give(self.connection, each.model, now, plan.owner(each) or self.user)
 
     def _lost_indexes(self, plan: Plan) -> list[str]:
         """A warning for each index of a replaced table that the new one does not have."""
-        pairs = [(each, old, plan.aside(each)) for each, old in plan.swapped if old.kind == "r"]
+        pairs = [(each, old, plan.aside(each)) for each, old in plan.swapped]
+        pairs = [pair for pair in pairs if "v" not in {pair[1].kind, pair[2].kind}]
         oids = [state.oid for _, old, new in pairs for state in (old, new)]
-        indexes = catalog.indexes(self.connection, oids)
+        indexes = definitions.indexes(self.connection, oids)
         return [
             f"The new {old.schema}.{old.name} lacks an index that the old one had and the model "
             f"{each.model.name} does not declare: {index}. To keep such an index, add it to "
@@ -251,42 +319,6 @@ class Publication:
             for each, old, new in pairs
             for index in sorted(indexes.get(old.oid, set()) - indexes.get(new.oid, set()))
         ]
-
-    def _record(self) -> None:
-        models = [each.model for each in self.built]
-        self.connection.execute(
-            """
-            INSERT INTO meta.models AS m
-                (name, resource_type, schema_name, relation_name, materialized, run_id)
-            SELECT name, resource_type, schema_name, relation_name, materialized, %s
-            FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-                AS new (name, resource_type, schema_name, relation_name, materialized)
-            ON CONFLICT (name) DO UPDATE SET
-                resource_type = excluded.resource_type,
-                schema_name = excluded.schema_name,
-                relation_name = excluded.relation_name,
-                materialized = excluded.materialized,
-                run_id = excluded.run_id,
-                published_at = excluded.published_at
-            """,
-            [
-                self.run_id,
-                [model.name for model in models],
-                [model.resource_type for model in models],
-                [model.relation.schema for model in models],
-                [model.relation.identifier for model in models],
-                [model.materialized for model in models],
-            ],
-        )
-        self.connection.execute(
-            "DELETE FROM meta.models WHERE resource_type = ANY(%s) AND name <> ALL(%s)",
-            [["model", "seed"], self._names_in_project()],
-        )
-
-    def _names_in_project(self) -> list[str]:
-        """Every model that has a relation, selected or not: the others left the project."""
-        models = self.final.manifest.models.values()
-        return [model.name for model in models if model.materialized != "ephemeral"]
 
     def _still_busy(self) -> WarehouseError:
         row = self.connection.execute(
@@ -298,7 +330,7 @@ class Publication:
             JOIN pg_stat_activity a USING (pid)
             WHERE l.granted AND a.pid <> pg_backend_pid() AND n.nspname = ANY(%s)
             """,
-            [sorted({each.model.relation.schema for each in self.built})],
+            [sorted({plans.name_of(each.model)[0] for each in self.built})],
         ).fetchone()
         holders = row[0] if row and row[0] else "another transaction"
         return WarehouseError(
@@ -312,10 +344,19 @@ def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
 
 
+def _rekeyed(connection: psycopg.Connection, key: Dependent) -> tuple[str, str]:
+    """Statements that take a foreign key of our own away, and give it back for the new table."""
+    assert key.of is not None  # noqa: S101 - a foreign key has a table
+    alter = f"ALTER TABLE {'.'.join(map(quoted, key.of))}"
+    made = definitions.foreign_key(connection, key.of, key.constraint)
+    name = quoted(key.constraint)
+    return f"{alter} DROP CONSTRAINT {name}", f"{alter} ADD CONSTRAINT {name} {made}"
+
+
 def _comments(model: Model, new: RelationState) -> list[str]:
     """The descriptions as comments, where ``persist_docs`` asks for them."""
     persisted = model.config.get("persist_docs") or {}
-    kind, name = KINDS[new.kind], model.relation.local
+    kind, name = KINDS[new.kind], model.relation.published_local
     statements = []
     if persisted.get("relation") and model.description:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(model.description)}")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform.build.table import line_of
+from datapipe.transform.build.site import line_of
 from datapipe.transform.database.catalog import Grant
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
@@ -20,7 +20,7 @@ def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], own
     ``now`` are those that they have. Raises PublishError for a role or a privilege that PostgreSQL
     does not know.
     """
-    name = model.relation.local
+    name = model.relation.published_local
     others = sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
     statements = [f"REVOKE ALL ON {name} FROM {', '.join(others)}"] if others else []
     for privilege, grantees in (model.config.get("grants") or {}).items():

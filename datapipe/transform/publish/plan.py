@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform.build.table import Built
-from datapipe.transform.database import catalog
-from datapipe.transform.database.catalog import Dependent, Grant, Name, RelationState
+from datapipe.transform.build.built import Built
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.catalog import KINDS, Grant, Name, RelationState
+from datapipe.transform.database.definitions import plain_name
+from datapipe.transform.database.dependents import Dependent, dependents, reads
 from datapipe.transform.manifest.nodes import Model
 
-KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
+_LOADED = "raw"
 
 
 @dataclass
@@ -21,8 +23,14 @@ class Plan:
     """What to do with each model; ``repointed`` are the users' views on what is swapped.
 
     The increment of an incremental model is applied to the table that is there. A view is replaced
-    where it is, if its shape allows. A table is swapped for the new one, unless
+    where it is, if its shape allows. Anything else is swapped for the new one, unless
     something hangs on it that cannot be pointed at another: then its rows are replaced in place.
+    ``rekeyed`` are foreign keys of our own tables, to be pointed at the new table, too.
+
+    What stands aside is ``moved`` to where it is published, or created there anew, if it is a view
+    that no materialized view reads. A view that cannot move, as something hangs on the old one, is
+    ``restated``: the old one gets its query; so is a materialized view ``refreshed``. What a hook
+    has dropped aside is ``dropped``.
     """
 
     states: Mapping[Name, RelationState]
@@ -32,6 +40,11 @@ class Plan:
     in_place: list[Built] = field(default_factory=list)
     increments: list[Built] = field(default_factory=list)
     repointed: list[Dependent] = field(default_factory=list)
+    rekeyed: list[Dependent] = field(default_factory=list)
+    moved: list[Built] = field(default_factory=list)
+    restated: list[Built] = field(default_factory=list)
+    refreshed: list[Built] = field(default_factory=list)
+    dropped: list[RelationState] = field(default_factory=list)
 
     def old(self, each: Built) -> RelationState:
         return self.states[name_of(each.model)]
@@ -47,40 +60,83 @@ class Plan:
         return old.owner if old else ""
 
     def aside(self, each: Built) -> RelationState:
-        return self.states[each.aside.schema, each.aside.identifier]
+        return self.states[each.aside.standing]
 
 
-def make(connection: psycopg.Connection, built: Sequence[Built]) -> Plan:
-    """The plan for what stands now; raises PublishError for what others made and would break."""
+def make(connection: psycopg.Connection, built: Sequence[Built], models: Iterable[Model]) -> Plan:
+    """The plan for what stands now; raises PublishError for what others made and would break.
+
+    ``models`` are all of the project's.
+    """
     ours = {name_of(each.model) for each in built}
-    ours |= {(each.aside.schema, each.aside.identifier) for each in built}
+    ours |= {each.aside.standing for each in built}
     plan = Plan(catalog.states(connection, ours))
+    _leave_out_what_is_gone(connection, plan, built, ours)
+    built = [each for each in built if each.aside.standing in plan.states]
+    _refuse_loaded(connection, plan, built)
+    read_on = _read_by_what_moves(connection, plan, built)
     moved: list[tuple[Built, RelationState]] = []
     for each in built:
         old, new = plan.states.get(name_of(each.model)), plan.aside(each)
         if each.increment is not None:
-            if old is None or old.kind != "r":
+            if old is None or old.kind not in {"r", "m"}:
                 raise _refused(
-                    each, f"The table {each.model.relation.local} went away during the run."
+                    each,
+                    f"The table {each.model.relation.published_local} went away during the run.",
                 )
             plan.increments.append(each)
-        elif old is None:
+            continue
+        moves = new.kind != "v" or each.moves or new.oid in read_on
+        if old is None:
             plan.new.append(each)
-        elif each.model.materialized == "view" and old.kind == "v" and _fits(old, new):
+        elif not moves and old.kind == "v" and _fits(old, new):
             plan.replaced.append(each)
         else:
             moved.append((each, old))
-    hanging = _hanging(connection, moved, ours)
-    for each, old in moved:
-        _move(plan, each, old, hanging.get(old.oid, []))
-    # A view over two of the tables was found twice.
-    plan.repointed = list({view.what: view for view in plan.repointed}.values())
+        if moves:
+            plan.moved.append(each)
+    project = {name_of(model) for model in models}
+    _Swaps(connection, plan, moved, ours, project, read_on, built).decide()
     return plan
+
+
+def _leave_out_what_is_gone(
+    connection: psycopg.Connection, plan: Plan, built: Sequence[Built], ours: Collection[Name]
+) -> None:
+    """Where a hook has dropped what it was to be about, what is published goes, too.
+
+    It stays as it is where something of others hangs on it.
+    """
+    gone = [each for each in built if each.aside.standing not in plan.states]
+    olds = [plan.states[name] for each in gone if (name := name_of(each.model)) in plan.states]
+    hanging = dependents(connection, [old.oid for old in olds])
+    hung_on = {each.on for each in hanging if each.of not in ours}
+    plan.dropped = [old for old in olds if old.oid not in hung_on]
+
+
+def _refuse_loaded(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
+    """Raise PublishError where a model would replace what datapipe loads, in the schema raw."""
+    there = [each for each in built if name_of(each.model) in plan.states]
+    there = [each for each in there if name_of(each.model)[0] == _LOADED]
+    if not there:
+        return
+    rows = connection.execute(
+        "SELECT relation_name FROM meta.models WHERE schema_name = %s", [_LOADED]
+    )
+    ours = {row[0] for row in rows}
+    for each in there:
+        if name_of(each.model)[1] not in ours:
+            raise _refused(
+                each,
+                f"{each.model.relation.published_local} is there already, and transform did not "
+                "publish it: the schema raw holds what datapipe loads. Give the model another "
+                "schema or alias.",
+            )
 
 
 def name_of(model: Model) -> Name:
     """The schema and the name under which ``model`` is published."""
-    return model.relation.schema, model.relation.identifier
+    return model.relation.published
 
 
 def columns_of(state: RelationState) -> set[str]:
@@ -88,48 +144,145 @@ def columns_of(state: RelationState) -> set[str]:
     return {column.name for column in state.columns}
 
 
-def _hanging(
-    connection: psycopg.Connection, moved: list[tuple[Built, RelationState]], ours: set[Name]
-) -> dict[int, list[Dependent]]:
-    """What others made on each of the relations, by its oid."""
-    hanging: dict[int, list[Dependent]] = {}
-    for dependent in catalog.dependents(connection, [old.oid for _, old in moved]):
-        view = dependent.view
-        if view is None or (view.schema, view.name) not in ours:
-            hanging.setdefault(dependent.on, []).append(dependent)
-    return hanging
+def _read_by_what_moves(
+    connection: psycopg.Connection, plan: Plan, built: Sequence[Built]
+) -> set[int]:
+    """What the materialized views aside read, and all else that is published as it stands.
+
+    What they refer to must be published as it stands, too, for it is what they go on referring to.
+    """
+    states = {plan.aside(each).oid: each for each in built if each.aside.standing in plan.states}
+    movers = {oid for oid, each in states.items() if each.moves or plan.aside(each).kind == "m"}
+    if not movers:
+        return set()
+    edges = reads(connection, states)
+    found: set[int] = set()
+    while movers:
+        movers = {read for mover in movers for read in edges.get(mover, ())} - found
+        found |= movers
+    return found
 
 
-def _move(plan: Plan, each: Built, old: RelationState, others: list[Dependent]) -> None:
-    """Swap the new relation for ``old``, or fill ``old`` where it is."""
-    if old.kind not in KINDS:
-        raise _refused(each, f"{old.local} is there already, and is no table or view.")
-    new = plan.aside(each)
-    stuck = [dependent for dependent in others if dependent.view is None]
-    if stuck or old.guarded:
-        _check_in_place(each, old, new, stuck)
-        plan.in_place.append(each)
-        return
-    gone = columns_of(old) - columns_of(new)
-    for dependent in others:
-        for column in dependent.columns:
-            if column in gone:
-                raise _refused(
-                    each,
-                    f"The {dependent.what} uses the column {column} of {old.local}, which the "
-                    "model no longer has. Change or drop the view, or keep the column.",
-                )
-    plan.swapped.append((each, old))
-    plan.repointed += others
+class _Swaps:
+    """Decides for what is there already: is it swapped, or are its rows replaced in place?"""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        plan: Plan,
+        moved: list[tuple[Built, RelationState]],
+        ours: Collection[Name],
+        project: Collection[Name],
+        read_on: Collection[int],
+        built: Sequence[Built],
+    ) -> None:
+        self.connection = connection
+        self.built = built
+        self.plan = plan
+        self.read_on = read_on
+        self.moved = moved
+        self.project = project
+        self.hanging: dict[int, list[Dependent]] = {}
+        oids = [old.oid for _, old in moved]
+        for dependent in dependents(connection, oids):
+            if dependent.of not in ours or dependent.constraint:
+                self.hanging.setdefault(dependent.on, []).append(dependent)
+        self.constraints = _constraints(connection, plan, moved)
+
+    def decide(self) -> None:
+        for each, old in self.moved:
+            self._move(each, old, self.hanging.get(old.oid, []))
+        # A view over two of the tables was found twice.
+        self.plan.repointed = list({view.what: view for view in self.plan.repointed}.values())
+        swapped = {(old.schema, old.name) for _, old in self.plan.swapped}
+        self.plan.rekeyed = [key for key in self.plan.rekeyed if key.of not in swapped]
+
+    def _move(self, each: Built, old: RelationState, others: list[Dependent]) -> None:
+        """Swap the new relation for ``old``, or fill ``old`` where it is."""
+        if old.kind not in KINDS:
+            raise _refused(each, f"{old.local} is there already, and is no table or view.")
+        new = self.plan.aside(each)
+        keys = [key for key in others if key.constraint and key.of in self.project]
+        stuck = [other for other in others if other.view is None and other not in keys]
+        if stuck and new.oid not in self.read_on and self._can_stay(old, new):
+            self.plan.moved.remove(each)
+            (self.plan.restated if old.kind == "v" else self.plan.refreshed).append(each)
+            return
+        lost = self._lost_constraint(each, old, new)
+        if stuck or old.guarded or lost:
+            what = f"The {stuck[0].what}" if stuck else lost or "Row security"
+            _check_in_place(each, old, new, stuck, what)
+            self.plan.in_place.append(each)
+            if each in self.plan.moved:
+                self.plan.moved.remove(each)
+            return
+        gone = columns_of(old) - columns_of(new)
+        for dependent in others:
+            for column in dependent.columns:
+                if column in gone:
+                    raise _refused(
+                        each,
+                        f"The {dependent.what} uses the column {column} of {old.local}, which the "
+                        "model no longer has. Change or drop the view, or keep the column.",
+                    )
+        self.plan.swapped.append((each, old))
+        self.plan.repointed += [other for other in others if other.view is not None]
+        self.plan.rekeyed += keys
+
+    def _can_stay(self, old: RelationState, new: RelationState) -> bool:
+        """Whether the old view can be made what the new one is, and stay the view that it is."""
+        if old.kind == new.kind == "v":
+            return _fits(old, new)
+        if old.kind != "m" or new.kind != "m":
+            return False
+        names = {each.aside.standing: plain_name(name_of(each.model)) for each in self.built}
+        texts = definitions.of_views(self.connection, [old.oid, new.oid])
+        return texts[old.oid] == definitions.renamed(texts[new.oid], names)
+
+    def _lost_constraint(self, each: Built, old: RelationState, new: RelationState) -> str:
+        """A constraint that somebody put on the table, and that the new one does not have.
+
+        Where the model itself makes constraints, its word counts.
+        """
+        if declares_constraints(each.model):
+            return ""
+        there, coming = self.constraints.get(old.oid, {}), self.constraints.get(new.oid, {})
+        lost = sorted(name for made, name in there.items() if made not in coming)
+        return f"The constraint {lost[0]}" if lost else ""
+
+
+def has_hooks(model: Model) -> bool:
+    """Whether statements of the user's own may have been at what stands aside."""
+    return bool(model.config.get("pre_hook") or model.config.get("post_hook"))
+
+
+def declares_constraints(model: Model) -> bool:
+    """Whether the constraints of the model's table come from the model: its contract, its hooks."""
+    contract = model.config.get("contract") or {}
+    return bool(contract.get("enforced")) or has_hooks(model)
+
+
+def _constraints(
+    connection: psycopg.Connection, plan: Plan, moved: list[tuple[Built, RelationState]]
+) -> dict[int, dict[str, str]]:
+    """What constrains the tables that are there and those that are to come, in the same words."""
+    oids = [old.oid for _, old in moved if old.kind == "r"]
+    if not oids:
+        return {}
+    oids += [plan.aside(each).oid for each, _ in moved]
+    names = {each.aside.standing: plain_name(name_of(each.model)) for each, _ in moved}
+    return {
+        oid: {definitions.renamed(made, names): name for made, name in of.items()}
+        for oid, of in definitions.constraints(connection, oids).items()
+    }
 
 
 def _check_in_place(
-    each: Built, old: RelationState, new: RelationState, stuck: list[Dependent]
+    each: Built, old: RelationState, new: RelationState, stuck: list[Dependent], what: str
 ) -> None:
     """Raise PublishError unless the rows of ``old`` can be replaced with it staying there."""
-    what = f"The {stuck[0].what}" if stuck else "Row security"
     for dependent in stuck:
-        if dependent.is_foreign_key:
+        if dependent.constraint:
             raise _refused(
                 each,
                 f"A foreign key refers to {old.local} ({dependent.what}), so its rows cannot be "

@@ -1,0 +1,44 @@
+"""datapipe docs"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datapipe.cli import console, options
+from datapipe.errors import UsageError
+
+
+def docs(
+    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("docs.html"),
+    project_dir: options.ProjectDir = None,
+    target_schema: options.TargetSchema = None,
+    source: options.Source = None,
+    variables: options.Variables = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write what there is to know of the models as one HTML file.
+
+    Models, columns, tests with their last results, the graph, and where each column comes from.
+    """
+    from datapipe import transform  # late, for the sake of --help
+    from datapipe.pipeline import Pipeline
+
+    pipeline = Pipeline(console.settings(project_dir, target_schema))
+    html, warnings = transform.documented(
+        pipeline.warehouse(source),
+        pipeline.project_dir(),
+        target_schema=pipeline.settings.target_schema,
+        variables=console.variables(variables),
+    )
+    for warning in warnings:
+        console.tell(warning)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
+    if not quiet:
+        console.tell(f"Wrote {output}.")

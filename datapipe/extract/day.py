@@ -1,0 +1,78 @@
+"""When the API's day turns: as it is set, or as its refusals have shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+# A request that was refused and one that was answered may have been on their way at once.
+_APART = timedelta(minutes=1)
+
+
+class Day(Protocol):
+    """A day of the API's, by which it counts requests."""
+
+    def begin(self, now: datetime) -> datetime:
+        """When the day began that ``now`` is in."""
+
+    def end(self, now: datetime) -> datetime:
+        """When the next day begins."""
+
+    def may_turn(self, after: datetime) -> datetime:
+        """The earliest moment after ``after`` at which it might turn, whatever is set."""
+
+
+@dataclass(frozen=True)
+class CalendarDay:
+    """A day that turns at midnight in a time zone."""
+
+    timezone: str = "UTC"
+
+    def begin(self, now: datetime) -> datetime:
+        local = now.astimezone(ZoneInfo(self.timezone))
+        return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+
+    def end(self, now: datetime) -> datetime:
+        begin = self.begin(now)
+        return (begin.replace(tzinfo=None) + _DAY).replace(tzinfo=begin.tzinfo)
+
+    def may_turn(self, after: datetime) -> datetime:
+        return _next_hour(after)
+
+
+@dataclass(frozen=True)
+class FixedDay:
+    """A day of a fixed ``length`` that turned at ``turned_at``, and does again and again."""
+
+    turned_at: datetime
+    length: timedelta = _DAY
+
+    def begin(self, now: datetime) -> datetime:
+        return now - (now - self.turned_at) % self.length
+
+    def end(self, now: datetime) -> datetime:
+        return self.begin(now) + self.length
+
+    def may_turn(self, after: datetime) -> datetime:
+        step = self.length / 24
+        return after + step - (after - self.turned_at) % step
+
+
+def learned(day: Day, refused_at: datetime, answered_at: datetime) -> Day:
+    """The day as it must be, when a day was spent at ``refused_at`` and not at ``answered_at``.
+
+    It is ``day`` where that has turned between. Where it has not, the API's day turns at a full
+    hour between the two; of several the last is taken, which cannot be too early.
+    """
+    if not _APART < answered_at - refused_at < _DAY or day.begin(answered_at) > refused_at:
+        return day
+    hour = answered_at.replace(minute=0, second=0, microsecond=0)
+    return FixedDay(hour) if hour > refused_at else day
+
+
+def _next_hour(after: datetime) -> datetime:
+    return after.replace(minute=0, second=0, microsecond=0) + _HOUR

@@ -1,0 +1,31 @@
+"""What building one model gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datapipe.transform.compile import Compiled
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.manifest.nodes import Model
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model as it stands aside; ``increment`` are the statements that publish an increment.
+
+    What stands aside ``moves`` where it must be published as it is, and not created anew: hooks
+    have been at it, or a materialization of the user's made it. ``afterwards`` is sent when all
+    is published, outside of any transaction. ``grown`` says that only new rows were computed;
+    ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
+    """
+
+    model: Model
+    aside: Relation
+    rows: int | None
+    seconds: float
+    increment: tuple[str, ...] | None = None
+    moves: bool = False
+    afterwards: tuple[str, ...] = ()
+    grown: bool = False
+    compiled: Compiled | None = None
+    also: tuple[Built, ...] = ()

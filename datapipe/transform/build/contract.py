@@ -1,0 +1,164 @@
+"""Contracts: the columns that a model promises in YAML, and the constraints that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.build.site import Site, Stopped
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Column
+from datapipe.warehouse.failures import failure
+
+# To dbt these types are one, each row of them: a contract does not tell them apart.
+_SAME = (
+    {21, 23},  # smallint, integer
+    {700, 701},  # real, double precision
+    {18, 19, 25, 1042, 1043},  # "char", name, text, character, character varying
+    {1083, 1266},  # time, with a zone or without
+    {704, 1186},
+    {1005, 1006, 1007},
+    {1021, 1022},
+    {1002, 1003, 1009, 1014, 1015},
+    {1183, 1270},
+)
+_CLASS = {oid: min(same) for same in _SAME for oid in same}
+
+
+def check(site: Site) -> tuple[Column, ...]:
+    """The columns that the contract declares; raises ProjectError if the query gives others."""
+    declared = tuple(site.model.columns.values())
+    if not declared:
+        raise _broken(site, "declares no columns. List them under columns:, with their data_type.")
+    untyped = [column.name for column in declared if not column.data_type]
+    if untyped:
+        raise _broken(site, f"gives no data_type for {', '.join(untyped)}.")
+    header = str(site.model.config.get("sql_header") or "")
+    header = f"{header};\n" if header.strip() else ""
+    before = f"{header}SELECT * FROM (\n"  # noqa: S608 - the model's own words
+    with site.connection.transaction(force_rollback=True):  # the header may make things
+        try:
+            given = _described(site, f"{before}{site.compiled.sql}\n) AS query WHERE false LIMIT 0")
+        except psycopg.Error as error:
+            raise Stopped(error, site.compiled, [len(before)], site.compiler) from error
+    casts = ", ".join(f"CAST(NULL AS {each.data_type}) AS {written(each)}" for each in declared)
+    try:
+        promised = _described(site, f"SELECT {casts} WHERE false LIMIT 0")
+    except psycopg.Error as error:
+        raise _not_understood(site, error) from error
+    lines = list(_differences(given, promised))
+    if lines:
+        widths = [max(len(line[at]) for line in lines) for at in range(4)]
+        table = "\n".join(
+            "  " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            for line in (_HEAD, *lines)
+        )
+        raise _broken(site, f"is not what the model's SQL gives:\n{table}")
+    return declared
+
+
+_HEAD = ("column", "model", "contract", "what is wrong")
+
+
+def columns_and_constraints(site: Site, declared: Sequence[Column]) -> str:
+    """What stands between the brackets of CREATE TABLE."""
+    lines = []
+    for column in declared:
+        parts = [f"{written(column)} {column.data_type}"]
+        parts += [_column_constraint(site, each) for each in column.constraints]
+        lines.append(" ".join(part for part in parts if part))
+    lines += [_model_constraint(site, each) for each in site.model.constraints]
+    return ",\n".join(line for line in lines if line)
+
+
+def tell_not_enforced(site: Site) -> None:
+    """Warn where constraints are declared for what PostgreSQL holds to none."""
+    model = site.model
+    of_columns = [each for column in model.columns.values() for each in column.constraints]
+    if any(each.get("warn_unsupported", True) for each in (*of_columns, *model.constraints)):
+        site.warn(
+            f"The model {model.name} is a {model.materialized.replace('_', ' ')}, so its "
+            "constraints are not enforced: only those of a table or an incremental model are."
+        )
+
+
+def written(column: Column) -> str:
+    """The column's name as SQL, in quotes where YAML says so."""
+    return quoted(column.name) if column.quote else column.name
+
+
+def _described(site: Site, query: str) -> list[tuple[str, int, str]]:
+    """Name, type and the type in words, for each column of a query."""
+    cursor = execute(site.connection, query)
+    while cursor.nextset():
+        pass
+    described = cursor.description or []
+    return [(column.name, column.type_code, column.type_display) for column in described]
+
+
+def _differences(
+    given: Sequence[tuple[str, int, str]], promised: Sequence[tuple[str, int, str]]
+) -> Iterator[tuple[str, str, str, str]]:
+    of_query = {name: (oid, type_) for name, oid, type_ in given}
+    for name, oid, type_ in promised:
+        if name not in of_query:
+            yield name, "", type_, "missing in the model"
+        elif _CLASS.get(of_query[name][0], of_query[name][0]) != _CLASS.get(oid, oid):
+            yield name, of_query[name][1], type_, "another data type"
+    known = {name for name, _, _ in promised}
+    for name, _, type_ in given:
+        if name not in known:
+            yield name, type_, "", "missing in the contract"
+
+
+def _column_constraint(site: Site, given: Mapping[str, Any]) -> str:
+    kind, expression = given.get("type"), str(given.get("expression") or "")
+    if kind in {"not_null", "unique", "primary_key"}:
+        return f"{kind.replace('_', ' ')} {expression}".strip()
+    if kind == "check" and expression:
+        return f"check ({expression})"
+    if kind == "foreign_key":
+        return f"references {_referred(site, given)}"
+    return expression if kind == "custom" else ""
+
+
+def _model_constraint(site: Site, given: Mapping[str, Any]) -> str:
+    kind, expression = given.get("type"), str(given.get("expression") or "")
+    named = f"constraint {given['name']} " if given.get("name") else ""
+    columns = ", ".join(map(str, given.get("columns") or []))
+    if kind in {"unique", "primary_key"}:
+        what = f"{kind.replace('_', ' ')} {expression}".strip()
+        return f"{named}{what} ({columns})"
+    if kind == "check" and expression:
+        return f"{named}check ({expression})"
+    if kind == "foreign_key":
+        return f"{named}foreign key ({columns}) references {_referred(site, given)}"
+    return f"{named}{expression}" if kind == "custom" and expression else ""
+
+
+def _referred(site: Site, given: Mapping[str, Any]) -> str:
+    """What a foreign key refers to: a relation of the project's, or the user's own words."""
+    to, columns = given.get("to"), given.get("to_columns")
+    if to and columns:
+        text = site.compiler.text(site.model, f"{{{{ {to} }}}}")
+        return f"{text} ({', '.join(map(str, columns))})"
+    return str(given.get("expression") or "")
+
+
+def _broken(site: Site, what: str) -> ProjectError:
+    model = site.model
+    return ProjectError(
+        f"The contract of the model {model.name} {what}", path=model.path, line=1, model=model.name
+    )
+
+
+def _not_understood(site: Site, error: psycopg.Error) -> DatapipeError:
+    if (error.sqlstate or "")[:2] != "42":
+        return failure(error, f"reading the contract of {site.model.name}")
+    return _broken(
+        site, f"has a data_type that PostgreSQL does not take: {error.diag.message_primary}."
+    )

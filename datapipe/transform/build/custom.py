@@ -1,0 +1,60 @@
+"""Materializations that the project itself defines, also those in place of dbt's own.
+
+Their statements are the user's; ``this`` stands aside. What is published under that name they find
+there as a copy, as many of them rename, drop or add to what exists. Whatever they leave aside is
+published as it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from datapipe.transform.build import copies
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.site import Site
+from datapipe.transform.database import catalog
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import execute
+
+
+def is_custom(site: Site) -> bool:
+    """Whether a materialization of the user's builds the model."""
+    return not site.model.is_seed and site.compiler.materialization(site.model) is not None
+
+
+def build(site: Site) -> Built:
+    """Run the materialization, with what is published before it."""
+    started = time.perf_counter()
+    model, name = site.model, site.model.relation.published
+    old = catalog.states(site.connection, [name]).get(name)
+    if old is not None and old.kind == "r":
+        copies.copy(site, old)
+    elif old is not None:
+        copies.show(site, old)
+    made = site.compiler.materialize(model, this=site.aside)
+    places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
+    there = catalog.states(site.connection, [*places, site.aside.standing])
+    if site.aside.standing not in there:
+        raise site.error(
+            f"The materialization {model.materialized} made no {site.aside.identifier}, which is "
+            f"what the model {model.name} is to be.",
+            "materialized",
+        )
+    for state in there.values():
+        if state.kind in {"r", "m"}:
+            execute(site.connection, f"ANALYZE {state.local}")
+    seconds = time.perf_counter() - started
+    built = Built(model, site.aside, None, seconds, moves=True)
+    schema = site.aside.standing[0]
+    also = tuple(
+        replace(built, model=replace(model, relation=_published(relation)), aside=relation)
+        for place, relation in places.items()
+        if place[0] == schema and place != site.aside.standing and place in there
+    )
+    return replace(built, also=also)
+
+
+def _published(relation: Relation) -> Relation:
+    schema, identifier = relation.published
+    return Relation(relation.database, schema, identifier, relation.type)

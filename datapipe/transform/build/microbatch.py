@@ -1,0 +1,174 @@
+"""The strategy ``microbatch``: the model's query once for every hour, day, month or year.
+
+In each batch, inputs that have an ``event_time`` are read for that stretch of time alone; its rows
+are merged by ``unique_key`` into those of the batches before. A first run starts at ``begin``, a
+later one ``lookback`` batches before the current one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.increment import Increment
+from datapipe.transform.build.site import Site, indexes, place
+from datapipe.transform.compile import Compiler
+from datapipe.transform.database import catalog
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Model, Source
+
+_SIZES = ("hour", "day", "month", "year")
+_BATCH = "pg_temp.datapipe_batch"
+
+
+@dataclass(frozen=True, repr=False)
+class _During(Relation):
+    """A relation that is read for a stretch of time: written into SQL, it is a query."""
+
+    condition: str = ""
+
+    def __str__(self) -> str:
+        alias = f"_dbt_et_filter_subq_{self.identifier}"
+        return f"(select * from {super().__str__()} where {self.condition}) {quoted(alias)}"  # noqa: S608 - quoted
+
+
+def build(site: Site) -> Built:
+    """Create the table of the model's first run, and fill it batch by batch."""
+    started = time.perf_counter()
+    rows = gather(site, site.aside)
+    statements = [f"CREATE {index.format(site.aside.local)}" for index in indexes(site.model)]
+    execute(site.connection, "; ".join([*statements, f"ANALYZE {site.aside.local}"]))
+    return Built(site.model, site.aside, rows, time.perf_counter() - started)
+
+
+def gather(site: Site, table: Relation) -> int | None:
+    """Create ``table`` with the rows of every batch that is due; their number."""
+    if not site.model.config.get("unique_key"):
+        raise site.error("The strategy microbatch needs a unique_key.", "microbatch")
+    grows = site.published is not None
+    for number, (start, end) in enumerate(_batches(site)):
+        compiler = _compiler(site, start, end, incremental=grows or number > 0)
+        compiled = compiler.model(site.model)
+        into = table.local if number == 0 else _BATCH
+        kind = "TABLE" if number == 0 else "TEMPORARY TABLE"
+        name = into.removeprefix("pg_temp.")
+        statements = site.statements()
+        placed = place(table, site.model) if number == 0 else ""
+        statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
+        statements.execute(site.connection, compiled, compiler)
+        site.compiled = compiled
+        if number:
+            _merge(site, table)
+    row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()  # noqa: S608 - quoted
+    execute(site.connection, f"ANALYZE {table.local}")
+    return int(row[0]) if row else None
+
+
+def _merge(site: Site, table: Relation) -> None:
+    """Merge the rows of the last batch into those of the ones before."""
+    connection = site.connection
+    row = connection.execute(
+        "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a temporary table was just made
+    here, batch = table.standing, (str(row[0]), _BATCH.removeprefix("pg_temp."))
+    states = catalog.states(connection, [here, batch])
+    statements = Increment(site, states[here], states[batch], "merge").statements()
+    execute(connection, "; ".join([*statements, f"DROP TABLE {_BATCH}"]))
+
+
+def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) -> Compiler:
+    """The compiler for one batch, which shows the model's template what the batch has."""
+
+    def during(relation: Relation, node: Model | Source) -> Relation:
+        field = node.config.get("event_time")
+        if not field:
+            return relation
+        column = node.columns.get(field)
+        name = quoted(field) if column is not None and column.quote else field
+        values = {each.name: getattr(relation, each.name) for each in fields(Relation)}
+        return _During(**values, condition=f"{name} >= '{start}' and {name} < '{end}'")
+
+    def source(*names: str) -> Relation:
+        found = site.compiler.manifest.source(*names, package=site.model.package)
+        return during(found.relation, found)
+
+    batch = {"id": _id(site, start), "event_time_start": start, "event_time_end": end}
+    own: dict[str, Any] = {
+        "source": source,
+        "is_incremental": lambda: incremental,
+        "model": {**site.model.as_template_sees_it(), "batch": batch},
+    }
+    placed = site.compiler.at(lambda model: during(site.compiler.place(model), model))
+    return placed.standing_in(own, {})
+
+
+def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
+    size, now = _size(site), datetime.now(UTC)
+    end = _truncated(now, size)
+    if end != now:
+        end = _moved(end, size, 1)
+    if site.published is None:
+        start = _truncated(_begin(site), size)
+    else:
+        lookback = site.model.config.get("lookback")
+        # The end is where a batch begins, so one more is the batch that is going on.
+        start = _moved(end, size, -(1 + (1 if lookback is None else int(lookback))))
+    while True:
+        following = _moved(start, size, 1)
+        yield start, min(following, end)
+        if following >= end:
+            return
+        start = following
+
+
+def _size(site: Site) -> str:
+    size = str(site.model.config.get("batch_size") or "")
+    if size not in _SIZES:
+        raise site.error(
+            f"The strategy microbatch needs a batch_size, one of {', '.join(_SIZES)}.", "microbatch"
+        )
+    return size
+
+
+def _begin(site: Site) -> datetime:
+    given = site.model.config.get("begin")
+    try:
+        if isinstance(given, datetime):
+            begin = given
+        elif isinstance(given, date):
+            begin = datetime(given.year, given.month, given.day, tzinfo=UTC)
+        else:
+            begin = datetime.fromisoformat(str(given))
+    except ValueError:
+        raise site.error(
+            f"The strategy microbatch needs begin, a date such as 2024-01-01, not {given}.",
+            "begin" if given else "microbatch",
+        ) from None
+    return begin if begin.tzinfo else begin.replace(tzinfo=UTC)
+
+
+def _truncated(moment: datetime, size: str) -> datetime:
+    floor = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if size != "hour":
+        floor = floor.replace(hour=0)
+    if size in {"month", "year"}:
+        floor = floor.replace(day=1)
+    return floor.replace(month=1) if size == "year" else floor
+
+
+def _moved(moment: datetime, size: str, count: int) -> datetime:
+    if size in {"hour", "day"}:
+        return moment + count * timedelta(**{f"{size}s": 1})
+    months = moment.year * 12 + moment.month - 1 + count * (12 if size == "year" else 1)
+    return moment.replace(year=months // 12, month=months % 12 + 1)
+
+
+def _id(site: Site, start: datetime) -> str:
+    formats = {"year": "%Y", "month": "%Y%m", "day": "%Y%m%d", "hour": "%Y%m%dT%H"}
+    return start.strftime(formats[_size(site)])

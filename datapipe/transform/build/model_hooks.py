@@ -1,0 +1,191 @@
+"""``pre_hook`` and ``post_hook``: statements of the user's around the building of a model.
+
+``this`` is the relation as it is being built, aside, also where a hook spells its published name;
+so nobody sees what a hook does before all is published. A pre_hook that names it is shown what is
+published: a copy, as it may change it.
+
+An increment stands aside as a view. What a post_hook does to the surroundings of its table (GRANT,
+COMMENT, CREATE INDEX, ANALYZE, VACUUM) is done to the published table with the publication; any
+other statement that a view does not take is given a copy of the whole table, with the increment in
+it, and that is swapped.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import psycopg
+
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.build import copies
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.site import Site, line_of
+from datapipe.transform.compile import Compiler
+from datapipe.transform.compile.guess import written_in
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Model
+from datapipe.warehouse.failures import failure
+
+Setting = Literal["pre_hook", "post_hook"]
+
+_SURROUNDINGS = re.compile(
+    r"\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex|create\s+(unique\s+)?index)\b", re.I
+)
+_ALONE = re.compile(r"\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b", re.I)
+# "is a view", "cannot delete from view", and not supported for views
+_NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One statement as written, with Jinja in it."""
+
+    text: str
+    in_transaction: bool
+
+
+def of(model: Model, setting: Setting) -> tuple[Hook, ...]:
+    """The hooks of ``model`` in their order, in any of dbt's spellings."""
+    given = model.config.get(setting) or model.config.get(setting.replace("_", "-")) or []
+    items = given if isinstance(given, (list, tuple)) else [given]
+    return tuple(_hook(item) for item in items if item)
+
+
+def rendered(model: Model, compiler: Compiler) -> list[str]:
+    """The hooks of ``model`` without a line of Jinja left, ``this`` being what is published."""
+    hooks = (*of(model, "pre_hook"), *of(model, "post_hook"))
+    return [compiler.text(model, hook.text, this=model.relation) for hook in hooks]
+
+
+class Hooks:
+    """The hooks of one model, run around its building at ``site``.
+
+    A materialization of the user's runs them itself; then there are none here.
+    """
+
+    def __init__(self, site: Site, *, run_by_materialization: bool = False) -> None:
+        self.site = site
+        self.before = () if run_by_materialization else of(site.model, "pre_hook")
+        self.after = () if run_by_materialization else of(site.model, "post_hook")
+
+    def __bool__(self) -> bool:
+        return bool(self.before or self.after)
+
+    def run_before(self, *, in_transaction: bool) -> None:
+        """Run those of the pre_hooks that belong inside, or outside, of the transaction."""
+        site = self.site
+        for hook in self.before:
+            text = self._text(hook) if hook.in_transaction is in_transaction else ""
+            if not text:
+                continue
+            if not site.copied and definitions.mentions(text, site.aside.standing):
+                self._show_what_is_published()
+            self._send(text, hook, "pre_hook")
+
+    def make_room(self) -> None:
+        """Take away what the pre_hooks were shown, unless the build goes on with it."""
+        site = self.site
+        if site.copied and site.published is None:
+            there = catalog.states(site.connection, [site.aside.standing])
+            for state in there.values():
+                execute(site.connection, f"DROP {catalog.KINDS[state.kind]} {state.local}")
+            site.copied = False
+
+    def run_after(self, built: Built, *, in_transaction: bool) -> Built:
+        """Run the post_hooks in the same way; the result is what then stands aside."""
+        for hook in self.after:
+            text = self._text(hook) if hook.in_transaction is in_transaction else ""
+            if not text:
+                continue
+            if built.increment is None or not definitions.mentions(text, built.aside.standing):
+                self._send(text, hook, "post_hook")
+            elif _SURROUNDINGS.match(text):
+                built = _put_off(built, text, in_transaction=in_transaction)
+            else:
+                built = self._changed(built, text, hook)
+        return built
+
+    def _show_what_is_published(self) -> None:
+        """Put there what is published, as a table of its own or as a view of what is a view."""
+        site = self.site
+        name = site.model.relation.published
+        old = site.published or catalog.states(site.connection, [name]).get(name)
+        if old is not None and old.kind == "r":
+            copies.copy(site, old)
+        elif old is not None:
+            copies.show(site, old)
+            site.copied = True
+
+    def _changed(self, built: Built, text: str, hook: Hook) -> Built:
+        """Let a statement have the view of an increment, and the whole table if it needs one."""
+        site = self.site
+        try:
+            with site.connection.transaction():
+                execute(site.connection, text)
+        except psycopg.Error as error:
+            if error.sqlstate not in _NOT_FOR_VIEWS or site.published is None:
+                raise self._told(error, text, hook, "post_hook") from error
+        else:
+            return built
+        execute(site.connection, f"DROP VIEW {built.aside.local}")
+        copies.copy(site, site.published)
+        aimed = {(site.published.schema, site.published.name): built.aside.local}
+        for statement in built.increment or ():
+            execute(site.connection, definitions.renamed(statement, aimed))
+        self._send(text, hook, "post_hook")
+        return replace(built, increment=None)
+
+    def _text(self, hook: Hook) -> str:
+        site = self.site
+        text = site.compiler.text(site.model, hook.text, this=site.aside).strip().rstrip(";")
+        return definitions.renamed(text, {site.model.relation.published: site.aside.local})
+
+    def _send(self, text: str, hook: Hook, setting: Setting) -> None:
+        try:
+            execute(self.site.connection, text)
+        except psycopg.Error as error:
+            raise self._told(error, text, hook, setting) from error
+
+    def _told(self, error: psycopg.Error, text: str, hook: Hook, setting: Setting) -> DatapipeError:
+        model, project = self.site.model, self.site.compiler.manifest.project
+        if (error.sqlstate or "08")[:2] in {"08", "40", "53", "55", "57", "58"}:
+            return failure(error, f"the {setting} of {model.name}")
+        files = [model.path, project.path, project.directory / model.described_in]
+        path, line = written_in(files, hook.text) or (model.path, line_of(model, setting))
+        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
+        first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        return ProjectError(
+            f"PostgreSQL stopped the {setting} of {model.name}: "
+            f"{error.diag.message_primary or error}.{hint}\n  {first}",
+            path=path,
+            line=line,
+            model=model.name,
+        )
+
+
+def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
+    """The same increment, with a statement more to be sent when the table is published."""
+    table: Relation = built.model.relation
+    aimed = definitions.renamed(text, {built.aside.standing: table.published_local})
+    if in_transaction and not _ALONE.match(text):
+        return replace(built, increment=(*(built.increment or ()), aimed))
+    return replace(built, afterwards=(*built.afterwards, aimed))
+
+
+def _hook(given: Any) -> Hook:
+    if isinstance(given, Mapping):
+        return Hook(str(given.get("sql") or ""), bool(given.get("transaction", True)))
+    text = str(given)
+    try:
+        decoded = json.loads(text)  # what before_begin() and after_commit() write
+    except ValueError:
+        return Hook(text, in_transaction=True)
+    if isinstance(decoded, dict) and "sql" in decoded:
+        return _hook(decoded)
+    return Hook(text, in_transaction=True)

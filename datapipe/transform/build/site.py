@@ -1,0 +1,188 @@
+"""Where one model is built, and out of what; what every materialization needs for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import psycopg
+
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile.locate import project_error, with_near_name
+from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Model
+
+
+class Site:
+    """One model on its way to stand at ``aside``; ``published`` is its table where that grows."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        model: Model,
+        compiler: Compiler,
+        published: RelationState | None = None,
+    ) -> None:
+        self.connection = connection
+        self.model = model
+        self.compiler = compiler
+        self.published = published
+        self.aside: Relation = compiler.place(model)
+        # Set where hooks or strategies of the user's work on a copy of the whole table.
+        self.copied = False
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        return self.compiler.model(self.model)
+
+    @property
+    def contract(self) -> bool:
+        """Whether the model's contract is enforced."""
+        return bool((self.model.config.get("contract") or {}).get("enforced"))
+
+    def statements(self) -> Statements:
+        """Statements to be sent together, with what the model puts before them all."""
+        return Statements(str(self.model.config.get("sql_header") or ""))
+
+    def warn(self, message: str) -> None:
+        self.compiler.renderer.warnings.append(message)
+
+    def error(self, message: str, word: str) -> ProjectError:
+        """An error of the model, at the first line that has ``word``."""
+        model = self.model
+        return ProjectError(message, path=model.path, line=line_of(model, word), model=model.name)
+
+
+class Stopped(Exception):
+    """PostgreSQL stopped what holds a model's SQL; ``told`` when its transaction is over."""
+
+    def __init__(
+        self, error: psycopg.Error, compiled: Compiled, sent_at: list[int], compiler: Compiler
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.compiled = compiled
+        self.sent_at = sent_at
+        self.compiler = compiler
+
+    def told(self, connection: psycopg.Connection) -> DatapipeError:
+        """The error to raise, with its place in the template and a near name."""
+        told = project_error(self.error, self.compiled, self.sent_at, self.compiler)
+        return with_near_name(told, self.error, connection, self.compiled)
+
+
+class Statements:
+    """Statements that are sent together: one round trip, one transaction."""
+
+    def __init__(self, header: str = "") -> None:
+        self._texts: list[str] = []
+        self._length = 0
+        self._compiled_at: list[int] = []
+        if header.strip():
+            self.add(header)
+
+    def add(self, before: str, compiled: Compiled | None = None, after: str = ")") -> None:
+        text = before
+        if compiled is not None:
+            self._compiled_at.append(self._length + len(before))
+            text += f"{compiled.sql}\n{after}"
+        self._texts.append(text + ";\n")
+        self._length += len(text) + 2
+
+    def add_table(self, create: str, table: str, compiled: Compiled, placed: str = "") -> None:
+        """Create ``table`` with the rows of the query, which come when it is placed."""
+        if not placed:
+            self.add(f"{create} AS (\n", compiled)
+            return
+        self.add(f"{create} AS (\n", compiled, ") WITH NO DATA")
+        self.add(placed)
+        self.add(f"INSERT INTO {table} (\n", compiled)
+
+    def execute(
+        self, connection: psycopg.Connection, compiled: Compiled, compiler: Compiler
+    ) -> int | None:
+        """The number of rows inserted."""
+        try:
+            cursor = execute(connection, "".join(self._texts))
+        except psycopg.Error as error:
+            node = compiled.node
+            if isinstance(node, Model) and not error.diag.statement_position:
+                enforced = (node.config.get("contract") or {}).get("enforced")
+                if error.sqlstate == "23505" and not enforced:
+                    raise not_unique(error, node) from error
+                if (error.sqlstate or "").startswith("23"):
+                    raise forbidden(error, node) from error
+            raise Stopped(error, compiled, self._compiled_at, compiler) from error
+        rows = None
+        while True:
+            if (cursor.statusmessage or "").startswith(("INSERT", "SELECT")):
+                rows = cursor.rowcount
+            if not cursor.nextset():
+                return rows
+
+
+def place(table: Relation, model: Model) -> str:
+    """SQL that puts the empty ``table`` where it belongs; on one server there is nothing to do."""
+    del table, model
+    return ""
+
+
+def indexes(model: Model) -> list[str]:
+    """The indexes of ``model`` as SQL without a name, with ``{}`` where its table goes."""
+    found = []
+    given = model.config.get("indexes") or []
+    if not isinstance(given, list):
+        given = [given]
+    for index in given:
+        columns = index.get("columns") if isinstance(index, Mapping) else None
+        if isinstance(columns, str):
+            columns = [columns]
+        if not isinstance(columns, list) or not columns:
+            raise _bad_index(model, index)
+        unique = "UNIQUE " if index.get("unique") else ""
+        written = ", ".join(map(str, columns)).replace("{", "{{").replace("}", "}}")
+        found.append(f"{unique}INDEX ON {{}} USING {index.get('type') or 'btree'} ({written})")
+    return found
+
+
+def not_unique(error: psycopg.Error, model: Model) -> ProjectError:
+    """What to say of rows that a unique index of the model does not take."""
+    return ProjectError(
+        f"The model {model.name} has rows that its unique index forbids: "
+        f"{error.diag.message_detail or error.diag.message_primary} "
+        "Nothing was published. Mend the model or the index under config().",
+        path=model.path,
+        line=line_of(model, "indexes"),
+        model=model.name,
+    )
+
+
+def forbidden(error: psycopg.Error, model: Model) -> ProjectError:
+    """What to say of rows that a constraint of the model does not take."""
+    return ProjectError(
+        f"The model {model.name} has rows that its constraints forbid: "
+        f"{error.diag.message_primary}. {error.diag.message_detail or ''} "
+        "Nothing was published. Mend the model, or its constraints in YAML.",
+        path=model.path,
+        line=1,
+        model=model.name,
+    )
+
+
+def line_of(model: Model, word: str) -> int | None:
+    """The first line of the model's file that has ``word``."""
+    lines = enumerate(model.raw_code.splitlines(), 1)
+    return next((number for number, text in lines if word in text), None)
+
+
+def _bad_index(model: Model, index: Any) -> ProjectError:
+    return ProjectError(
+        f"An index is a mapping such as {{'columns': ['symbol'], 'unique': true}}, not {index!r}.",
+        path=model.path,
+        line=line_of(model, "indexes"),
+        model=model.name,
+    )

@@ -1,0 +1,188 @@
+"""How a snapshot tells that a row has changed, and what it calls each version of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from datapipe.transform.build.increment import listed
+from datapipe.transform.build.site import Site
+from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.relation import quoted
+
+_NAMES = ("dbt_valid_from", "dbt_valid_to", "dbt_scd_id", "dbt_updated_at", "dbt_is_deleted")
+_HARD_DELETES = ("ignore", "invalidate", "new_record")
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The SQL of one snapshot's settings.
+
+    ``row_changed`` compares ``snapshotted_data`` with ``source_data``; ``open_end`` is what ends a
+    version that has not ended, and ``now`` the time of the run; ``deleted_id`` names the version
+    that says that a row is gone.
+    """
+
+    keys: tuple[str, ...]
+    updated_at: str
+    row_changed: str
+    scd_id: str
+    deleted_id: str
+    hard_deletes: str
+    names: Mapping[str, str]
+    current: str
+    now: str
+
+    @property
+    def key_names(self) -> tuple[str, ...]:
+        if len(self.keys) == 1:
+            return ("dbt_unique_key",)
+        return tuple(f"dbt_unique_key_{number}" for number in range(1, len(self.keys) + 1))
+
+    @property
+    def open_end(self) -> str:
+        """A NULL, or what stands for it, of the type of ``updated_at``."""
+        return f"coalesce(nullif({self.updated_at}, {self.updated_at}), {self.current or 'null'})"
+
+    def is_open(self, valid_to: str) -> str:
+        """Whether the version whose end is ``valid_to`` has not ended."""
+        if self.current:
+            return f"({valid_to} = {self.current} OR {valid_to} IS NULL)"
+        return f"{valid_to} IS NULL"
+
+
+def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) -> Strategy:
+    """The strategy by the settings; ``source`` are the columns of the query.
+
+    Raises ProjectError for a setting that is missing or not known.
+    """
+    config = site.model.config
+    given = config.get("unique_key")
+    if not given:
+        raise site.error(f"The snapshot {site.model.name} needs a unique_key.", "snapshot")
+    names = {name: name for name in _NAMES} | dict(config.get("snapshot_meta_column_names") or {})
+    now = _called(site, "snapshot_get_time", []) or "now()::timestamp without time zone"
+    keys = tuple(listed(given))
+    name = str(config.get("strategy") or "")
+    if name == "timestamp":
+        updated_at = str(config.get("updated_at") or "")
+        if not updated_at:
+            raise site.error(
+                f"The strategy timestamp of the snapshot {site.model.name} needs updated_at.",
+                "snapshot",
+            )
+        changed = f"(snapshotted_data.{names['dbt_valid_from']} < source_data.{updated_at})"
+    elif name == "check":
+        updated_at = str(config.get("updated_at") or now)
+        changed = _checked(site, old, source)
+    else:
+        return _of_macro(site, old, name, names, now)
+    return Strategy(
+        keys=keys,
+        updated_at=updated_at,
+        row_changed=changed,
+        scd_id=_hashed(site, [*keys, updated_at]),
+        deleted_id=_hashed(site, [f"snapshotted_data.{names['dbt_scd_id']}", now]),
+        hard_deletes=_hard_deletes(site),
+        names=names,
+        current=str(config.get("dbt_valid_to_current") or "").strip(),
+        now=now,
+    )
+
+
+def _checked(site: Site, old: RelationState | None, source: Sequence[str]) -> str:
+    """Whether one of ``check_cols`` has changed, or has come since."""
+    wanted = site.model.config.get("check_cols")
+    if wanted == "all":
+        columns = list(source)
+    elif isinstance(wanted, (list, tuple)) and wanted:
+        columns = [_as_given(str(name), source) for name in wanted]
+    else:
+        raise site.error(
+            f"The strategy check of the snapshot {site.model.name} needs check_cols: a list of "
+            "columns, or all.",
+            "check_cols",
+        )
+    if old is None:
+        return "false"
+    there = {column.name for column in old.columns}
+    if any(name not in there for name in columns):
+        return "true"
+    return "({})".format(
+        " OR ".join(
+            f"snapshotted_data.{quoted(name)} IS DISTINCT FROM source_data.{quoted(name)}"
+            for name in columns
+        )
+    )
+
+
+def _as_given(name: str, source: Sequence[str]) -> str:
+    """The column of the query that is meant by a name, which may be in quotes or not."""
+    plain = name[1:-1].replace('""', '"') if name.startswith('"') else name
+    return plain if plain in source else plain.lower()
+
+
+def _hard_deletes(site: Site) -> str:
+    config = site.model.config
+    given, old_word = config.get("hard_deletes"), config.get("invalidate_hard_deletes")
+    if given is not None and old_word is not None:
+        raise site.error(
+            f"The snapshot {site.model.name} has both hard_deletes and invalidate_hard_deletes. "
+            "Keep hard_deletes.",
+            "hard_deletes",
+        )
+    if old_word:
+        return "invalidate"
+    if given is not None and given not in _HARD_DELETES:
+        raise site.error(
+            f"hard_deletes is one of {', '.join(_HARD_DELETES)}, not {given}.", "hard_deletes"
+        )
+    return str(given or "ignore")
+
+
+def _of_macro(
+    site: Site, old: RelationState | None, name: str, names: Mapping[str, str], now: str
+) -> Strategy:
+    """The strategy that a macro of the project's makes up."""
+    package, _, bare = name.rpartition(".")
+    macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
+    if not name or not site.compiler.has_macro(macro):
+        raise site.error(
+            f"strategy is timestamp or check, or the project has a macro {macro}. There is no "
+            f"strategy {name or 'given'}.",
+            "strategy",
+        )
+    node = site.compiler.seen(site.model)
+    values = [node, "snapshotted_data", "source_data", node["config"], old is not None]
+    made: Mapping[str, Any] = site.compiler.call(site.model, macro, values)
+    return Strategy(
+        keys=tuple(listed(made["unique_key"])),
+        updated_at=str(made["updated_at"]),
+        row_changed=str(made["row_changed"]),
+        scd_id=str(made["scd_id"]),
+        deleted_id=_hashed(site, [f"snapshotted_data.{names['dbt_scd_id']}", now]),
+        hard_deletes=str(
+            made.get("hard_deletes")
+            or ("invalidate" if made.get("invalidate_hard_deletes") else "ignore")
+        ),
+        names=names,
+        current=str(site.model.config.get("dbt_valid_to_current") or "").strip(),
+        now=now,
+    )
+
+
+def _hashed(site: Site, values: Sequence[str]) -> str:
+    made = _called(site, "snapshot_hash_arguments", [list(values)])
+    if made:
+        return made
+    parts = (f"coalesce(cast({value} as varchar), '')" for value in values)
+    joined = " || '|' || ".join(parts)
+    return f"md5({joined})"
+
+
+def _called(site: Site, macro: str, values: list[Any]) -> str:
+    """What the macro writes, where the project has changed what dbt does."""
+    if not site.compiler.is_overridden(macro):
+        return ""
+    return str(site.compiler.call(site.model, macro, values)).strip()

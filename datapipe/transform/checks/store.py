@@ -1,0 +1,189 @@
+"""Tables and views that keep the rows which data tests found, as ``store_failures`` asks for them.
+
+A table is written as soon as its test is run: the rows of a failed test are there to look at though
+nothing is published. A view is made when all is over, upon the models where they then stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+
+from datapipe.errors import DatapipeError, ProjectError, PublishError
+from datapipe.transform.build import aside
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.manifest.nodes import DataTest, Model, Source
+
+_SCHEMA = "dbt_test__audit"
+_MARK = "Rows that a data test found; made anew by datapipe transform each time it is run."
+_TAKEN = ("raw", "meta")
+_KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
+
+Kept = Literal["table", "view"]
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Where the rows of one test are kept, and what stands there now, if anything does."""
+
+    relation: Relation
+    kind: Kept
+    there: str = ""
+
+    def freed(self) -> str:
+        """The statements that make room for it, within a batch of others."""
+        schema = f"CREATE SCHEMA IF NOT EXISTS {quoted(self.relation.schema)};\n"
+        return schema + (f"DROP {self.there} {self.relation.local};\n" if self.there else "")
+
+    def marked(self) -> str:
+        return f"COMMENT ON {self.kind.upper()} {self.relation.local} IS {literal(_MARK)};\n"
+
+
+def kept_as(test: DataTest) -> Kept | None:
+    """What keeps the rows of ``test``: what ``store_failures_as`` says counts first, as in dbt."""
+    kind: Any = test.config.get("store_failures_as")
+    if kind is None:
+        return "table" if test.config.get("store_failures") else None
+    if kind not in {"table", "view", "ephemeral"}:
+        raise ProjectError(
+            f"store_failures_as is table, view or ephemeral, not {kind}.",
+            path=test.path,
+            line=test.line,
+            model=test.of,
+        )
+    return kind if kind in {"table", "view"} else None
+
+
+def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -> Keeper | None:
+    """Where ``test`` keeps its rows; raises ProjectError where that would destroy something."""
+    kind = kept_as(test)
+    if kind is None:
+        return None
+    relation = _placed(test, compiler)
+    row = connection.execute(
+        "SELECT relkind::text, obj_description(oid, 'pg_class') FROM pg_class "
+        "WHERE oid = to_regclass(%s)",
+        [relation.local],
+    ).fetchone()
+    if row is None:
+        return Keeper(relation, kind)
+    audit = str(test.config.get("schema") or _SCHEMA) == _SCHEMA
+    if row[0] not in _KINDS or not (row[1] == _MARK or audit):
+        raise ProjectError(
+            f"The test {test.name} would keep its rows in {relation.local}, and datapipe did not "
+            "make what stands there. Give the test another alias or schema, or drop it.",
+            path=test.path,
+            line=test.line,
+            model=test.of,
+        )
+    return Keeper(relation, kind, _KINDS[row[0]])
+
+
+def _placed(test: DataTest, compiler: Compiler) -> Relation:
+    """The schema and the name that the project's macros give it, as they do to a model."""
+    node = {**test.as_template_sees_it(), "config": {"schema": _SCHEMA, **test.config}}
+    names = {}
+    for macro, setting, given in (
+        ("generate_schema_name", "schema", test.config.get("schema") or _SCHEMA),
+        ("generate_alias_name", "alias", test.alias or test.name),
+    ):
+        arguments = {f"custom_{setting}_name": given, "node": node}
+        said = compiler.renderer.call(
+            macro,
+            arguments,
+            {"node": node},
+            path=test.path,
+            line=test.line,
+            model=test.of,
+            package=test.package,
+        )
+        names[setting] = str(said).strip()
+    target = compiler.renderer.target
+    relation = Relation(target["dbname"], names["schema"], names["alias"])
+    manifest = compiler.manifest
+    others: list[Model | Source] = [*manifest.models.values(), *manifest.sources.values()]
+    taken = any(each.relation.published == relation.published for each in others)
+    if relation.schema in _TAKEN or taken:
+        raise ProjectError(
+            f"The test {test.name} would keep its rows in {relation.local}, which holds other "
+            "data. Give it another alias or schema.",
+            path=test.path,
+            line=test.line,
+            model=test.of,
+        )
+    return relation
+
+
+def forget(connection: psycopg.Connection, relations: Iterable[Relation] = ()) -> None:
+    """Drop the views of failures that read what lies aside, or any of ``relations``.
+
+    They would stand in the way of dropping the one and replacing the other.
+    """
+    names = [(each.schema, each.identifier) for each in relations]
+    found = connection.execute(
+        """
+        SELECT DISTINCT format('%%I.%%I', n.nspname, v.relname)
+        FROM pg_description d
+        JOIN pg_class v ON v.oid = d.objoid AND v.relkind = 'v'
+        JOIN pg_namespace n ON n.oid = v.relnamespace
+        JOIN pg_rewrite r ON r.ev_class = v.oid
+        JOIN pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
+            AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> v.oid
+        JOIN pg_class base ON base.oid = p.refobjid
+        JOIN pg_namespace b ON b.oid = base.relnamespace
+        WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = %s
+            AND (
+                b.nspname = ANY(%s)
+                OR (b.nspname, base.relname) IN (SELECT * FROM unnest(%s::name[], %s::name[]))
+            )
+        """,
+        [
+            _MARK,
+            aside.left_over(connection),
+            [name[0] for name in names],
+            [name[1] for name in names],
+        ],
+    ).fetchall()
+    if not found:
+        return
+    try:
+        execute(connection, f"DROP VIEW {', '.join(row[0] for row in found)}")
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise PublishError(
+            f"Something depends on a view of failures: {error.diag.message_detail} Drop it; such "
+            "views are made anew by each run."
+        ) from error
+
+
+def views(
+    connection: psycopg.Connection, tests: Iterable[DataTest], compiler: Compiler
+) -> list[str]:
+    """Make the views of the failures of ``tests`` anew; a warning for each that cannot be made.
+
+    They are upon the models where ``compiler`` places them. Commits each; safe to repeat.
+    """
+    warnings = []
+    for test in tests:
+        if test.config.get("store_failures_as") != "view":
+            continue
+        try:
+            kept = keeper(connection, test, compiler)
+            assert kept is not None  # noqa: S101 - its kind was asked for above
+            rows = limited(compiler.test(test, this=kept.relation))
+            made = f"CREATE VIEW {kept.relation.local} AS (\n{rows});\n"
+            execute(connection, kept.freed() + made + kept.marked())
+        except (psycopg.Error, DatapipeError) as error:
+            warnings.append(f"The rows that {test.name} found are not kept: {str(error).strip()}")
+    return warnings
+
+
+def limited(compiled: Compiled) -> str:
+    """The SQL of a test with its ``limit``, ending in a new line."""
+    assert isinstance(compiled.node, DataTest)  # noqa: S101 - it compiles tests alone
+    limit = compiled.node.config.get("limit")
+    return f"{compiled.sql}\n" + (f"LIMIT {limit}\n" if limit is not None else "")

@@ -1,0 +1,208 @@
+"""Unit tests: what a model makes of given rows, held against what it should make of them.
+
+The model's own SQL is run, with the given rows as common table expressions in the place of what it
+reads. So nothing needs to be built, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.checks.message import texts
+from datapipe.transform.checks.unit import difference
+from datapipe.transform.checks.unit.alone import Alone
+from datapipe.transform.checks.unit.columns import Columns
+from datapipe.transform.checks.unit.given import Fixtures
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile.locate import project_error, with_near_name
+from datapipe.transform.database.statements import execute
+from datapipe.transform.jinja.context import Var, env_var
+from datapipe.transform.manifest.nodes import UnitTest
+from datapipe.transform.results import TestResult
+from datapipe.warehouse.failures import failure
+
+_ACTUAL, _EXPECTED = "__datapipe_actual", "__datapipe_expected"
+
+
+def run(connection: psycopg.Connection, test: UnitTest, compiler: Compiler) -> TestResult:
+    """The result of one unit test; a test that cannot be run is a result, too.
+
+    Raises WarehouseError where the connection is lost.
+    """
+    started = time.perf_counter()
+    result = TestResult(
+        unique_id=test.unique_id,
+        resource_type="unit_test",
+        name=test.name,
+        model=test.model,
+        status="pass",
+        path=test.path,
+        line=test.line,
+    )
+    try:
+        result = _Case(connection, test, compiler).run(result)
+    except DatapipeError as error:
+        result = _unable(result, error)
+    except psycopg.Error as error:
+        known = failure(error, f"the unit test {test.name}")
+        if connection.broken:
+            raise known from error
+        result = _unable(result, known)
+    return replace(result, seconds=time.perf_counter() - started)
+
+
+def _unable(result: TestResult, error: DatapipeError) -> TestResult:
+    result = replace(result, status="error", message=str(error), error=error)
+    if isinstance(error, ProjectError) and error.path is not None:
+        result = replace(result, path=error.path, line=error.line)
+    return result
+
+
+class _Case:
+    """One unit test upon one connection."""
+
+    def __init__(self, connection: psycopg.Connection, test: UnitTest, compiler: Compiler) -> None:
+        self.connection = connection
+        self.test = test
+        self.model = compiler.manifest.models[test.model]
+        self.columns = Columns(connection, compiler)
+        self.fixtures = Fixtures(test, self.model, compiler, self.columns)
+        self.alone = Alone(
+            compiler,
+            self.model,
+            self.fixtures.sql_for,
+            this=self.fixtures.gives(self.model),
+            own=self._own(compiler),
+            macros=self._macros(compiler),
+        )
+
+    def run(self, result: TestResult) -> TestResult:
+        compiled = self.alone.compiled()
+        inputs = [
+            _Part(f"{name} AS (\n", sql, self.fixtures.lines[sql])
+            for name, sql in self.alone.ctes.items()
+        ]
+        actual = _Part(f"{_ACTUAL} AS (\n", compiled.sql, None)
+        shape = _Statement((*inputs, actual), f"SELECT * FROM {_ACTUAL} LIMIT 0")  # noqa: S608
+        columns = self.columns.described(self._sent(shape, compiled))
+        wanted = self.fixtures.expected(columns)
+        expected = _Part(f"{_EXPECTED} AS (\n", wanted.sql, self.fixtures.lines[wanted.sql])
+        compared = [(column.name, column.type or "text") for column in wanted.columns]
+        comparison = difference.query(compared, _ACTUAL, _EXPECTED)
+        statement = _Statement((*inputs, actual, expected), comparison)
+        _, rows = texts(self._sent(statement, compiled))
+        result = replace(result, query=statement.text)
+        if not rows:
+            return result
+        surplus = [row[1:] for row in rows if row[0] == "surplus"]
+        missing = [row[1:] for row in rows if row[0] == "missing"]
+        return replace(
+            result,
+            status="fail",
+            failures=max(len(surplus), len(missing)),
+            message=difference.told(compared, surplus, missing),
+        )
+
+    def _sent(self, statement: _Statement, compiled: Compiled) -> psycopg.Cursor[Any]:
+        try:
+            return execute(self.connection, statement.text)
+        except psycopg.Error as error:
+            if self.connection.broken:
+                raise
+            raise self._told(error, statement, compiled) from error
+
+    def _told(
+        self, error: psycopg.Error, statement: _Statement, compiled: Compiled
+    ) -> DatapipeError:
+        """What PostgreSQL said, where what it points at is written: in the model or the test."""
+        position = error.diag.statement_position
+        part, start = statement.at(int(position) - 1 if position else -1)
+        if part is not None and part.line is None:
+            told = project_error(error, compiled, [start], self.alone.compiler)
+            return with_near_name(told, error, self.connection, compiled)
+        if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
+            return failure(error, f"the unit test {self.test.name}")
+        said = (error.diag.message_primary or str(error)).strip()
+        return ProjectError(
+            f"PostgreSQL stopped the unit test {self.test.name}: {said}. Look at the values and "
+            "their types; data_type under the columns of a source tells them.",
+            path=self.test.path,
+            line=self.test.line if part is None else part.line,
+            model=self.model.name,
+        )
+
+    def _own(self, compiler: Compiler) -> dict[str, Any]:
+        """What the model sees otherwise than in a run."""
+        project = compiler.renderer.project
+        variables = {**project.variables_for(self.model.package), **self._overrides("vars")}
+        environment = self._overrides("env_vars")
+
+        def overridden(name: str, default: Any = None) -> Any:
+            return environment[name] if name in environment else env_var(name, default)
+
+        own = {"var": Var(variables), "env_var": overridden, "this": None}
+        return {**self._values(compiler), **own}
+
+    def _values(self, compiler: Compiler) -> dict[str, Any]:
+        """What is overridden like a macro and is none, as ``invocation_id``: it is a value."""
+        known = compiler.renderer.has_macro
+        given = self._overrides("macros")
+        return {name: given[name] for name in given if not known(name) and not known(f"dbt.{name}")}
+
+    def _macros(self, compiler: Compiler) -> dict[str, Callable[..., Any]]:
+        """The macros that are overridden; one of dbt's own by its name with and without dbt."""
+        given = self._overrides("macros")
+        values = self._values(compiler)
+        found = {name: _giving(given[name]) for name in given if name not in values}
+        for name in tuple(found):
+            bare = name.removeprefix("dbt.")
+            if bare != name:
+                found.setdefault(bare, found[name])
+            elif compiler.renderer.has_macro(f"dbt.{name}"):
+                found[f"dbt.{name}"] = found[name]
+        return found
+
+    def _overrides(self, kind: str) -> Mapping[str, Any]:
+        return self.test.overrides.get(kind) or {}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One common table expression; ``line`` of the test's file has its rows, or it is the model."""
+
+    head: str
+    sql: str
+    line: int | None
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """A query upon some parts, which knows what stands where in its text."""
+
+    parts: tuple[_Part, ...]
+    query: str
+
+    @property
+    def text(self) -> str:
+        written = ",\n".join(f"{part.head}{part.sql}\n)" for part in self.parts)
+        return f"WITH {written}\n{self.query}"
+
+    def at(self, position: int) -> tuple[_Part | None, int]:
+        """The part whose SQL stands at ``position``, and where that begins."""
+        start = len("WITH ")
+        for part in self.parts:
+            start += len(part.head)
+            if start <= position <= start + len(part.sql):
+                return part, start
+            start += len(part.sql) + len("\n),\n")
+        return None, 0
+
+
+def _giving(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value

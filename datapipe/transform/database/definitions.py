@@ -1,0 +1,136 @@
+"""Views, indexes and constraints as the SQL that makes them, and the same SQL for another place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+import psycopg
+
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.relation import quoted
+
+_PIECE = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
+# What is passed over, a comment or a string, or a chain of names.
+_TOKEN = re.compile(rf"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|{_PIECE}(?:\s*\.\s*{_PIECE})*", re.DOTALL)
+_NAME = re.compile(_PIECE)
+_BARE = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def of_views(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, str]:
+    """The queries of views and materialized views, with every name in full."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = ''")
+        return dict(
+            connection.execute(
+                "SELECT oid::bigint, rtrim(pg_get_viewdef(oid), ' ;') FROM pg_class "
+                "WHERE oid = ANY(%s::oid[])",
+                [list(oids)],
+            ).fetchall()
+        )
+
+
+def indexes(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[str]]:
+    """The indexes of each of these tables, as SQL without their names and without the table."""
+    found: dict[int, set[str]] = {}
+    for table, index in connection.execute(
+        """
+        SELECT indrelid::bigint, format('CREATE %%sINDEX %%s',
+            CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END,
+            substring(pg_get_indexdef(indexrelid) FROM ' ON .*? (USING .*)$'))
+        FROM pg_index WHERE indrelid = ANY(%s::oid[])
+        """,
+        [list(oids)],
+    ):
+        found.setdefault(table, set()).add(index)
+    return found
+
+
+def indexes_on(connection: psycopg.Connection, oid: int, table: str) -> list[str]:
+    """The indexes and keys of the relation ``oid``, by name, as statements that make them anew."""
+    rows = connection.execute(
+        """
+        SELECT c.relname, i.indisunique,
+               substring(pg_get_indexdef(i.indexrelid) FROM ' ON .*? (USING .*)$'),
+               k.conname, pg_get_constraintdef(k.oid)
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indexrelid
+        LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid
+         AND k.contype IN ('p', 'u', 'x')
+        WHERE i.indrelid = %s
+        ORDER BY c.oid
+        """,
+        [oid],
+    )
+    return [
+        f"ALTER TABLE {table} ADD CONSTRAINT {quoted(constraint)} {made}"
+        if constraint
+        else f"CREATE {'UNIQUE ' if unique else ''}INDEX {quoted(name)} ON {table} {using}"
+        for name, unique, using, constraint, made in rows
+    ]
+
+
+def constraints(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """The constraints of each of these tables, but NOT NULL: what they say, and their names."""
+    found: dict[int, dict[str, str]] = {}
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = ''")
+        for table, made, name in connection.execute(
+            "SELECT conrelid::bigint, pg_get_constraintdef(oid), conname FROM pg_constraint "
+            "WHERE conrelid = ANY(%s::oid[]) AND contype IN ('p', 'u', 'c', 'x', 'f')",
+            [list(oids)],
+        ):
+            found.setdefault(table, {})[made] = name
+    return found
+
+
+def foreign_key(connection: psycopg.Connection, table: Name, constraint: str) -> str:
+    """The foreign key of that name, as ALTER TABLE takes it, with every name in full."""
+    with connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL search_path = ''")
+        row = connection.execute(
+            "SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k "
+            "JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relname = %s AND k.conname = %s",
+            [*table, constraint],
+        ).fetchone()
+    assert row is not None  # noqa: S101 - it was just found
+    return str(row[0])
+
+
+def renamed(sql: str, names: Mapping[Name, str]) -> str:
+    """``sql`` with the relations ``names`` called otherwise; a name in a string is left alone.
+
+    A relation may stand after its database, and columns may stand after it.
+    """
+
+    def replaced(token: re.Match[str]) -> str:
+        for name, end in _names(token[0]):
+            if name in names:
+                return names[name] + token[0][end:]
+        return token[0]
+
+    return _TOKEN.sub(replaced, sql)
+
+
+def mentions(sql: str, name: Name) -> bool:
+    """Whether the relation stands in ``sql`` under that name."""
+    return any(name == found for token in _TOKEN.finditer(sql) for found, _ in _names(token[0]))
+
+
+def _names(token: str) -> list[tuple[Name, int]]:
+    """The relations that a chain of names may stand for, and where their names end in it."""
+    if token.startswith(("'", "--", "/*")):
+        return []
+    parts = [(_plain(piece[0]), piece.end()) for piece in _NAME.finditer(token)]
+    return [((one, two), end) for (one, _), (two, end) in pairwise(parts[:3])]
+
+
+def plain_name(name: Name) -> str:
+    """The full name as PostgreSQL writes it in definitions: quoted only where it must be."""
+    return ".".join(part if _BARE.fullmatch(part) else quoted(part) for part in name)
+
+
+def _plain(piece: str) -> str:
+    return piece[1:-1].replace('""', '"') if piece.startswith('"') else piece.lower()

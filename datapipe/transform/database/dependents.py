@@ -1,0 +1,141 @@
+"""What hangs on relations: the views, functions and foreign keys that others made on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+import psycopg
+
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.catalog import Name, RelationState
+from datapipe.transform.database.relation import quoted
+
+
+@dataclass(frozen=True)
+class Dependent:
+    """Something that hangs on the relation ``on``.
+
+    A view has its definition in ``view``, and can be pointed at another relation of the same name.
+    ``of`` is the relation that it is or belongs to: a view, a materialized view, or the table of a
+    foreign key, whose name is then ``constraint``. Anything else has neither.
+    """
+
+    on: int
+    what: str
+    columns: tuple[str, ...]
+    view: RelationState | None = None
+    definition: str = ""
+    of: Name | None = None
+    constraint: str = ""
+
+
+# An object hangs on a relation, or on the row type that every relation brings with it. Left out are
+# what belongs to the relation itself: its indexes, its own rule if it is a view, its row type.
+_DEPENDENTS = """
+WITH ours AS (
+    SELECT c.oid AS relation, 'pg_class'::regclass::oid AS class, c.oid AS object
+    FROM pg_class c WHERE c.oid = ANY(%(oids)s::oid[])
+    UNION ALL
+    SELECT c.oid, 'pg_type'::regclass::oid, unnest(ARRAY[t.oid, t.typarray])
+    FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
+    WHERE c.oid = ANY(%(oids)s::oid[])
+)
+SELECT o.relation::bigint,
+       min(CASE WHEN v.oid IS NULL OR r.oid IS NULL
+                THEN pg_describe_object(d.classid, d.objid, 0)
+                ELSE CASE v.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view '
+                                    ELSE 'rule of ' END || vn.nspname || '.' || v.relname END),
+       array_remove(array_agg(DISTINCT a.attname::text), NULL),
+       max(CASE WHEN r.rulename = '_RETURN' AND v.relkind = 'v' AND o.class = 'pg_class'::regclass
+                THEN v.oid END::bigint),
+       bool_or(o.class = 'pg_type'::regclass),
+       max(CASE WHEN k.contype = 'f' AND k.confrelid = o.relation THEN k.conname END),
+       max(vn.nspname), max(v.relname)
+FROM ours o
+JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.deptype IN ('n', 'a')
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_class v ON v.oid = coalesce(r.ev_class, CASE WHEN k.contype = 'f' THEN k.conrelid END)
+LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace
+LEFT JOIN pg_attribute a
+    ON a.attrelid = o.relation AND o.class = 'pg_class'::regclass AND a.attnum = d.refobjsubid
+   AND a.attnum > 0
+WHERE NOT coalesce(r.ev_class = o.relation AND r.rulename = '_RETURN', false)
+  AND NOT coalesce(i.indrelid = o.relation, false)
+  AND NOT coalesce(k.contype = 'n', false)
+  AND NOT coalesce(k.conrelid = o.relation, false)
+GROUP BY o.relation, d.classid, d.objid
+ORDER BY o.relation, d.classid, d.objid
+"""
+
+_READS = """
+SELECT DISTINCT r.ev_class::bigint, d.refobjid::bigint
+FROM pg_depend d
+JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(%(oids)s::oid[])
+  AND r.ev_class = ANY(%(oids)s::oid[]) AND r.ev_class <> d.refobjid
+"""
+
+_FOREIGN_KEYS = """
+SELECT conrelid::bigint, confrelid::bigint FROM pg_constraint
+WHERE contype = 'f' AND conrelid = ANY(%(oids)s::oid[]) AND confrelid = ANY(%(oids)s::oid[])
+  AND conrelid <> confrelid
+"""
+
+
+def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Dependent]:
+    """What hangs directly on these relations; definitions name everything in full."""
+    wanted = list(oids)
+    if not wanted:
+        return []
+    rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
+    views = _views(connection, [row[3] for row in rows if row[3] is not None and not row[4]])
+    found = []
+    for on, what, columns, view, _, constraint, schema, name in rows:
+        of = (schema, name) if name is not None else None
+        state, definition = views.get(view, (None, ""))
+        if state is not None and state.is_ours_to_change:
+            found.append(Dependent(on, what, tuple(columns), state, definition, of))
+        else:
+            hanging = Dependent(on, what, tuple(columns), of=of, constraint=constraint or "")
+            found.append(hanging)
+    return found
+
+
+def reads(connection: psycopg.Connection, oids: Collection[int]) -> dict[int, set[int]]:
+    """Which of these relations, being views, read which others of them."""
+    found: dict[int, set[int]] = {}
+    for reader, read in connection.execute(_READS, {"oids": list(oids)}):
+        found.setdefault(reader, set()).add(read)
+    return found
+
+
+def drop_order(connection: psycopg.Connection, schemas: Iterable[str]) -> list[tuple[str, str]]:
+    """The kind and the quoted name of all that is in these schemas, each before what it reads."""
+    rows = connection.execute(
+        "SELECT c.oid::bigint, c.relkind::text, n.nspname, c.relname FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = ANY(%s) AND c.relkind IN ('v', 'm', 'r') ORDER BY c.oid",
+        [list(schemas)],
+    ).fetchall()
+    known = {
+        oid: (catalog.KINDS[kind], f"{quoted(schema)}.{quoted(name)}")
+        for oid, kind, schema, name in rows
+    }
+    needed = reads(connection, known)
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for oid in known:
+        sorter.add(oid, *needed.get(oid, ()))
+    for table, other in connection.execute(_FOREIGN_KEYS, {"oids": list(known)}):
+        sorter.add(table, other)
+    return [known[oid] for oid in reversed(list(sorter.static_order()))]
+
+
+def _views(connection: psycopg.Connection, oids: list[int]) -> dict[int, tuple[RelationState, str]]:
+    if not oids:
+        return {}
+    texts = definitions.of_views(connection, oids)
+    return {oid: (state, texts[oid]) for oid, state in catalog.by_oid(connection, oids).items()}

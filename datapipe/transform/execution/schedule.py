@@ -1,0 +1,99 @@
+"""Which nodes of a run can be done now, and which never can because another one failed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+
+Node = Model | DataTest | UnitTest
+
+
+@dataclass(frozen=True)
+class Step:
+    """A node to be done, after all of ``needs`` (unique ids) went well."""
+
+    unique_id: str
+    node: Node
+    needs: frozenset[str] = frozenset()
+
+
+class Schedule:
+    """The steps of a run that are not done; what can be done is given out in the order given."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._number = {step.unique_id: number for number, step in enumerate(steps)}
+        self._needed_by: dict[str, list[int]] = {}
+        self._needs = [len(step.needs) for step in steps]
+        self._left = set(range(len(steps)))
+        # Heaps of numbers, so that what came first is given out first.
+        self._models: list[int] = []
+        self._data_tests: list[int] = []
+        self._unit_tests: list[int] = []
+        for number, step in enumerate(steps):
+            for need in step.needs:
+                self._needed_by.setdefault(need, []).append(number)
+            if not step.needs:
+                self._offer(number)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every step was done or skipped."""
+        return not self._left
+
+    def take(self, tests_at_most: int) -> tuple[Step, ...]:
+        """What can be done now in one go: tests of a kind, or a model; empty if all has to wait."""
+        for tests in (self._data_tests, self._unit_tests):
+            if tests:
+                size = min(len(tests), tests_at_most)
+                return tuple(self._steps[heapq.heappop(tests)] for _ in range(size))
+        if self._models:
+            return (self._steps[heapq.heappop(self._models)],)
+        return ()
+
+    def done(self, unique_id: str) -> None:
+        """``unique_id`` went well: what waited for it alone can be done."""
+        self._left.discard(self._number[unique_id])
+        for number in self._needed_by.get(unique_id, ()):
+            self._needs[number] -= 1
+            if not self._needs[number] and number in self._left:
+                self._offer(number)
+
+    def failed(self, unique_id: str) -> tuple[Step, ...]:
+        """``unique_id`` failed: leave out what can never be done because of it, and return it."""
+        self._left.discard(self._number[unique_id])
+        skipped: set[int] = set()
+        edge = [unique_id]
+        while edge:
+            for number in self._needed_by.get(edge.pop(), ()):
+                if number in self._left:
+                    self._left.discard(number)
+                    skipped.add(number)
+                    edge.append(self._steps[number].unique_id)
+        return self._in_order(skipped)
+
+    def give_up(self) -> tuple[Step, ...]:
+        """Leave out all that was not given out yet, and return it."""
+        given_out = self._left - self._waiting()
+        skipped, self._left = self._left - given_out, given_out
+        self._models, self._data_tests, self._unit_tests = [], [], []
+        return self._in_order(skipped)
+
+    def _waiting(self) -> set[int]:
+        offered = {*self._models, *self._data_tests, *self._unit_tests}
+        return {number for number in self._left if self._needs[number]} | offered
+
+    def _offer(self, number: int) -> None:
+        node = self._steps[number].node
+        if isinstance(node, Model):
+            heapq.heappush(self._models, number)
+        elif isinstance(node, DataTest):
+            heapq.heappush(self._data_tests, number)
+        else:
+            heapq.heappush(self._unit_tests, number)
+
+    def _in_order(self, numbers: Iterable[int]) -> tuple[Step, ...]:
+        return tuple(self._steps[number] for number in sorted(numbers))

@@ -1,0 +1,99 @@
+"""What a selection says, before it is held against a project: criteria, and what combines them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from datapipe.errors import UsageError
+
+Indirect = Literal["eager", "cautious", "buildable", "empty"]
+
+_CRITERION = re.compile(
+    r"(?P<whole>@)?(?:(?P<before>\d*)(?P<parents>\+))?(?:(?P<method>[\w.]+):)?(?P<value>.*?)"
+    r"(?:(?P<children>\+)(?P<after>\d*))?"
+)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One criterion as it is written, such as ``2+tag:nightly+``."""
+
+    raw: str
+    method: str
+    argument: str
+    value: str
+    whole: bool = False
+    parents: bool = False
+    before: int | None = None
+    children: bool = False
+    after: int | None = None
+    indirect: Indirect = "eager"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Criteria that are united, intersected, or taken from the first of them.
+
+    ``expected`` is what to warn of where nothing is found.
+    """
+
+    how: Literal["union", "intersection", "difference"]
+    parts: tuple[Spec, ...]
+    indirect: Indirect = "eager"
+    expected: str = ""
+
+
+Spec = Criterion | Group
+
+
+def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
+    """The union of what ``texts`` name, each of which may name several with spaces between."""
+    words = [word for text in texts for word in text.split()]
+    return Group(
+        "union",
+        tuple(
+            Group(
+                "intersection",
+                tuple(criterion(part, indirect) for part in word.split(",")),
+                indirect,
+                word,
+            )
+            for word in words
+        ),
+        indirect,
+    )
+
+
+def criterion(text: str, indirect: Indirect = "eager") -> Criterion:
+    """The criterion that ``text`` is; raises UsageError if it is none."""
+    read = _CRITERION.fullmatch(text)
+    if read is None or not read["value"]:
+        raise UsageError(f"The selection criterion '{text}' names nothing to select.")
+    if read["whole"] and read["children"]:
+        raise UsageError(f"In '{text}', the @ before and the + after do not go together.")
+    method, _, argument = (read["method"] or usual_method(read["value"])).partition(".")
+    value = read["value"]
+    if method == "state":
+        value, _, argument = value.partition(".")
+    return Criterion(
+        text,
+        method,
+        argument,
+        value,
+        whole=bool(read["whole"]),
+        parents=bool(read["parents"]),
+        before=int(read["before"]) if read["before"] else None,
+        children=bool(read["children"]),
+        after=int(read["after"]) if read["after"] else None,
+        indirect=indirect,
+    )
+
+
+def usual_method(value: str) -> str:
+    """The method that is meant where none is written."""
+    if "/" in value:
+        return "path"
+    return "file" if value.lower().endswith((".sql", ".py", ".csv")) else "fqn"

@@ -1,0 +1,145 @@
+"""Whatever a template raises, told as a mistake in its file and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jinja2
+
+from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja import blocks, places
+from datapipe.transform.jinja.adapter import Adapter
+from datapipe.transform.jinja.columns import Column
+from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.exceptions import Exceptions
+from datapipe.transform.jinja.places import Place
+from datapipe.transform.jinja.tables import Row, Table
+from datapipe.transform.jinja.templates import MACRO_PREFIX
+
+_UNDEFINED = re.compile(r"'(\w+)' is undefined")
+_ATTRIBUTE = re.compile(r"'(\w+) object' has no attribute '(\w+)'")
+_OUR_MODULES = re.compile(r"'datapipe\.[\w.]*\.(\w+) object'")
+_OURS = {each.__name__: each for each in (Adapter, Column, Exceptions, Relation, Row, Table)}
+_UNKNOWN_TAG = re.compile(r"Encountered unknown tag 'end(\w+)'")
+
+# What templates call of our own: a mistake in how they call it is theirs.
+_CALLED = {
+    *("adapter.py", "columns.py", "constraints.py", "context.py", "database.py", "exceptions.py"),
+    *("functions.py", "modules.py", "relation.py", "tables.py"),
+}
+
+
+@contextmanager
+def explained(
+    variables: Mapping[str, Any], model: str, path: Path, line: int | None = None
+) -> Iterator[None]:
+    """Turn what a template raises into a ProjectError that names its file and line.
+
+    ``path`` and ``line`` are where to look if the error came from outside of any template.
+    """
+    try:
+        yield
+    except jinja2.TemplateSyntaxError as error:
+        message, at, at_line = _syntax_error(error, path, line)
+        raise ProjectError(message, path=at, line=at_line, model=model) from None
+    except ProjectError as error:
+        if error.path is not None:
+            error.model = error.model or model
+            raise
+        at, at_line = _place_of(error) or (path, line)
+        message = str(error) + _called_for(model, at, path)
+        raise type(error)(message, path=at, line=at_line, model=model) from error.__cause__
+    except DatapipeError:
+        raise
+    except Exception as error:
+        if _is_bug(error) and not isinstance(error, RecursionError):
+            raise
+        at, at_line = places.innermost_of(error) or (path, line)
+        message = _OUR_MODULES.sub(r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
+        message = _sentence(message) + _hint(message, variables, at)
+        message += _called_for(model, at, path)
+        raise ProjectError(message, path=at, line=at_line, model=model) from error
+
+
+def _place_of(error: ProjectError) -> Place | None:
+    """Where a template is wrong: for a query, the line that wrote what PostgreSQL points at."""
+    written = getattr(error, "written", "")
+    return (written and places.written_at(written, error)) or places.innermost_of(error)
+
+
+def refuse_unknown(
+    name: str, place: Place | None, *, variables: Mapping[str, Any], path: Path
+) -> NoReturn:
+    """Raise ProjectError for a name that was written and that nobody knows."""
+    at, line = place or (path, None)
+    hint = near(name, [*places.assigned(at), *variables])
+    raise ProjectError(f"'{name}' is undefined.{hint}", path=at, line=line)
+
+
+def _syntax_error(
+    error: jinja2.TemplateSyntaxError, path: Path, line: int | None
+) -> tuple[str, Path, int | None]:
+    """What is wrong and where; a block that is never closed is told where it begins."""
+    message = error.message or "This is not valid Jinja"
+    filename = error.filename or error.name
+    if not filename or filename in {"<unknown>", "<template>"}:
+        return _sentence(message), path, line
+    at, at_line = Path(filename), error.lineno
+    ends = _UNKNOWN_TAG.match(message)
+    if error.source is not None and (ends or message.startswith("Unexpected end of template")):
+        lines = error.source.split("\n")
+        blocks_ = blocks.opened("\n".join(lines[: at_line - 1]) if ends else error.source)
+        outer = {tag for tag, _ in blocks_[:-1]}
+        if blocks_ and (not ends or ends[1] in outer):
+            tag, at_line = blocks_[-1]
+            message = f"This {{% {tag} %}} is never closed: {{% end{tag} %}} is missing"
+    elif error.source is not None and "expected token 'end of" in message:
+        at_line = _left_open(error.source, at_line)
+    return _sentence(message), at, at_line
+
+
+def _left_open(source: str, line: int) -> int:
+    """The line of the tag before ``line`` that is still open there, else ``line``."""
+    before = "\n".join(source.split("\n")[: line - 1])
+    for begin, end in (("{{", "}}"), ("{%", "%}")):
+        start = before.rfind(begin)
+        if start > before.rfind(end):
+            return before.count("\n", 0, start) + 1
+    return line
+
+
+def _is_bug(error: BaseException) -> bool:
+    """Whether ``error`` came out of code of our own that no template calls."""
+    trace = error.__traceback__
+    last = Path()
+    while trace is not None:
+        last = Path(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    ours = Path(__file__).parents[1] in last.parents
+    return ours and last.suffix == ".py" and last.name not in _CALLED
+
+
+def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
+    undefined = _UNDEFINED.fullmatch(message)
+    if undefined:
+        return near(undefined[1], [*places.assigned(path), *variables])
+    attribute = _ATTRIBUTE.fullmatch(message)
+    if attribute and attribute[1] in _OURS:
+        return near(attribute[2], dir(_OURS[attribute[1]]))
+    return ""
+
+
+def _called_for(model: str, at: Path, path: Path) -> str:
+    """Whose rendering it was, where that is not plain from the path."""
+    return f" It was called for {model}." if model and at != path else ""
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    text = text[:1].upper() + text[1:] if not text.startswith("'") else text
+    return text if text.endswith((".", "!", "?")) else text + "."

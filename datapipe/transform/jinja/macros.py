@@ -1,0 +1,223 @@
+"""The macros of a project, of its packages and of dbt, and which of them a name means where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import nodes
+
+from datapipe.errors import ProjectError
+from datapipe.transform.jinja import scope
+from datapipe.transform.jinja.blocks import Block, blocks
+from datapipe.transform.jinja.explain import explained
+from datapipe.transform.jinja.places import BUILT_IN
+from datapipe.transform.jinja.templates import Return, SqlEnvironment
+from datapipe.transform.project import Project
+
+DBT = "dbt"
+_PREFIXES = ("postgres__", "default__")
+
+Macro = Callable[..., Any]
+
+
+class Package(Mapping[str, Macro]):
+    """The macros of one package, as ``package.macro`` finds them."""
+
+    def __init__(self, name: str, macros: Mapping[str, Macro]) -> None:
+        self._name = name
+        self._macros = macros
+
+    def __getitem__(self, name: str) -> Macro:
+        replaced = scope.replaced()
+        if replaced:
+            instead: Macro | None = replaced.get(f"{self._name}.{name}")
+            if instead is not None:
+                return instead
+        return self._macros[name]
+
+    def __getattr__(self, name: str) -> Macro:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._macros
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._macros)
+
+    def __len__(self) -> int:
+        return len(self._macros)
+
+
+class Macros:
+    """All macros that templates of a project can call; each is compiled when it is first called."""
+
+    def __init__(self, project: Project, environment: SqlEnvironment) -> None:
+        self._project = project
+        self._environment = environment
+        self._places: dict[Macro, tuple[Path, Block]] = {}
+        self._seen: dict[str, Mapping[str, Any]] = {}
+        self._dispatched: dict[tuple[str, str | None], Macro] = {}
+        built_in = (
+            (path, path.read_text(encoding="utf-8")) for path in sorted(BUILT_IN.glob("*.sql"))
+        )
+        self._packages = {DBT: Package(DBT, self._with_dispatching(self._read(built_in)))}
+        for package in (*project.packages, project):
+            files = ((path, package.text(path)) for path in _paths(package))
+            macros = self._read(files, checked=package is project)
+            self._packages[package.name] = Package(package.name, macros)
+
+    def seen_from(self, package: str) -> Mapping[str, Any]:
+        """What names mean in ``package``: its own macros go before the project's and dbt's."""
+        package = package or self._project.name
+        found = self._seen.get(package)
+        if found is None:
+            found = self._seen[package] = {
+                **self._packages[DBT],
+                **self._packages,
+                **self._packages[self._project.name],
+                **self._packages.get(package, {}),
+            }
+        return found
+
+    def dispatched(self, name: str, macro_namespace: str | None = None, **_: Any) -> Macro:
+        """dbt's ``adapter.dispatch``: the first of postgres__name and default__name there is."""
+        seen = scope.current().variables
+        if macro_namespace is None:
+            for prefix in _PREFIXES:
+                if prefix + name in seen:
+                    found: Macro = seen[prefix + name]
+                    return found
+        key = name, macro_namespace
+        if key not in self._dispatched:
+            self._dispatched[key] = self._found_for(name, macro_namespace)
+        return self._dispatched[key]
+
+    def _found_for(self, name: str, namespace: str | None) -> Macro:
+        for package in self._searched(namespace):
+            macros: Mapping[str, Macro] = self._packages.get(package, {})
+            for prefix in _PREFIXES:
+                if prefix + name in macros:
+                    return macros[prefix + name]
+        raise ProjectError(
+            f"There is no macro postgres__{name} or default__{name}"
+            f"{f' in {namespace}' if namespace else ''}."
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a macro ``name``, or ``package.name``."""
+        package, _, bare = name.rpartition(".")
+        if package:
+            return bare in self._packages.get(package, {})
+        return callable(self.seen_from("").get(name))
+
+    def found(self, name: str, package: str) -> Macro | None:
+        """A macro that is not dbt's: the project's, that of ``package``, or another package's."""
+        order = (self._project.name, package, *self._packages)
+        for each in order:
+            if each and each != DBT and name in self._packages.get(each, {}):
+                return self._packages[each][name]
+        return None
+
+    def names(self) -> list[str]:
+        return [name for name, found in self.seen_from("").items() if callable(found)]
+
+    def mention(self, word: str) -> bool:
+        """Whether any macro that is not dbt's own has ``word`` in its text."""
+        return any(
+            word in block.source for path, block in self._places.values() if path.parent != BUILT_IN
+        )
+
+    def sources(self) -> Iterator[tuple[str, str]]:
+        """The name and the source of every macro there is, of every package."""
+        return ((block.name, block.source) for _, block in self._places.values())
+
+    def place(self, macro: Macro) -> tuple[Path, int] | None:
+        """The file and line where a macro is defined."""
+        found = self._places.get(macro)
+        return (found[0], found[1].line) if found else None
+
+    def _searched(self, namespace: str | None) -> Sequence[str]:
+        for order in self._project.settings.get("dispatch") or []:
+            if order.get("macro_namespace") == namespace and order.get("search_order"):
+                return [*order["search_order"], DBT]
+        return [self._project.name, *([namespace] if namespace else []), DBT]
+
+    def _read(
+        self, files: Iterator[tuple[Path, str]], *, checked: bool = False
+    ) -> dict[str, Macro]:
+        """The macros of ``files``; those that are ``checked`` need not be called to be refused."""
+        macros: dict[str, Macro] = {}
+        for path, source in files:
+            for block in blocks(source):
+                if block.tag == "snapshot":
+                    continue
+                if block.name in macros:
+                    other, _ = self._places[macros[block.name]]
+                    raise ProjectError(
+                        f"There are two macros called {block.name}: the other is in {other}. "
+                        "Rename one of them.",
+                        path=path,
+                        line=block.line,
+                    )
+                macro = macros[block.name] = self._macro(path, block, checked=checked)
+                self._places[macro] = path, block
+        return macros
+
+    def _with_dispatching(self, macros: dict[str, Macro]) -> dict[str, Macro]:
+        """``macros``, with what is there only as default__name or postgres__name under its name."""
+        for full in list(macros):
+            for prefix in _PREFIXES:
+                name = full.removeprefix(prefix)
+                if name != full and name not in macros:
+                    macros[name] = self._dispatching(name, macros.get(_PREFIXES[0] + name))
+                    self._places[macros[name]] = self._places[macros[full]]
+        return macros
+
+    def _dispatching(self, name: str, implementation: Macro | None) -> Macro:
+        parameters: dict[str, Any] | None = None
+
+        def macro(*values: Any, **options: Any) -> Any:
+            nonlocal parameters
+            found = self.dispatched(name, DBT)
+            if parameters is None:
+                _, block = self._places[implementation or found]
+                parameters = self._environment.parameters(block.source)
+            if len(values) == len(parameters) and not options:
+                return found(*values)
+            names = list(parameters)[len(values) :]
+            unknown = options.keys() - set(names) - {"caller"}
+            if unknown or any(key not in options and parameters[key] is ... for key in names):
+                return found(*values, **options)
+            given = [options.pop(key, parameters[key]) for key in names]
+            return found(*values, *given, **options)
+
+        return macro
+
+    def _macro(self, path: Path, block: Block, *, checked: bool) -> Macro:
+        compiled: Macro | None = None
+        source: str | nodes.Template = "\n" * (block.line - 1) + block.source
+        if checked:
+            with explained({}, "", path, block.line):
+                source = self._environment.checked(str(source), path)
+
+        def macro(*values: Any, **options: Any) -> Any:
+            nonlocal compiled
+            if compiled is None:
+                compiled = self._environment.macro(block.name, source, path)
+            try:
+                return compiled(*values, **options)
+            except Return as end:
+                return end.value
+
+        return macro
+
+
+def _paths(package: Project) -> list[Path]:
+    paths = [path for path, _ in package.files("macro-paths", ".sql")]
+    generic = (package.directory / name / "generic" for name in package.folders["test-paths"])
+    return paths + [path for folder in generic for path in sorted(folder.rglob("*.sql"))]

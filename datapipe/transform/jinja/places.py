@@ -1,0 +1,82 @@
+"""Where in the templates something happens, as the frames of the interpreter tell it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+Place = tuple[Path, int]
+
+BUILT_IN = Path(__file__).with_name("macros")
+_ASSIGNED = re.compile(
+    r"\{%-?\s*(?:set|for)\s+([\w\s,]+?)\s*(?:=|-?%\}|\bin\b)|\{%-?\s*\w+\s+\w+\s*\(([^%]*)\)\s*-?%\}"
+)
+
+
+def innermost() -> Place | None:
+    """The line of a template that is being rendered now."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - there is no other way to know
+    while frame is not None:
+        place = _place(frame.f_globals, frame.f_code.co_filename, frame.f_lineno)
+        if place is not None:
+            return place
+        frame = frame.f_back
+    return None
+
+
+def passed(error: BaseException) -> list[Place]:
+    """The lines of the project's templates that ``error`` passed through, the innermost last."""
+    found = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = _place(trace.tb_frame.f_globals, code.co_filename, trace.tb_lineno)
+        found += [place] if place else []
+        trace = trace.tb_next
+    return found
+
+
+def innermost_of(error: BaseException) -> Place | None:
+    """The innermost line of a template of the project's that ``error`` passed through."""
+    found = passed(error)
+    if isinstance(error, RecursionError) and len(found) > 1:
+        return found[-2]  # the last call had only just begun
+    return found[-1] if found else None
+
+
+def written_at(text: str, error: BaseException) -> Place | None:
+    """The line of a template, among those ``error`` passed through, that has ``text`` in it.
+
+    It is looked for nearest to where the error passed, the innermost template first.
+    """
+    for path, line in reversed(passed(error)):
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        there = [number for number, each in enumerate(lines, 1) if text and text in each]
+        if there:
+            return path, min(there, key=lambda number: abs(number - line))
+    return None
+
+
+def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
+    template = variables.get("__jinja_template__")
+    if template is not None:
+        filename, line = template.filename, template.get_corresponding_lineno(line)
+    elif "__jinja_exception__" not in variables:
+        return None
+    if filename in {None, "<template>"}:  # it came out of YAML, not out of a file
+        return None
+    path = Path(filename)
+    return None if path.parent == BUILT_IN else (path, line)
+
+
+def assigned(path: Path) -> frozenset[str]:
+    """The names that a template sets somewhere, if only where others do not see it."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError:
+        return frozenset()
+    found = (first or second for first, second in _ASSIGNED.findall(source))
+    return frozenset(re.findall(r"\w+", " ".join(found)))

@@ -1,0 +1,125 @@
+"""What the template that is being rendered sees, in this thread."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import psycopg
+from jinja2.utils import missing
+
+from datapipe.transform.jinja.places import Place
+
+
+class Variables(Mapping[str, Any]):
+    """The names of one rendering: macros first, then what is given for it, then what all share.
+
+    Nothing is copied, so that a rendering costs the same however many macros there are.
+    """
+
+    __slots__ = ("_layers",)
+
+    def __init__(
+        self,
+        own: Mapping[str, Any],
+        macros: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        replaced: Mapping[str, Any],
+    ) -> None:
+        more = {"context": self, "builtins": ChainMap(dict(own), dict(shared))}
+        self._layers = (replaced, macros, own, more, shared)
+
+    def find(self, name: str) -> Any:
+        """The value of ``name``, or Jinja's ``missing``."""
+        for layer in self._layers:
+            if name in layer:
+                return layer[name]
+        return missing
+
+    def __getitem__(self, name: str) -> Any:
+        found = self.find(name)
+        if found is missing:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in layer for layer in self._layers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({name for layer in self._layers for name in layer})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Scope:
+    """One rendering: its variables and what its statements have brought."""
+
+    def __init__(self, variables: Variables, replaced: Mapping[str, Any]) -> None:
+        self.variables = variables
+        self.replaced = replaced
+        self.executing = bool(variables.find("execute") is True)
+        self.results: dict[str, Any] = {}
+        self.unknown: list[tuple[str, Place | None]] = []
+
+
+_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_connection: ContextVar[psycopg.Connection | None] = ContextVar("connection", default=None)
+
+
+def current() -> Scope:
+    """The rendering that this thread is in."""
+    scope = _scope.get()
+    if scope is None:
+        raise RuntimeError("A macro was called outside of any rendering.")
+    return scope
+
+
+def is_executing() -> bool:
+    """Whether what is rendered now will be sent; False while a project is read."""
+    scope = _scope.get()
+    return scope is None or scope.executing
+
+
+@contextmanager
+def nowhere() -> Iterator[None]:
+    """This thread is in no rendering, as while a template is compiled."""
+    token = _scope.set(None)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def replaced() -> Mapping[str, Any]:
+    """The macros that stand in for others in this rendering, by name or ``package.name``."""
+    scope = _scope.get()
+    return scope.replaced if scope is not None else {}
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[None]:
+    """``scope`` is the current one of this thread."""
+    token = _scope.set(scope)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def connection() -> psycopg.Connection | None:
+    """The connection on which templates of this thread may ask, if there is one."""
+    return _connection.get()
+
+
+@contextmanager
+def using(connection: psycopg.Connection) -> Iterator[None]:
+    """Templates that this thread renders ask on ``connection``."""
+    token = _connection.set(connection)
+    try:
+        yield
+    finally:
+        _connection.reset(token)

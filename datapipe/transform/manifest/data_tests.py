@@ -1,0 +1,281 @@
+"""Data tests: generic ones as YAML calls them, singular ones with a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.configs import Configs, Layer, place_of
+from datapipe.transform.manifest.docs import Docs
+from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source
+from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
+from datapipe.transform.manifest.references import Found, Names
+from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
+from datapipe.transform.project import Project
+
+# These ask for no more than their arguments, so they need not be called to know what they read.
+_PLAIN: Mapping[str, tuple[frozenset[str], ...]] = {
+    "not_null": (frozenset({"column_name"}),),
+    "unique": (frozenset({"column_name"}),),
+    "accepted_values": (
+        frozenset({"column_name", "values"}),
+        frozenset({"column_name", "values", "quote"}),
+    ),
+    "relationships": (frozenset({"column_name", "to", "field"}),),
+}
+_SEVERITIES = ("error", "warn")
+
+
+class Reader:
+    """Reads the data tests of a project and its packages."""
+
+    def __init__(
+        self,
+        project: Project,
+        renderer: Renderer,
+        configs: Configs,
+        docs: Docs,
+        names: Names,
+        models: Mapping[str, Model],
+    ) -> None:
+        self.project = project
+        self.renderer = renderer
+        self.configs = configs
+        self.docs = docs
+        self.names = names
+        self.models = models
+
+    def of_nodes(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
+        """The tests that are written under models, seeds and snapshots that are there."""
+        for package, of in properties.items():
+            for node in of.nodes:
+                if node.kind == "analysis":
+                    continue
+                name = node.name if node.version is None else f"{node.name}_v{node.version}"
+                written = list(tests_under(node.tested, name, node.path, is_source=False))
+                model = self.names.find(Ref(node.name, None, node.version), package)
+                if model is None:  # a seed described as a model has its tests, as in dbt
+                    continue
+                for test in written:
+                    yield from self._of_model(test, model, node, package)
+
+    def _of_model(
+        self, test: WrittenTest, model: Model, node: NodeProperties, package: str
+    ) -> Iterator[DataTest]:
+        version = f", version='{node.version}'" if node.version is not None else ""
+        yield from self._generic(
+            test,
+            package,
+            name=f"{{{{ get_where_subquery(ref('{node.name}'{version})) }}}}",
+            tested=model.relation,
+            model=model,
+        )
+
+    def of_sources(self, tests: Sequence[tuple[Source, WrittenTest]]) -> Iterator[DataTest]:
+        """The tests that are written under sources."""
+        for source, test in tests:
+            of = f"source('{source.source_name}', '{source.name}')"
+            yield from self._generic(
+                test,
+                source.package,
+                name=f"{{{{ get_where_subquery({of}) }}}}",
+                tested=source.relation,
+                source=source,
+            )
+
+    def _generic(
+        self,
+        test: WrittenTest,
+        package: str,
+        *,
+        name: str,
+        tested: Relation,
+        model: Model | None = None,
+        source: Source | None = None,
+    ) -> Iterator[DataTest]:
+        of = model.key if model else ".".join(source.key) if source else ""
+        macro = self._macro(test, package, of)
+        file = self.project.package(package).relative(test.path)
+        fqn = (package, *Path(file).parts[1:-1], test.name)
+        found = Found(self.renderer.target, self.project.variables_for(package))
+        at: dict[str, Any] = {"path": test.path, "line": test.line, "package": package}
+        own = found.variables()
+        arguments = self.renderer.value(dict(test.arguments), own, **at)
+        if test.package or arguments.keys() not in _PLAIN.get(test.test, ()):
+            self.renderer.call(macro, {"model": tested, **arguments}, own, **at, model=of)
+        given = self._rendered(test.config, package, test.path, test.line)
+        config, layers = self.configs.of(
+            "test",
+            package,
+            fqn,
+            Layer(found.config.given, test.path, test.line, {}),
+            Layer(given, test.path, test.line, test.lines),
+        )
+        inherited = [str(tag) for tag in source.config["tags"]] if source else []
+        config["tags"] = sorted({*inherited, *test.tags, *config["tags"]})
+        self._check(config, layers, test.path)
+        if not config["enabled"]:
+            return
+        asked = (*found.refs, *([Ref(model.name, None, model.version)] if model else ()))
+        refs, sources = self._resolved(found, package, test.path, test.line, of)
+        yield DataTest(
+            name=test.name,
+            of=of,
+            path=test.path,
+            line=test.line,
+            config=config,
+            macro=macro,
+            arguments=test.arguments,
+            tested=tested,
+            tested_model=model.key if model else None,
+            # As with dbt, what is tested comes after what the arguments name.
+            refs=tuple(dict.fromkeys(refs + ([model.key] if model else []))),
+            sources=tuple(dict.fromkeys(([source.key] if source else []) + sources)),
+            package=package,
+            file=file,
+            fqn=fqn,
+            unique_id=test.unique_id(package, name),
+            alias=str(config.get("alias") or test.short_name),
+            column=test.column,
+            description=self.docs.text(test.description, package, test.path, test.line),
+            asked=asked,
+            described_in=file,
+            metadata={
+                "name": test.test,
+                "namespace": test.package or None,
+                "kwargs": {**test.arguments, "model": name},
+            },
+            attached_node=model.unique_id if model else None,
+        )
+
+    def _macro(self, test: WrittenTest, package: str, of: str) -> str:
+        """The macro that ``test`` calls; raises ProjectError if there is none."""
+        bare = f"test_{test.test}"
+        if test.package:
+            if self.renderer.has_macro(f"{test.package}.{bare}"):
+                return f"{test.package}.{bare}"
+            known = {"dbt", *self.project.all_packages}
+            if test.package not in known:
+                raise ProjectError(
+                    f"There is no package {test.package}, of which the test {test.written} is."
+                    f"{near(test.package, known) or ' Put it into dbt_packages/.'}",
+                    path=test.path,
+                    line=test.line,
+                    model=of,
+                )
+        elif self.renderer.has_macro(bare) or self.renderer.has_macro(f"{package}.{bare}"):
+            return bare
+        names = [
+            name.removeprefix("test_")
+            for name in self.renderer.macro_names()
+            if name.startswith("test_")
+        ]
+        raise ProjectError(
+            f"There is no generic test {test.written}.{near(test.test, names)}",
+            path=test.path,
+            line=test.line,
+            model=of,
+        )
+
+    def _rendered(
+        self, config: Mapping[str, Any], package: str, path: Path, line: int
+    ) -> dict[str, Any]:
+        own = Found(self.renderer.target, self.project.variables_for(package)).variables()
+        return {
+            key: self.renderer.value(value, own, path=path, line=line, package=package)
+            if isinstance(value, str) and "{{" in value
+            else value
+            for key, value in config.items()
+        }
+
+    def _resolved(
+        self, found: Found, package: str, path: Path, line: int, of: str
+    ) -> tuple[list[str], list[tuple[str, str]]]:
+        try:
+            refs = [self.names.model(ref, package).key for ref in found.refs]
+            return refs, [self.names.source(key, package).key for key in found.sources]
+        except ProjectError as error:
+            raise ProjectError(str(error), path=path, line=line, model=of) from None
+
+    def singular(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
+        """The tests that are a file of SQL each."""
+        for package in self.project.all_packages.values():
+            described = {
+                block["name"]: (path, block)
+                for key in ("data_tests", "tests")
+                for path, block in properties[package.name].blocks.get(key, ())
+            }
+            places: dict[str, Path] = {}
+            for path, root in package.files("test-paths", ".sql"):
+                folders = path.relative_to(root).parent.parts
+                if folders[:1] in {("generic",), ("fixtures",)}:
+                    continue
+                if path.stem in places:
+                    raise ProjectError(
+                        f"There are two tests called {path.stem}: the other is "
+                        f"{places[path.stem]}. Rename one of the files.",
+                        path=path,
+                        line=1,
+                    )
+                places[path.stem] = path
+                yield from self._singular(package, path, folders, described.get(path.stem))
+
+    def _singular(
+        self, package: Project, path: Path, folders: tuple[str, ...], described: Any
+    ) -> Iterator[DataTest]:
+        name, source = path.stem, package.text(path)
+        fqn = (package.name, *folders, name)
+        found = Found(
+            self.renderer.target,
+            self.project.variables_for(package.name),
+            None,
+            {"name": name, "resource_type": "test", "package_name": package.name},
+        )
+        self.renderer.render(path, source, found.variables(), package=package.name)
+        layers = [Layer(found.config.given, path, 1, {}, source)]
+        description, described_in = "", ""
+        if described is not None:
+            yaml_path, block = described
+            config_given = config_of(block, yaml_path)
+            layers.insert(0, Layer(config_given, yaml_path, block.line, block.lines))
+            description = self.docs.text(
+                text(block.get("description")), package.name, yaml_path, block.line
+            )
+            described_in = package.relative(yaml_path)
+        config, layers = self.configs.of("test", package.name, fqn, *layers)
+        self._check(config, layers, path)
+        if not config["enabled"]:
+            return
+        yield DataTest(
+            name=name,
+            of=next(iter(found.refs)).name if found.refs else "",
+            path=path,
+            line=1,
+            config=config,
+            raw_code=source,
+            sources=tuple(found.sources),
+            package=package.name,
+            file=package.relative(path),
+            fqn=fqn,
+            unique_id=f"test.{package.name}.{name}",
+            alias=str(config.get("alias") or name),
+            description=description,
+            asked=tuple(found.refs),
+            described_in=described_in,
+        )
+
+    def _check(self, config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:
+        severity = config["severity"] = str(config["severity"]).lower()
+        if severity not in _SEVERITIES:
+            at, line = place_of("severity", layers, path)
+            raise ProjectError(f"severity is error or warn, not {severity}.", path=at, line=line)
+        kept_as = config.get("store_failures_as")
+        if kept_as is not None:
+            config["store_failures"] = kept_as != "ephemeral"
+        elif config.get("store_failures") is not None:
+            config["store_failures_as"] = "table" if config["store_failures"] else "ephemeral"

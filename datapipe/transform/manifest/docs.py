@@ -1,0 +1,81 @@
+"""Docs blocks, and descriptions that call ``doc()``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from datapipe.errors import ProjectError
+from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.files import blocks_of
+from datapipe.transform.manifest.nodes import Column
+from datapipe.transform.project import Project
+
+
+class Docs:
+    """All docs blocks of a project and its packages, by package and name."""
+
+    def __init__(self, project: Project, renderer: Renderer) -> None:
+        self.project = project
+        self.renderer = renderer
+        self.blocks: dict[tuple[str, str], str] = {}
+        for package in project.all_packages.values():
+            places: dict[str, Path] = {}
+            for path in package.described(".md"):
+                text = package.text(path)
+                if "{%" not in text:
+                    continue
+                for block in blocks_of("docs", text, path, jinja=False):
+                    if block.name in places:
+                        raise ProjectError(
+                            f"There are two docs blocks called {block.name}: the other is in "
+                            f"{places[block.name]}. Rename one of them.",
+                            path=path,
+                            line=block.line,
+                        )
+                    places[block.name] = path
+                    self.blocks[package.name, block.name] = block.text.strip()
+
+    def text(self, description: str, package: str, path: Path, line: int) -> str:
+        """``description`` with every ``doc()`` in it replaced by the block of that name."""
+        if "{{" not in description and "{%" not in description:
+            return description
+
+        def doc(*names: str) -> str:
+            return self._block(names, package)
+
+        return str(self.renderer.value(description, {"doc": doc}, path=path, line=line))
+
+    def columns(
+        self, columns: Mapping[str, Column], package: str, path: Path, lines: Mapping[str, int]
+    ) -> Mapping[str, Column]:
+        """``columns`` with their descriptions as ``text`` gives them."""
+        if not any("{" in column.description for column in columns.values()):
+            return columns
+        return {
+            name: replace(
+                column,
+                description=self.text(column.description, package, path, lines.get(name, 1)),
+            )
+            for name, column in columns.items()
+        }
+
+    def _block(self, names: tuple[str, ...], package: str) -> str:
+        if not 1 <= len(names) <= 2:
+            raise ProjectError("doc() takes the name of a docs block, or a package and a name.")
+        name = names[-1]
+        order = (names[0],) if len(names) == 2 else (self.project.name, package)
+        for each in order:
+            if (each, name) in self.blocks:
+                return self.blocks[each, name]
+        if len(names) == 1:
+            for (_, known), text in self.blocks.items():
+                if known == name:
+                    return text
+        hint = near(name, (known for _, known in self.blocks))
+        raise ProjectError(
+            f"There is no docs block {name}.{hint} "
+            f"Write one in a .md file: {{% docs {name} %}} ... {{% enddocs %}}."
+        )

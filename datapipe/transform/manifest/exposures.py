@@ -1,0 +1,120 @@
+"""What stands around the models: exposures, groups, and what dbt's semantic layer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.configs import Configs, layer
+from datapipe.transform.manifest.nodes import Exposure
+from datapipe.transform.manifest.properties import config_of
+from datapipe.transform.manifest.references import Found, Names
+from datapipe.transform.project import Project
+from datapipe.transform.project.yaml_file import Block
+
+_TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
+
+
+def exposures_of(
+    project: Project,
+    package: str,
+    blocks: Sequence[tuple[Path, Block]],
+    configs: Configs,
+    names: Names,
+    renderer: Renderer,
+) -> Iterator[Exposure]:
+    """The exposures that are enabled; what they depend on is known to exist."""
+    seen: dict[str, Path] = {}
+    for path, block in blocks:
+        name, file = str(block["name"]), project.package(package).relative(path)
+        if name in seen:
+            raise ProjectError(
+                f"There are two exposures called {name}: the other is in {seen[name]}. Rename one "
+                "of them.",
+                path=path,
+                line=block.line,
+            )
+        seen[name] = path
+        if block.get("type") not in _TYPES:
+            raise ProjectError(
+                f"The type of the exposure {name} is one of {', '.join(_TYPES)}.",
+                path=path,
+                line=block.line_of("type"),
+            )
+        fqn = (package, *Path(file).parts[1:-1], name)
+        config, _ = configs.of(
+            "exposure", package, fqn, layer(config_of(block, path), path, block.line)
+        )
+        if not config["enabled"]:
+            continue
+        depends, found = block.get("depends_on") or [], Found(renderer.target)
+        lines = getattr(depends, "lines", [block.line_of("depends_on")])
+        refs: dict[str, None] = {}
+        sources: dict[tuple[str, str], None] = {}
+        for text, line in zip(depends, lines, strict=False):
+            found = Found(renderer.target)
+            renderer.value(text, found.variables(), path=path, line=line)
+            try:
+                refs |= {names.model(ref, package).key: None for ref in found.refs}
+                sources |= {names.source(key, package).key: None for key in found.sources}
+            except ProjectError as error:
+                raise ProjectError(str(error), path=path, line=line) from None
+        yield Exposure(
+            name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block
+        )
+
+
+def semantics_of(
+    project: Project, package: str, blocks: Mapping[str, list[tuple[Path, Block]]]
+) -> Iterator[Exposure]:
+    """Metrics, semantic models and saved queries: dbt's semantic layer has them, no table does."""
+    for kind, name in (
+        ("metrics", "metric"),
+        ("semantic_models", "semantic_model"),
+        ("saved_queries", "saved_query"),
+    ):
+        for path, block in blocks.get(kind, ()):
+            file = project.package(package).relative(path)
+            fqn = (package, *Path(file).parts[1:-1], str(block["name"]))
+            config: dict[str, Any] = {"enabled": True, **config_of(block, path)}
+            if config["enabled"] is not False:
+                yield Exposure(
+                    str(block["name"]), path, block.line, package, file, fqn, config,
+                    resource_type=name,
+                )  # fmt: skip
+
+
+def groups_of(
+    project: Project, blocks: Mapping[str, Sequence[tuple[Path, Block]]]
+) -> dict[str, Mapping[str, Any]]:
+    """The groups by name, those of each package; raises ProjectError for one without an owner."""
+    groups: dict[str, Mapping[str, Any]] = {}
+    for package, path, block in (
+        (package, path, block) for package, of in blocks.items() for path, block in of
+    ):
+        owner = block.get("owner")
+        if not isinstance(owner, dict) or not {"name", "email"} & owner.keys():
+            raise ProjectError(
+                f"The group {block['name']} needs an owner with a name or an email.",
+                path=path,
+                line=block.line_of("owner"),
+            )
+        if block["name"] in groups:
+            raise ProjectError(
+                f"There are two groups called {block['name']}. Rename one of them.",
+                path=path,
+                line=block.line,
+            )
+        file = project.package(package).relative(path)
+        groups[block["name"]] = {
+            **block,
+            "resource_type": "group",
+            "package_name": package,
+            "unique_id": f"group.{package}.{block['name']}",
+            "path": file,
+            "original_file_path": file,
+        }
+    return groups

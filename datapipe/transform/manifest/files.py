@@ -1,0 +1,54 @@
+"""Blocks of Jinja that hold more than one thing a file: snapshots and docs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapipe.errors import ProjectError
+
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_RAW = re.compile(r"(\{%-?\s*raw\s*-?%\})(.*?)(\{%-?\s*endraw\s*-?%\})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class NamedBlock:
+    """What stands between ``{% tag name %}`` and ``{% endtag %}``; ``line`` is the opening's."""
+
+    name: str
+    text: str
+    line: int
+
+    @property
+    def padded(self) -> str:
+        """The text with as many lines before it as the file has: so its lines are the file's."""
+        return "\n" * (self.line - 1) + self.text
+
+
+def blocks_of(tag: str, source: str, path: Path, *, jinja: bool = True) -> Iterator[NamedBlock]:
+    """The blocks ``{% tag name %}`` of ``source``; where it is Jinja, not those in comments.
+
+    Raises ProjectError for a block that is not closed.
+    """
+    searched = source
+    if jinja:
+        for hidden in (_COMMENT, _RAW):
+            searched = hidden.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), searched)
+    opening = re.compile(rf"\{{%-?\s*{tag}\s+(?P<name>\w+)\s*-?%\}}")
+    closing = re.compile(rf"\{{%-?\s*end{tag}\s*-?%\}}")
+    position = 0
+    while (begin := opening.search(searched, position)) is not None:
+        line = source.count("\n", 0, begin.start()) + 1
+        end = closing.search(searched, begin.end())
+        following = opening.search(searched, begin.end())
+        if end is None or (following is not None and following.start() < end.start()):
+            raise ProjectError(
+                f"The {tag} {begin['name']} is not closed: write {{% end{tag} %}} after it.",
+                path=path,
+                line=line,
+            )
+        first = source.count("\n", 0, begin.end()) + 1
+        yield NamedBlock(begin["name"], source[begin.end() : end.start()], first)
+        position = end.end()

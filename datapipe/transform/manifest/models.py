@@ -1,0 +1,333 @@
+"""Reads what can be referred to: models, seeds and snapshots of a project and its packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform.database.relation import Relation, ephemeral
+from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.checks import check_model, check_names
+from datapipe.transform.manifest.configs import Configs, Layer, layer, place_of
+from datapipe.transform.manifest.docs import Docs
+from datapipe.transform.manifest.files import blocks_of
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.properties import NodeProperties, Properties
+from datapipe.transform.manifest.references import Found
+from datapipe.transform.manifest.sources import relation
+from datapipe.transform.project import Project
+
+_TAKEN = "meta"  # what datapipe remembers lies there
+_FOLDERS = {
+    "model": ("model-paths", ".sql"),
+    "seed": ("seed-paths", ".csv"),
+    "snapshot": ("snapshot-paths", ".sql"),
+    "analysis": ("analysis-paths", ".sql"),
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A model as its file has it, before anything is known of its settings."""
+
+    kind: str
+    name: str
+    path: Path
+    package: Project
+    folders: tuple[str, ...]
+    code: str
+    line: int = 1
+
+
+class Reader:
+    """Reads models, seeds, snapshots and analyses."""
+
+    def __init__(
+        self,
+        project: Project,
+        renderer: Renderer,
+        configs: Configs,
+        docs: Docs,
+        properties: Mapping[str, Properties],
+    ) -> None:
+        self.project = project
+        self.renderer = renderer
+        self.configs = configs
+        self.docs = docs
+        self.properties = properties
+        self.models: list[Model] = []
+        self.analyses: list[Model] = []
+        self.disabled: list[Model] = []
+
+    def read(self) -> None:
+        """Read every file of every package, and hold the descriptions in YAML against them."""
+        written = [
+            each
+            for package in self.project.all_packages.values()
+            for each in (*_written(package), *self._yaml_snapshots(package))
+        ]
+        descriptions = _Descriptions(self.properties, written)
+        for each in written:
+            self._add(self._model(each, descriptions.of(each)))
+        for unused in descriptions.unused():  # as with dbt, no reason to stop
+            known = [each.name for each in written if each.kind == unused.kind]
+            self.renderer.warnings.append(
+                f"{unused.path}:{unused.line}: There is no {unused.kind} {unused.file_name} to "
+                f"describe or test.{near(unused.file_name, known)}"
+            )
+        self.models = _keyed(self.models, self.project.name)
+        check_names(self.models)
+
+    def _yaml_snapshots(self, package: Project) -> Iterator[Written]:
+        for each in self.properties[package.name].nodes:
+            if each.kind != "snapshot" or "relation" not in each.block:
+                continue
+            of = each.block["relation"]
+            if not isinstance(of, str):
+                raise ProjectError(
+                    "relation must be a ref(...) or a source(...).",
+                    path=each.path,
+                    line=each.block.line_of("relation"),
+                    model=each.name,
+                )
+            line = each.block.line_of("relation")
+            code = "\n" * (line - 1) + "select * from {{ " + of + " }}"
+            folders = Path(package.relative(each.path)).parts[1:-1]
+            yield Written("snapshot", each.name, each.path, package, folders, code, line)
+
+    def _add(self, model: Model) -> None:
+        if not model.config["enabled"]:
+            self.disabled.append(model)
+        elif model.resource_type == "analysis":
+            self.analyses.append(model)
+        else:
+            self.models.append(model)
+
+    def _model(self, written: Written, properties: NodeProperties | None) -> Model:
+        package, path, name = written.package, written.path, written.name
+        fqn = (package.name, *written.folders, name)
+        if properties is not None and properties.version is not None:
+            name = properties.name
+            fqn = (package.name, *written.folders, name, f"v{properties.version}")
+        target = self.renderer.target
+        model = Model(
+            name=name,
+            path=path,
+            file=package.relative(path),
+            package=package.name,
+            fqn=fqn,
+            raw_code="" if written.kind == "seed" else written.code,
+            config=self.configs.before(written.kind, package.name, fqn),
+            relation=Relation(target["dbname"], target["schema"], name),
+            resource_type=written.kind,
+            line=written.line,
+            **self._described(properties),
+        )
+        found = Found(
+            target,
+            self.project.variables_for(package.name),
+            model.relation,
+            model.as_template_sees_it(),
+        )
+        layers: list[Layer] = []
+        if properties is not None:
+            layers.append(layer(properties.config, properties.path, properties.line))
+        if written.kind != "seed":
+            self.renderer.render(
+                path, written.code, found.variables(), model=name, package=package.name
+            )
+            layers.append(Layer(found.config.given, path, written.line, {}, written.code))
+        config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
+        model = replace(
+            model,
+            config=config,
+            asked=tuple(found.refs),
+            sources=tuple(found.sources),
+        )
+        if not config["enabled"]:
+            return model
+        check_model(model, layers, self.renderer, self.properties)
+        self._read_hooks(model, layers)
+        if written.kind == "analysis":
+            return model
+        return self._placed(model, layers)
+
+    def _described(self, properties: NodeProperties | None) -> dict[str, Any]:
+        if properties is None:
+            return {}
+        of, path = properties.package, properties.path
+        lines = {str(each["name"]): each.line_of("description") for each in properties.tested[:-1]}
+        line = properties.block.line_of("description")
+        return {
+            "description": self.docs.text(properties.description, of, path, line),
+            "columns": self.docs.columns(properties.columns, of, path, lines),
+            "constraints": properties.constraints,
+            "described_in": self.project.package(of).relative(path),
+            "version": properties.version,
+            "latest_version": properties.latest_version,
+        }
+
+    def _read_hooks(self, model: Model, layers: Sequence[Layer]) -> None:
+        """Render the hooks of ``model``: so their mistakes are found before anything is built."""
+        for key in ("pre_hook", "post_hook"):
+            for hook in model.config.get(key) or ():
+                if "{{" not in hook["sql"] and "{%" not in hook["sql"]:
+                    continue
+                path, line = place_of(key, layers, model.path)
+                found = Found(
+                    self.renderer.target,
+                    self.project.variables_for(model.package),
+                    model.relation,
+                    model.as_template_sees_it(),
+                )
+                self.renderer.value(
+                    hook["sql"], found.variables(), path=path, line=line, package=model.package
+                )
+
+    def _placed(self, model: Model, layers: Sequence[Layer]) -> Model:
+        """``model`` with the schema and the name that the project's macros give it."""
+        if model.materialized == "ephemeral":
+            return replace(model, relation=ephemeral(_relation_name(model)))
+        node = model.as_template_sees_it()
+        database = self._named("database", model, node)
+        wanted = self.renderer.target["dbname"]
+        if wanted and database and database.lower() != wanted.lower():
+            path, line = place_of("database", layers, model.path)
+            raise ProjectError(
+                f"The model {model.name} would go into the database {database}, and a run of "
+                f"PostgreSQL has one, here {wanted}. Take the setting database out.",
+                path=path,
+                line=line,
+                model=model.name,
+            )
+        schema = self._named("schema", model, node)
+        alias = self._named("alias", model, node)
+        if model.resource_type == "snapshot" and model.config.get("target_schema"):
+            schema = str(model.config["target_schema"])
+        if schema.lower() == _TAKEN:
+            path, line = place_of("schema", layers, model.path)
+            raise ProjectError(
+                f"The schema {schema} holds what datapipe remembers, so no model may go there. Set "
+                "another one with config(schema=...).",
+                path=path,
+                line=line,
+                model=model.name,
+            )
+        kind = "table" if model.is_table else "view"
+        quoting = {
+            **(self.project.settings.get("quoting") or {}),
+            **(model.config.get("quoting") or {}),
+        }
+        if not quoting.get("schema", True):
+            schema = schema.lower()  # as PostgreSQL spells it, and the schemas aside after it
+        return replace(model, relation=relation(quoting, database or wanted, schema, alias, kind))
+
+    def _named(self, part: str, model: Model, node: Mapping[str, Any]) -> str:
+        """What the macro generate_..._name gives: the package's own, the project's or dbt's."""
+        macro = f"generate_{part}_name"
+        if part == "database" and not self.renderer.has_macro(macro):
+            return str(model.config.get(part) or self.renderer.target["dbname"])
+        given = self.renderer.call(
+            macro,
+            {},
+            {"node": node},
+            path=model.path,
+            line=model.line,
+            model=model.name,
+            package=model.package,
+            values=(model.config.get(part), node),
+        )
+        return str(given).strip()
+
+
+def _relation_name(model: Model) -> str:
+    return model.name if model.version is None else f"{model.name}_v{model.version}"
+
+
+def _written(package: Project) -> Iterator[Written]:
+    """Every file of ``package`` that makes something."""
+    for path, _ in package.files("model-paths", ".py"):
+        raise ProjectError(
+            "This is a Python model. PostgreSQL runs none, so dbt-postgres refuses it as well: "
+            "write it in SQL, or leave it out with .dbtignore.",
+            path=path,
+            line=1,
+        )
+    for kind, (folder, suffix) in _FOLDERS.items():
+        for path, root in package.files(folder, suffix):
+            folders = path.relative_to(root).parent.parts
+            if kind == "snapshot":
+                inner = (*folders, path.stem)
+                for block in blocks_of("snapshot", package.text(path), path):
+                    yield Written(kind, block.name, path, package, inner, block.padded, block.line)
+                continue
+            if kind == "analysis":
+                folders = ("analysis", *folders)
+            code = "" if kind == "seed" else package.text(path)
+            yield Written(kind, path.stem, path, package, folders, code)
+
+
+class _Descriptions:
+    """What YAML says, found by the file that it is about."""
+
+    def __init__(self, properties: Mapping[str, Properties], written: Iterable[Written]) -> None:
+        files: dict[tuple[str, str], set[str]] = {}
+        for file in written:
+            files.setdefault((file.package.name, file.kind), set()).add(file.name)
+        self._known: dict[tuple[str, str, str], NodeProperties] = {}
+        self._used: set[int] = set()
+        for package, described in properties.items():
+            for each in described.nodes:
+                owner, file_name = package, each.file_name
+                there = files.get((package, each.kind), set())
+                if each.version is not None and file_name not in there:
+                    # The latest version may lie in a file without a number.
+                    if each.version == each.latest_version and each.name in there:
+                        file_name = each.name
+                elif file_name not in there:  # it may be of another package
+                    others = [
+                        other
+                        for (other, kind), names in files.items()
+                        if kind == each.kind and file_name in names
+                    ]
+                    owner = others[0] if len(others) == 1 else package
+                self._add((owner, each.kind, file_name), each)
+
+    def _add(self, key: tuple[str, str, str], properties: NodeProperties) -> None:
+        other = self._known.setdefault(key, properties)
+        if other is not properties:
+            raise ProjectError(
+                f"The {properties.kind} {properties.name} is described twice: also in "
+                f"{other.path}, line {other.line}.",
+                path=properties.path,
+                line=properties.line,
+                model=properties.name,
+            )
+
+    def of(self, written: Written) -> NodeProperties | None:
+        found = self._known.get((written.package.name, written.kind, written.name))
+        if found is not None:
+            self._used.add(id(found))
+        return found
+
+    def unused(self) -> list[NodeProperties]:
+        return [each for each in self._known.values() if id(each) not in self._used]
+
+
+def _keyed(models: Sequence[Model], root: str) -> list[Model]:
+    """``models`` with their keys: the name, where it does not stand for several of them."""
+    owners: dict[str, str] = {}
+    for model in models:
+        if model.name not in owners or model.package == root:
+            owners[model.name] = model.package
+    keyed = []
+    for model in models:
+        key = model.name if model.version is None else f"{model.name}.v{model.version}"
+        if owners[model.name] != model.package:
+            key = f"{model.package}.{key}"
+        keyed.append(replace(model, key=key))
+    return keyed

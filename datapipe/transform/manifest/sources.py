@@ -1,0 +1,271 @@
+"""Sources as YAML declares them: tables that a project reads and does not build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.manifest.configs import Configs, Layer
+from datapipe.transform.manifest.docs import Docs
+from datapipe.transform.manifest.nodes import Source, SourceKey
+from datapipe.transform.manifest.properties import (
+    TABLE,
+    column_blocks,
+    columns_of,
+    near_key,
+    text,
+)
+from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
+from datapipe.transform.project import Project, yaml_file
+from datapipe.transform.project.yaml_file import Block
+
+_FRESHNESS = ("warn_after", "error_after", "filter")
+_PERIODS = ("minute", "hour", "day")
+
+
+@dataclass
+class Sources:
+    """The sources of all packages, and the tests that are written under them."""
+
+    found: list[Source] = field(default_factory=list)
+    disabled: list[tuple[str, SourceKey]] = field(default_factory=list)
+    tests: list[tuple[Source, WrittenTest]] = field(default_factory=list)
+
+
+class Reader:
+    """Reads the ``sources:`` of YAML files."""
+
+    def __init__(
+        self, project: Project, configs: Configs, docs: Docs, target: Mapping[str, Any]
+    ) -> None:
+        self.project = project
+        self.configs = configs
+        self.docs = docs
+        self.target = target
+        self.sources = Sources()
+        self._places: dict[tuple[str, str, str], tuple[Path, int]] = {}
+
+    def read(
+        self, package: str, blocks: list[tuple[Path, Block]], overrides: Mapping[Any, Block]
+    ) -> None:
+        """Add the sources that ``blocks`` declare; ``overrides`` are the root's, by package."""
+        for path, block in blocks:
+            if "overrides" in block:
+                continue
+            patch = overrides.get((package, block["name"]))
+            for table in self._tables(block, path, package):
+                self._add(*_patched(block, table, patch), path, package)
+
+    def _tables(self, block: Block, path: Path, package: str) -> Iterator[Block]:
+        for table in yaml_file.blocks(block.get("tables"), path, block.line_of("tables"), "tables"):
+            if package == self.project.name:
+                near_key(table, TABLE, path)
+            yield table
+
+    def _add(self, block: Block, table: Block, path: Path, package: str) -> None:
+        source_name, name = str(block["name"]), str(table["name"])
+        owner = self.project.package(package)
+        file = owner.relative(path)
+        place = (package, source_name, name)
+        if place in self._places:
+            other, line = self._places[place]
+            raise ProjectError(
+                f"There are two sources called {source_name}.{name}: the other is in {other}, "
+                f"line {line}. Remove one of them.",
+                path=path,
+                line=table.line,
+            )
+        self._places[place] = path, table.line
+        fqn = (package, *Path(file).parts[1:-1], source_name, name)
+        settings = _settings(block, table, path)
+        config, _ = self.configs.of(
+            "source", package, fqn, Layer(settings, path, table.line, table.lines)
+        )
+        key = (source_name, name)
+        columns = column_blocks(table, path)
+        source = Source(
+            source_name=source_name,
+            name=name,
+            relation=self._relation(block, table, source_name),
+            path=path,
+            line=table.line,
+            description=self.docs.text(text(table.get("description")), package, path, table.line),
+            columns=self.docs.columns(
+                columns_of(columns), package, path, {each["name"]: each.line for each in columns}
+            ),
+            config=config,
+            loaded_at=str(config.get("loaded_at_field") or ""),
+            freshness=config.get("freshness"),
+            package=package,
+            file=file,
+            fqn=fqn,
+            key=key,
+            source_meta={**(block.get("meta") or {}), **(_config(block, path).get("meta") or {})},
+            loader=str(table.get("loader") or block.get("loader") or ""),
+            external=table.get("external"),
+            source_description=self.docs.text(
+                text(block.get("description")), package, path, block.line
+            ),
+        )
+        written = tests_under((*columns, table), f"{source_name}_{name}", path, is_source=True)
+        if not config["enabled"]:
+            self.sources.disabled.append((package, key))
+            list(written)  # a mistake in them is one all the same
+            return
+        self.sources.found.append(source)
+        self.sources.tests += [(source, test) for test in written]
+
+    def _relation(self, block: Block, table: Block, source_name: str) -> Relation:
+        quoting = {
+            **(self.project.settings.get("quoting") or {}),
+            **(block.get("quoting") or {}),
+            **(table.get("quoting") or {}),
+        }
+        parts = {
+            "database": str(block.get("database") or self.target["dbname"]),
+            "schema": str(block.get("schema") or source_name),
+            "identifier": str(table.get("identifier") or table["name"]),
+        }
+        return relation(quoting, parts["database"], parts["schema"], parts["identifier"], "table")
+
+
+def relation(
+    quoting: Mapping[str, Any], database: str, schema: str, identifier: str, kind: str | None
+) -> Relation:
+    """The relation of those names, quoted as ``quoting`` says."""
+    parts = ("database", "schema", "identifier")
+    quoted = tuple(quoting.get(part) is not False for part in parts)
+    return Relation(database, schema, identifier, kind, quoting=(quoted[0], quoted[1], quoted[2]))
+
+
+def _patched(block: Block, table: Block, patch: Block | None) -> tuple[Block, Block]:
+    """A package's source with what the root overrides of it."""
+    if patch is None:
+        return block, table
+    tables = {each["name"]: each for each in patch.get("tables") or () if isinstance(each, Block)}
+    own = {key: value for key, value in patch.items() if key not in {"tables", "overrides"}}
+    return _over(block, own), _over(table, tables.get(table["name"], {}))
+
+
+def _over(base: Block, own: Mapping[str, Any]) -> Block:
+    block = Block({**base, **own})
+    block.line, block.lines = base.line, base.lines
+    return block
+
+
+def _settings(block: Block, table: Block, path: Path) -> dict[str, Any]:
+    """What source and table give as settings: the table's count, tags add up, meta merges."""
+    of_source, of_table = _config(block, path), _config(table, path)
+    settings = {**of_source, **of_table}
+    for each in (table, block):
+        if "enabled" in each:  # an older spelling
+            settings.setdefault("enabled", each["enabled"])
+    settings["meta"] = {
+        key: value
+        for given in (block, of_source, table, of_table)
+        for key, value in (given.get("meta") or {}).items()
+    }
+    tags: dict[str, None] = {}
+    for given in (block, of_source, table, of_table):
+        value = given.get("tags")
+        tags |= dict.fromkeys(
+            map(str, value if isinstance(value, list) else [value] if value else [])
+        )
+    settings["tags"] = sorted(tags)
+    for key in ("loaded_at_field", "loaded_at_query"):
+        settings.pop(key, None)
+    settings |= _loaded_at(block, of_source, table, of_table, path)
+    settings.pop("freshness", None)
+    freshness = _freshness(block, of_source, table, of_table, path)
+    if freshness != {}:
+        settings["freshness"] = freshness
+    return settings
+
+
+def _config(block: Block, path: Path) -> Mapping[str, Any]:
+    config = block.get("config") or {}
+    if not isinstance(config, dict):
+        raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
+    return config
+
+
+def _loaded_at(
+    block: Block,
+    of_source: Mapping[str, Any],
+    table: Block,
+    of_table: Mapping[str, Any],
+    path: Path,
+) -> dict[str, Any]:
+    """Where to see how fresh a table is: its own field or query, else that of its source."""
+    found: dict[str, Any] = {}
+    for level, settings in ((table, of_table), (block, of_source)):
+        both = {
+            key: level[key] if level.get(key) is not None else settings.get(key)
+            for key in ("loaded_at_field", "loaded_at_query")
+        }
+        if all(value is not None for value in both.values()):
+            raise ProjectError(
+                "loaded_at_field and loaded_at_query are two ways to say one thing: keep one.",
+                path=path,
+                line=level.line_of("loaded_at_query"),
+            )
+        set_here = any(value is not None for value in both.values())
+        if set_here or "loaded_at_field" in level or "loaded_at_query" in level:
+            return {key: value for key, value in both.items() if value is not None}
+    return found
+
+
+def _freshness(
+    block: Block,
+    of_source: Mapping[str, Any],
+    table: Block,
+    of_table: Mapping[str, Any],
+    path: Path,
+) -> dict[str, Any] | None:
+    """Thresholds of source and table, merged key by key; null switches them off."""
+    found: dict[str, Any] | None = {}
+    for level, given in ((block, block), (block, of_source), (table, table), (table, of_table)):
+        if "freshness" not in given:
+            continue
+        own = given["freshness"]
+        if own is None:
+            found = None
+            continue
+        line = level.line_of("freshness", "config")
+        if not isinstance(own, dict):
+            raise ProjectError("freshness must be a mapping.", path=path, line=line)
+        lines = getattr(own, "lines", {})
+        for key, value in own.items():
+            if key not in _FRESHNESS:
+                raise ProjectError(
+                    f"freshness has {', '.join(_FRESHNESS)}, and no {key}.",
+                    path=path,
+                    line=lines.get(key, line),
+                )
+            if key != "filter" and value is not None:
+                _check_period(key, value, path, lines.get(key, line))
+        before = found or {}
+        found = {**before, **own}
+        for key in ("warn_after", "error_after"):
+            if key in own and own[key] is not None and before.get(key):
+                found[key] = {**before[key], **own[key]}
+    return found
+
+
+def _check_period(key: str, value: Any, path: Path, line: int) -> None:
+    if not isinstance(value, dict) or not {"count", "period"} >= value.keys():
+        raise ProjectError(
+            f"{key} is a mapping such as {{count: 1, period: day}}.", path=path, line=line
+        )
+    if not isinstance(value.get("count", 0), int | float | str):
+        raise ProjectError(f"The count of {key} must be a number.", path=path, line=line)
+    if value.get("period", "day") not in _PERIODS:
+        raise ProjectError(
+            f"The period of {key} is {', '.join(_PERIODS)}, and no {value.get('period')}.",
+            path=path,
+            line=line,
+        )

@@ -1,0 +1,97 @@
+"""The packages of a project: other projects that lie in ``dbt_packages/``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+from datapipe.transform import project
+from datapipe.transform.project import yaml_file
+from datapipe.transform.project.yaml_file import Block
+
+_LISTS = ("packages.yml", "dependencies.yml")
+
+
+def installed(root: project.Project) -> tuple[project.Project, ...]:
+    """The packages that ``root`` has, in the order of their folders.
+
+    A ``local:`` package is read where it lies, if it was not copied. Raises ProjectError where a
+    package is asked for and not there, and where two have one name.
+    """
+    folder = root.directory / root.setting("packages-install-path", "dbt_packages")
+    found: dict[str, project.Project] = {}
+    for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+        if path.is_dir() and not path.name.startswith("__"):
+            _add(project.read(path, {}), root, found)
+    folders = {package.directory.name for package in found.values()}
+    missing = []
+    for asked, file in _asked(root.directory):
+        name = _name(asked)
+        if not name or {name, name.replace("-", "_")} & {*folders, *found}:
+            continue
+        local = root.directory / str(asked["local"]) if "local" in asked else None
+        if local is not None and (local / project.FILE).is_file():
+            for package in _local(local.resolve(), root):
+                if package.name not in found:
+                    found[package.name] = package
+            continue
+        missing.append((name, asked, file))
+    # Folders may be called otherwise than what was asked for: as with dbt, the number decides.
+    if missing and len(found) < sum(1 for _ in _asked(root.directory)):
+        name, asked, file = missing[0]
+        raise ProjectError(
+            f"The package {name} is not in {folder.name}/. Fetch the packages of this project with "
+            f"`dbt deps`, or copy {name} to {folder.name}/{name}.",
+            path=file,
+            line=asked.line,
+        )
+    return tuple(found.values())
+
+
+def _add(
+    package: project.Project, root: project.Project, found: dict[str, project.Project]
+) -> None:
+    other = root if package.name == root.name else found.get(package.name)
+    if other is not None:
+        raise ProjectError(
+            f"There are two projects called {package.name}: the other is in {other.directory}. "
+            "Remove one of them.",
+            path=package.path,
+            line=package.settings.line_of("name"),
+        )
+    found[package.name] = package
+
+
+def _local(directory: Path, root: project.Project) -> Iterator[project.Project]:
+    """The package in ``directory``, and those that it asks for by where they lie, too."""
+    package = project.read(directory, {})
+    if package.name == root.name:
+        return
+    yield package
+    for asked, _ in _asked(directory):
+        inner = directory / str(asked.get("local", ""))
+        if "local" in asked and (inner / project.FILE).is_file():
+            yield from _local(inner.resolve(), root)
+
+
+def _asked(directory: Path) -> Iterator[tuple[Block, Path]]:
+    """What the project in ``directory`` lists as its packages, with the file that lists it."""
+    for name in _LISTS:
+        path = directory / name
+        if not path.is_file():
+            continue
+        listed: Any = yaml_file.read(path).get("packages")
+        for asked in listed if isinstance(listed, list) else ():
+            if isinstance(asked, Block):
+                yield asked, path
+
+
+def _name(asked: Block) -> str:
+    """The folder that a package will most likely have: what stands last in where it comes from."""
+    for key in ("package", "git", "local", "tarball", "private"):
+        if isinstance(asked.get(key), str):
+            given = asked["name"] if key == "tarball" and "name" in asked else asked[key]
+            return str(given).rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return ""

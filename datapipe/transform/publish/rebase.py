@@ -1,0 +1,64 @@
+"""Lets what moves refer to what is published, where its inputs do not move themselves.
+
+A materialized view keeps referring to what it was made from. A table that is swapped moves with it.
+But an increment changes the rows of the published table, and so does a table that is filled in
+place: what was read aside instead of them stays aside. So, before anything is locked, whatever
+reads that is made again upon the published table, which shows this transaction the new rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from datapipe.transform.build.built import Built
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.catalog import KINDS
+from datapipe.transform.database.dependents import reads
+from datapipe.transform.database.statements import execute
+from datapipe.transform.publish.plan import Plan, name_of
+
+
+def rebase(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
+    """Make again, aside, all that moves and reads what does not."""
+    stays = {plan.aside(each).oid: each for each in (*plan.in_place, *plan.increments)}
+    moves = {plan.aside(each).oid for each in plan.moved if plan.aside(each).kind != "r"}
+    if not stays or not moves:
+        return
+    built = [each for each in built if each.aside.standing in plan.states]
+    states = {plan.aside(each).oid: plan.aside(each) for each in built}
+    edges = reads(connection, states)
+    direct = {reader for reader, read in edges.items() if reader in moves and read & stays.keys()}
+    if not direct:
+        return
+    names = {
+        each.aside.standing: definitions.plain_name(name_of(each.model)) for each in stays.values()
+    }
+    again = {oid for oid in direct if states[oid].kind == "m"}
+    while True:  # what reads a materialized view stands in the way of dropping it
+        more = {reader for reader, read in edges.items() if read & again} - again
+        if not more:
+            break
+        again |= more
+    order = [plan.aside(each) for each in built]
+    texts = definitions.of_views(connection, [*direct, *again])
+    for state in order:
+        if state.oid in direct - again:
+            text = definitions.renamed(texts[state.oid], names)
+            execute(connection, f"CREATE OR REPLACE VIEW {state.local} AS {text}")
+    made_again = [state for state in order if state.oid in again]
+    after = {
+        state.oid: definitions.indexes_on(connection, state.oid, state.local)
+        for state in made_again
+    }
+    for state in reversed(made_again):
+        execute(connection, f"DROP {KINDS[state.kind]} {state.local}")
+    for state in made_again:
+        text = definitions.renamed(texts[state.oid], names)
+        execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}")
+        execute(connection, "; ".join([*after[state.oid], f"ANALYZE {state.local}"]))
+        new = catalog.states(connection, [(state.schema, state.name)])[state.schema, state.name]
+        given = catalog.restored(state, new, new.owner, hooked=True)
+        if given:
+            execute(connection, "; ".join(given))

@@ -1,0 +1,26 @@
+"""Nothing twice: what every model was made of, and so what need not be made again.
+
+A model is as it was if its SQL and its settings are, if nothing that its build has read has
+changed, if its relation stands as it was published, and if it does not read the clock. What the
+build has read is asked of PostgreSQL, which knows it from its locks: views and functions hide
+nothing. Where it cannot be told, the model is built.
+"""
+
+from datapipe.transform.state.facts import facts
+from datapipe.transform.state.memory import Kept, Memory, begin
+from datapipe.transform.state.plan import Plan, Planned, planned
+from datapipe.transform.state.records import LastRun, last_run
+from datapipe.transform.state.tokens import flush
+
+__all__ = [
+    "Kept",
+    "LastRun",
+    "Memory",
+    "Plan",
+    "Planned",
+    "begin",
+    "facts",
+    "flush",
+    "last_run",
+    "planned",
+]

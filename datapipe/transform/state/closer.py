@@ -1,0 +1,50 @@
+"""A closer look at what is going to be read, so that the next run can tell whether it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import psycopg
+
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.state import tokens
+from datapipe.transform.state.decide import Decisions, Look
+
+
+def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decisions) -> None:
+    """Take digests of what is going to be read, before it is: the next run may need them."""
+    found = decisions.seen.tokens
+    wanted: set[str] = set()
+    costly: set[str] = set()
+    for model in manifest.models.values():
+        if model.unique_id in decisions.why:
+            before = decisions.recorded.get(model.unique_id)
+            wanted |= before.inputs.keys() if before else set()
+            wanted |= {manifest.sources[key].relation.local for key in model.sources}
+            if before and before.form == "whole" and before.output and before.output.has_rows:
+                costly |= before.inputs.keys()
+    for test in decisions.tests:
+        if test.unique_id in decisions.why:
+            wanted |= {manifest.sources[key].relation.local for key in test.sources}
+    wanted |= _below_views(connection, wanted, decisions.seen)
+    wanted = {
+        key
+        for key in tokens.with_parts(wanted, found, decisions.seen.by_oid)
+        if key in found and found[key].kind in {"r", "m"} and not found[key].digest
+    }
+    # Of a large one only where models are at stake that compute all their rows.
+    taken = {*tokens.small(connection, wanted), *(decisions.seen.untold & wanted & costly)}
+    tokens.digested(found, tokens.digests(connection, sorted(taken)))
+
+
+def _below_views(connection: psycopg.Connection, keys: Set[str], seen: Look) -> set[str]:
+    """What the views among ``keys`` read, through other views, too."""
+    oids = {key: oid for oid, key in seen.by_oid.items()}
+    found: set[str] = set()
+    edge = {key for key in keys if key in seen.tokens and seen.tokens[key].kind == "v"}
+    while edge:
+        lower = tokens.below(connection, [oids[key] for key in edge]).values()
+        reached = {seen.by_oid[oid] for each in lower for oid in each if oid in seen.by_oid}
+        edge = {key for key in reached - found if seen.tokens[key].kind == "v"}
+        found |= reached
+    return found

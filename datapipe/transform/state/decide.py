@@ -1,0 +1,354 @@
+"""What has to be done again, and why; what need not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import psycopg
+
+from datapipe.errors import DatapipeError
+from datapipe.transform.build.incremental import refreshes_fully
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.graph import ordered
+from datapipe.transform.graph.select import Selection
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.options import Options
+from datapipe.transform.state import records, tokens
+from datapipe.transform.state.fingerprint import Fingerprints
+from datapipe.transform.state.functions import Functions
+from datapipe.transform.state.records import NodeState
+from datapipe.transform.state.tokens import Token, Tokens
+
+UNCHANGED = "nothing changed"
+_UNTOLD = "{} cannot be told to be unchanged while other sessions are at work"
+
+
+@dataclass
+class Look:
+    """The database before a run: every relation, and whether the counts of rows are complete."""
+
+    connection: psycopg.Connection
+    tokens: Tokens
+    by_oid: Mapping[int, str]
+    functions: Functions
+    is_quiet: bool
+    is_distributed: bool
+    # Tables that could not be told to be unchanged for want of a digest.
+    untold: set[str] = field(default_factory=set)
+    # Large tables of which a digest is taken when nothing else decides.
+    large: set[str] = field(default_factory=set)
+
+    def changed(self, key: str, before: Token, *, shape_only: bool = False) -> str:
+        """How the relation differs from ``before``, as a sentence without its name; or nothing."""
+        now = self.tokens.get(key)
+        if now is None:
+            return "is gone"
+        if now.kind in {"f", "S"}:
+            return "is a foreign table" if now.kind == "f" else "is a sequence"
+        if now.guarded or before.guarded:
+            return "has row security"
+        if now.kind != before.kind or now.parts != before.parts:
+            return "was made anew"
+        if now.shape != before.shape:
+            return _how_reshaped(before, now)
+        if now.kind == "v":
+            same = now.rule == before.rule or (
+                now.definition and now.definition == before.definition
+            )
+            return "" if same else "was defined anew"
+        if shape_only:
+            return ""
+        if before.digest and key in self.large:
+            self.large.discard(key)
+            tokens.digested(self.tokens, tokens.digests(self.connection, [key]))
+            now = self.tokens[key]
+        if before.digest and now.digest:
+            return "" if now.digest == before.digest else "has other rows"
+        if now.epoch == before.epoch and now.counts != before.counts:
+            return "has other rows"
+        if now.epoch == before.epoch and self.is_quiet:
+            return ""
+        self.untold.add(key)
+        return "untold"
+
+
+def _how_reshaped(before: Token, now: Token) -> str:
+    was, is_ = before.shape.split("/"), now.shape.split("/")
+    if was[0] != is_[0]:
+        return "was made anew"
+    if was[2] != is_[2]:
+        return "has other columns"
+    return "was emptied or written anew"
+
+
+def look(connection: psycopg.Connection, own: Iterable[int], recorded: Iterable[NodeState]) -> Look:
+    """Look at the database; tables are read only where counts cannot tell.
+
+    ``connection`` is in autocommit.
+    """
+    tokens.flush(connection)
+    is_quiet = tokens.is_quiet(connection, list(own))
+    found, by_oid = tokens.look(connection)
+    distributed = tokens.is_distributed(connection)
+    seen = Look(connection, found, by_oid, Functions(connection), is_quiet, distributed)
+    compared: set[str] = set()
+    doubtful: set[str] = set()
+    redefined: set[str] = set()
+    for key, before in _recorded_tokens(recorded):
+        now = found.get(key)
+        if now is None or now.shape != before.shape:
+            continue
+        if now.kind == "v" and now.rule != before.rule and before.definition:
+            redefined.add(key)
+        elif now.kind in {"r", "m"} and before.digest:
+            if now.epoch == before.epoch and now.counts != before.counts:
+                doubtful.add(key)  # what was rolled back is counted, too
+            elif now.epoch != before.epoch or not is_quiet:
+                compared.add(key)
+    small = {*tokens.small(connection, compared | doubtful)} if compared or doubtful else set()
+    tokens.digested(found, tokens.digests(connection, sorted(small)))
+    seen.large = compared - small
+    for key, (rule, definition) in defined(connection, redefined).items():
+        if found[key].rule == rule:
+            found[key] = replace(found[key], definition=definition)
+    return seen
+
+
+def defined(connection: psycopg.Connection, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The versions of views, and hashes of their texts."""
+    from datapipe.transform.state.fingerprint import hashed
+
+    found = tokens.definitions(connection, list(keys))
+    return {key: (rule, hashed(text)) for key, (rule, text) in found.items()}
+
+
+def _recorded_tokens(recorded: Iterable[NodeState]) -> Iterator[tuple[str, Token]]:
+    for state in recorded:
+        if state.relation and state.output:
+            yield state.relation, state.output
+        yield from state.inputs.items()
+
+
+def decided(
+    connection: psycopg.Connection,
+    manifest: Manifest,
+    renderer: Renderer,
+    selection: Selection,
+    options: Options,
+    *,
+    own: Iterable[int] = (),
+) -> Decisions:
+    """Decide what need not be done; changes nothing."""
+    recorded = records.states(connection, options.target_schema)
+    known = {
+        *(manifest.models[key].unique_id for key in selection.models),
+        *(test.unique_id for test in selection.tests),
+        *(test.unique_id for test in selection.unit_tests),
+    }
+    compared = [state for key, state in recorded.items() if key in known]
+    if options.resume:
+        compared += [each.state for each in records.lying_aside(connection).values()]
+    seen = look(connection, own, compared)
+    return Decisions(connection, manifest, renderer, selection, options, recorded, seen)
+
+
+class Decisions:
+    """Decides about the nodes of one selection; ``reused`` and ``why`` tell of each, by unique id.
+
+    A model is decided after all that it reads: where that is built, the model is, too.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        manifest: Manifest,
+        renderer: Renderer,
+        selection: Selection,
+        options: Options,
+        recorded: Mapping[str, NodeState],
+        seen: Look,
+    ) -> None:
+        self.manifest = manifest
+        self.tests = selection.tests
+        self.unit_tests = selection.unit_tests
+        self.fingerprints = Fingerprints(manifest, renderer)
+        self.recorded = recorded
+        self.seen = seen
+        self.reused: dict[str, str] = {}
+        self.why: dict[str, str] = {}
+        self._forced = ""
+        if options.variables.get("as_of"):
+            self._forced = "the past is built, not the present"
+        elif options.full_refresh:
+            self._forced = "a full refresh was asked for"
+        elif options.rebuild:
+            self._forced = "a rebuild was asked for"
+        elif seen.is_distributed:
+            self._forced = "what is in distributed tables cannot be told to be unchanged"
+        incremental = frozenset(
+            key for key, model in manifest.models.items() if model.materialized == "incremental"
+        )
+        self._whole = Compiler(manifest, renderer, _published)
+        self._increment = Compiler(manifest, renderer, _published, increments=incremental)
+        self._built: dict[str, str] = {}  # relation -> model, of what is built
+        self.in_order = [
+            model
+            for model in ordered(manifest.models)
+            if model.key in selection.models and model.materialized != "ephemeral"
+        ]
+        with renderer.using(connection):
+            for model in self.in_order:
+                self._decide(model.unique_id, self._reason(model), model)
+            for test in selection.tests:
+                self._decide(test.unique_id, self._reason_to_test(test))
+            for unit in selection.unit_tests:
+                self._decide(unit.unique_id, self._reason_to_unit_test(unit))
+
+    def form(self, model: Model) -> str:
+        """How a run would build ``model``, which is published: whole, or by an increment."""
+        grows = model.materialized == "incremental" and not refreshes_fully(model, False)
+        return "increment" if grows else "whole"
+
+    def compiler(self, form: str) -> Compiler:
+        """What compiles over what is published, for a build of this form."""
+        return self._increment if form == "increment" else self._whole
+
+    def sql(self, node: Model | DataTest, form: str) -> Compiled:
+        """The SQL of ``node`` as it is in a build of this form."""
+        compiler = self.compiler(form)
+        return compiler.model(node) if isinstance(node, Model) else compiler.test(node)
+
+    def _decide(self, unique_id: str, reason: str, model: Model | None = None) -> None:
+        if not reason:
+            self.reused[unique_id] = UNCHANGED
+            return
+        self.why[unique_id] = reason
+        if model is not None:
+            self._built[model.relation.local] = model.name
+
+    def _reason(self, model: Model) -> str:
+        """Why ``model`` has to be built; nothing where it has not."""
+        if self._forced:
+            return self._forced
+        before = self.recorded.get(model.unique_id)
+        if before is None or before.output is None:
+            return "it was not published yet"
+        if before.relation != model.relation.local:
+            return f"it was published as {_plain(before.relation or '')}"
+        if model.materialized == "incremental" and before.form != self.form(model):
+            return "its first increment is due"
+        by_hand = self._by_hand(before.relation, before.output)
+        if by_hand:
+            return by_hand
+        if before.unsteady:
+            return f"it {before.unsteady}"
+        return self._rebuilt_parent(model.refs, before) or self.reason_to_repeat(model, before)
+
+    def reason_to_repeat(self, model: Model, before: NodeState) -> str:
+        """Why a build of which ``before`` is known would give something else today."""
+        return (
+            self._other_settings(before.settings, self.fingerprints.settings(model))
+            or self._other_input(
+                before, shape_only=before.output is not None and before.output.kind == "v"
+            )
+            or self._other_sql(model, before)
+        )
+
+    def _by_hand(self, relation: str, before: Token) -> str:
+        """How somebody else has changed what was published."""
+        how = self.seen.changed(relation, before)
+        if not how:
+            now = self.seen.tokens[relation]
+            return "" if set(before.indexes) <= set(now.indexes) else "an index of it was dropped"
+        if how == "untold":
+            return _UNTOLD.format("its table")
+        if how == "is gone":
+            return "its relation was dropped"
+        return f"its relation {how}, which this project did not do"
+
+    def _rebuilt_parent(self, refs: Iterable[str], before: NodeState) -> str:
+        for model in self._parents(refs):
+            if model.unique_id in self.why:
+                return f"{model.name} is built"
+        for key in before.inputs:
+            if key in self._built and key != before.relation:
+                return f"{self._built[key]} is built"
+        return ""
+
+    def _parents(self, refs: Iterable[str]) -> Iterator[Model]:
+        for key in refs:
+            model = self.manifest.models[key]
+            if model.materialized == "ephemeral":
+                yield from self._parents(model.refs)
+            else:
+                yield model
+
+    def _other_settings(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
+        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        if not changed:
+            return ""
+        verb = "has" if len(changed) == 1 else "have"
+        return f"{', '.join(changed).replace('_', ' ')} {verb} changed"
+
+    def _other_input(self, before: NodeState, *, shape_only: bool = False) -> str:
+        for key, token in before.inputs.items():
+            how = self.seen.changed(key, token, shape_only=shape_only)
+            if how == "untold":
+                return _UNTOLD.format(_plain(key))
+            if how:
+                return f"{_plain(key)} {how}"
+        for name, state in before.functions.items():
+            if self.seen.functions.state(name) != state:
+                return f"the function {name} has changed"
+        return ""
+
+    def _other_sql(self, node: Model | DataTest, before: NodeState) -> str:
+        if isinstance(node, Model) and node.is_seed:
+            return ""
+        try:
+            compiled = self.sql(node, before.form)
+        except DatapipeError:
+            return "its SQL has changed"  # and has a mistake in it, which the build will tell
+        return (
+            "" if self.fingerprints.sql(compiled.sql) == before.sql_hash else "its SQL has changed"
+        )
+
+    def _reason_to_test(self, test: DataTest) -> str:
+        if self._forced:
+            return self._forced
+        before = self.recorded.get(test.unique_id)
+        if before is None:
+            return "it has not passed yet"
+        if before.unsteady:
+            return f"it {before.unsteady}"
+        return (
+            self._rebuilt_parent(test.refs, before)
+            or self._other_settings(before.settings, self.fingerprints.test_settings(test))
+            or self._other_input(before)
+            or self._other_sql(test, before)
+        )
+
+    def _reason_to_unit_test(self, test: UnitTest) -> str:
+        if self._forced:
+            return self._forced
+        model = self.manifest.models[test.model]
+        if model.unique_id in self.why:
+            return f"{model.name} is built"
+        before = self.recorded.get(test.unique_id)
+        if before is None:
+            return "it has not passed yet"
+        same = before.sql_hash == self.fingerprints.unit_test(test)
+        return self._other_input(before) if same else "it has changed, or what it tests"
+
+
+def _published(model: Model) -> Relation:
+    return model.relation
+
+
+def _plain(local: str) -> str:
+    """A quoted name as people write it."""
+    return local.replace('"."', ".").strip('"')

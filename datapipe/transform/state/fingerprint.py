@@ -1,0 +1,174 @@
+"""What was asked of a node, as hashes: the SQL that was sent, the settings, the code as written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from datapipe.transform.build import aside, incremental
+from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+
+# Settings that say nothing of what is built.
+_BESIDE = frozenset(
+    {"access", "batch_size", "docs", "enabled", "event_time", "freshness", "full_refresh", "group",
+     "meta", "tags"}
+)  # fmt: skip
+_BUILT_IN = frozenset(
+    {"ephemeral", "incremental", "materialized_view", "seed", "snapshot", "table", "view"}
+)
+_WORDS = re.compile(r"\w+")
+_DISPATCHED = ("postgres__", "default__", "test_")
+
+
+def hashed(value: Any) -> str:
+    """A short hash of a value as JSON has it."""
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Fingerprints:
+    """Takes the fingerprints of one project's nodes."""
+
+    def __init__(self, manifest: Manifest, renderer: Renderer) -> None:
+        self._manifest = manifest
+        self._sources: dict[str, list[str]] = {}
+        for name, source in renderer.macros.sources():
+            for prefix in ("", *_DISPATCHED):
+                if name.startswith(prefix):
+                    self._sources.setdefault(name.removeprefix(prefix), []).append(source)
+        self._asides = dict(_asides(manifest.models.values()))
+        self._reached = cache(self._reached_by)
+
+    def published_text(self, sql: str) -> str:
+        """``sql`` with every relation aside called what it is called when it is published."""
+        for name, published in self._asides.items():
+            if name in sql:
+                sql = sql.replace(name, published)
+        return sql
+
+    def sql(self, sql: str) -> str:
+        """The hash of SQL as it was sent, wherever the run had its relations."""
+        return hashed(self.published_text(sql))
+
+    def settings(self, model: Model) -> dict[str, str]:
+        """A hash for each setting that matters to what ``model`` becomes."""
+        config = model.config
+        found = {key: value for key, value in config.items() if key not in _BESIDE and value}
+        persisted = config.get("persist_docs") or {}
+        if persisted.get("relation"):
+            found["description"] = model.description
+        if persisted.get("columns"):
+            found["descriptions of columns"] = [
+                [column.name, column.description] for column in model.columns.values()
+            ]
+        if _is_enforced(config.get("contract")):
+            found["columns"] = [
+                [column.name, column.data_type, column.constraints]
+                for column in model.columns.values()
+            ]
+            found["constraints"] = model.constraints
+        if config.get("quote_columns") is None and any(c.quote for c in model.columns.values()):
+            found["quote"] = [column.name for column in model.columns.values() if column.quote]
+        hooks = [config.get("pre_hook"), config.get("post_hook")]
+        if any(hooks):
+            found["macros of its hooks"] = self._macros(json.dumps(hooks, default=str))
+        if model.materialized not in _BUILT_IN:
+            found["the materialization"] = self._macros(f"materialization_{model.materialized}")
+        strategy = str(config.get("incremental_strategy") or "")
+        if strategy and strategy not in incremental.STRATEGIES:
+            macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
+            found["the strategy"] = self._macros(macro)
+        if model.is_seed:
+            found["the file"] = _file(model)
+        return {key: hashed(value) for key, value in found.items()}
+
+    def test_settings(self, test: DataTest) -> dict[str, str]:
+        """A hash for each setting of a data test."""
+        config = test.config
+        return {key: hashed(value) for key, value in config.items() if key not in _BESIDE and value}
+
+    def unit_test(self, test: UnitTest) -> str:
+        """The hash of a unit test and of the code that it tests, as written."""
+        model = self._manifest.models[test.model]
+        return hashed(
+            [
+                [[given.input, given.rows.format, given.rows.rows] for given in test.given],
+                [test.expect.format, test.expect.rows],
+                test.overrides,
+                self.parts(model),
+                self._manifest.project.variables,
+            ]
+        )
+
+    def parts(self, node: Model | DataTest) -> dict[str, str]:
+        """Hashes of what ``state:modified`` tells apart."""
+        if isinstance(node, DataTest):
+            called = f"test_{(node.macro or '').rpartition('.')[2]}"
+            body = [node.macro, node.arguments, node.raw_code]
+            return {
+                "body": hashed(body),
+                "configs": hashed(node.config),
+                "macros": self._macros(f"{called} {node.raw_code}"),
+            }
+        persisted = node.config.get("persist_docs") or {}
+        described = [node.description] if persisted.get("relation") else []
+        if persisted.get("columns"):
+            described += [f"{each.name}: {each.description}" for each in node.columns.values()]
+        contract = [node.config.get("contract"), node.constraints]
+        contract += [
+            [each.name, each.data_type, each.constraints] for each in node.columns.values()
+        ]
+        return {
+            "body": _file(node) if node.is_seed else hashed(node.raw_code),
+            "configs": hashed(node.config),
+            "relation": hashed(_local(node.relation)),
+            "persisted_descriptions": hashed(described),
+            "contract": hashed(contract if _is_enforced(node.config.get("contract")) else []),
+            "macros": self._macros(node.raw_code),
+        }
+
+    def _macros(self, code: str) -> str:
+        """A hash of all macros that ``code`` may come to, by the words in it."""
+        names: set[str] = set()
+        for word in set(_WORDS.findall(code)):
+            if word in self._sources:
+                names |= self._reached(word)
+        return hashed([sorted(self._sources[name]) for name in sorted(names)])
+
+    def _reached_by(self, name: str) -> frozenset[str]:
+        found: set[str] = set()
+        edge = [name]
+        while edge:
+            macro = edge.pop()
+            if macro in found:
+                continue
+            found.add(macro)
+            for source in self._sources[macro]:
+                edge += [word for word in set(_WORDS.findall(source)) if word in self._sources]
+        return frozenset(found)
+
+
+def _asides(models: Iterable[Model]) -> Iterator[tuple[str, str]]:
+    for schema in {model.relation.schema for model in models if model.relation.schema}:
+        for suffix in (aside.BUILD, incremental.SUFFIX):
+            name = aside.beside(schema, suffix)
+            yield name.replace('"', '""'), schema.replace('"', '""')
+
+
+def _file(seed: Model) -> str:
+    return hashlib.sha256(seed.path.read_bytes()).hexdigest()[:16]
+
+
+def _is_enforced(contract: Any) -> bool:
+    return bool(contract.get("enforced")) if isinstance(contract, Mapping) else bool(contract)
+
+
+def _local(relation: Relation) -> str:
+    return relation.local

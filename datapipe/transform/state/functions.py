@@ -1,0 +1,94 @@
+"""The functions that users have made: what a query calls without saying what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from datapipe.transform.state import words
+
+# What a function is made of; PostgreSQL's own are left out. Of those that came with an extension
+# only the hash is wanted, as what they call is theirs.
+_FUNCTIONS = """
+SELECT p.proname, p.provolatile::text,
+       to_hex(hashtextextended(concat(p.proargtypes, '/', p.prorettype, '/', p.provolatile, '/',
+           p.proconfig, '/', p.prosrc, '/', p.probin, '/', body.text, '/', a.aggtransfn, '/',
+           a.aggfinalfn, '/', a.agginitval), 0)),
+       CASE WHEN e.objid IS NULL AND l.lanname IN ('sql', 'plpgsql')
+            THEN concat(p.prosrc, ' ', body.text)
+            WHEN a.aggfnoid IS NOT NULL THEN concat(a.aggtransfn, ' ', a.aggfinalfn) END
+FROM pg_proc p
+JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
+LEFT JOIN pg_depend e
+    ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
+LEFT JOIN LATERAL (
+    SELECT pg_get_functiondef(p.oid) AS text WHERE p.prosqlbody IS NOT NULL
+) body ON true
+WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+  AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+"""
+_OPERATORS = """
+SELECT EXISTS (SELECT FROM pg_operator o WHERE o.oid >= 16384 AND NOT EXISTS (
+           SELECT FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid
+           AND e.deptype = 'e'))
+    OR EXISTS (SELECT FROM pg_cast c WHERE c.oid >= 16384 AND c.castfunc <> 0 AND NOT EXISTS (
+           SELECT FROM pg_depend e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid
+           AND e.deptype = 'e'))
+"""
+
+
+@dataclass
+class _Function:
+    """All functions of a name."""
+
+    hashes: list[str]
+    bodies: list[str]
+    is_volatile: bool = False
+
+
+class Functions:
+    """The users' functions of a database, by name."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._all: dict[str, _Function] = {}
+        for name, volatile, hash_, body in connection.execute(_FUNCTIONS):
+            function = self._all.setdefault(name, _Function([], []))
+            function.hashes.append(hash_)
+            function.is_volatile |= volatile != "i"
+            if body:
+                function.bodies.append(body)
+        row = connection.execute(_OPERATORS).fetchone() if self._all else None
+        # An operator or a cast does not show the name of its function.
+        self._hidden = frozenset(self._all) if row and row[0] else frozenset()
+
+    def state(self, name: str) -> str:
+        """What the functions called ``name`` are made of; an empty string if there are none."""
+        function = self._all.get(name)
+        return "+".join(sorted(function.hashes)) if function else ""
+
+    def reached(self, names: Iterable[str]) -> tuple[Mapping[str, str], str]:
+        """The functions that SQL with these names in it may call, and why that makes it unsteady.
+
+        With them come those that they call in turn.
+        """
+        if not self._all:
+            return {}, ""
+        found: dict[str, str] = {}
+        unsteady = ""
+        edge = [name for name in (*names, *self._hidden) if name in self._all]
+        while edge:
+            name = edge.pop()
+            if name in found:
+                continue
+            function = self._all[name]
+            found[name] = self.state(name)
+            if function.is_volatile and not unsteady:
+                unsteady = f"calls {name}(), which is not declared IMMUTABLE"
+            for body in function.bodies:
+                said = words.read(body)
+                unsteady = unsteady or (said.unsteady and f"calls {name}(), which {said.unsteady}")
+                edge += [called for called in said.called if called in self._all]
+        return found, unsteady

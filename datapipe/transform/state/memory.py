@@ -1,0 +1,395 @@
+"""What a run remembers of the runs before it, and leaves to those after it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+
+import psycopg
+
+from datapipe.transform.build import aside, incremental
+from datapipe.transform.build.model_hooks import rendered
+from datapipe.transform.compile import Compiled
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.graph.select import Selection
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.options import Options
+from datapipe.transform.results import NodeResult
+from datapipe.transform.state import (
+    closer,
+    decide,
+    reading,
+    records,
+    resume,
+    tokens,
+    unsteady,
+    words,
+)
+from datapipe.transform.state.decide import Decisions, Look
+from datapipe.transform.state.records import Aside, NodeState
+from datapipe.transform.state.resume import Kept
+from datapipe.transform.state.tokens import Token
+
+__all__ = ["Kept", "Memory", "begin"]
+
+_AT_LEAST = 0.5  # seconds between two notes of what lies aside: what a kill may cost
+_UNKNOWN = Token(kind="?", shape="it came up during the run")
+
+
+@dataclass
+class _Seen:
+    """A node that was done in this run.
+
+    ``pending`` are inputs that the run itself publishes. ``table`` is where it lies aside, if it
+    is a table, and ``digest`` that of its rows.
+    """
+
+    state: NodeState
+    inputs: dict[str, Token]
+    pending: set[str] = field(default_factory=set)
+    table: str = ""
+    digest: str = ""
+    aside: Aside | None = None
+
+
+def begin(
+    connection: psycopg.Connection,
+    manifest: Manifest,
+    renderer: Renderer,
+    selection: Selection,
+    options: Options,
+    *,
+    run_id: int,
+    own: Collection[int] = (),
+) -> Memory:
+    """Decide what need not be done, and write down that a run begins.
+
+    Before anything is built, and after what ``on-run-start`` did. ``own`` are the server processes
+    of the run's connections; ``connection`` is in autocommit.
+    """
+    decisions = decide.decided(connection, manifest, renderer, selection, options, own=own)
+    records.begin_run(connection, run_id, manifest.project.name, options)
+    left = resume.kept(connection, decisions) if options.resume else resume.nothing(connection)
+    closer.look(connection, manifest, decisions)
+    return Memory(manifest, decisions, left, options, run_id)
+
+
+class Memory:
+    """The memory of one run.
+
+    ``reused`` and ``why`` tell of each node, by unique id, what need not be done and why the rest
+    must be. ``kept`` is what an earlier run has built aside and this one goes on from; ``aside``
+    are the names of it. ``growing`` are the keys of the models that get an increment.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        decisions: Decisions,
+        left: resume.Left,
+        options: Options,
+        run_id: int,
+    ) -> None:
+        self.reused: Mapping[str, str] = decisions.reused
+        self.why: Mapping[str, str] = decisions.why
+        self.kept: Mapping[str, Kept] = left.kept
+        self.aside: Set[tuple[str, str]] = {(each.schema, each.name) for each in left.kept.values()}
+        self.growing: Set[str] = frozenset()
+        self._manifest = manifest
+        self._decisions = decisions
+        self._look: Look = decisions.seen
+        self._options = options
+        self._run_id = run_id
+        self._is_present = not options.variables.get("as_of")
+        self._lock = threading.Lock()
+        self._present = dict(decisions.seen.tokens)
+        self._seen: dict[str, _Seen] = {}
+        self._published: set[str] = set()
+        self._out: set[str] = set()
+        self._asides: dict[str, str] = {}
+        self._unnoted: list[Aside] = []
+        self._noted_at = time.monotonic()
+        for model in manifest.models.values():
+            for suffix in (aside.BUILD, incremental.SUFFIX):
+                if model.relation.schema:
+                    schema = aside.beside(model.relation.schema, suffix)
+                    local = f"{quoted(schema)}.{quoted(model.relation.identifier)}"
+                    self._asides[local] = model.relation.local
+        for unique_id, earlier in left.states.items():
+            self._seen[unique_id] = self._as_kept(earlier)
+
+    def saw(self, connection: psycopg.Connection, model: Model, compiled: Compiled | None) -> None:
+        """Notice what the build of ``model`` has read; within its transaction, at its end."""
+        if not self._is_present:
+            return
+        own = model.relation.local
+        schema, name = aside.beside(model.relation.schema, aside.BUILD), model.relation.identifier
+        local = f"{quoted(schema)}.{quoted(name)}"
+        done = reading.done(connection, local)
+        inputs, pending, oids = self._resolved(done.read)
+        inputs.pop(own, None)
+        pending.discard(own)
+        texts = [] if compiled is None else [compiled.sql]
+        if compiled is not None and (model.config.get("pre_hook") or model.config.get("post_hook")):
+            texts += rendered(model, self._decisions.compiler("whole"))
+        form = "increment" if model.key in self.growing else "whole"
+        state = NodeState(
+            unique_id=model.unique_id,
+            form=form,
+            sql_hash=self._decisions.fingerprints.sql(compiled.sql) if compiled else "",
+            settings=self._decisions.fingerprints.settings(model),
+            parts=self._decisions.fingerprints.parts(model),
+            relation=own,
+        )
+        state = self._with_functions(state, texts, inputs, connection)
+        own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts)
+        if own_reason:
+            state = replace(state, unsteady=own_reason)
+        seen = _Seen(state, inputs, pending)
+        if done.token is not None:
+            seen.table = local if done.token.has_rows else ""
+            others = {key: oid for key, oid in oids.items() if key != local}
+            state = replace(state, output=done.token, inputs=inputs)
+            if form == "whole":
+                seen.aside = Aside(self._run_id, schema, name, done.oid, state, others)
+        with self._lock:
+            self._seen[model.unique_id] = seen
+        self._note(connection, seen)
+
+    def tests_saw(
+        self, connection: psycopg.Connection, tests: Sequence[tuple[DataTest, Compiled]]
+    ) -> None:
+        """Notice what a group of data tests has read; within the transaction they ran in."""
+        if not self._is_present:
+            return
+        read = reading.read(connection)
+        below = tokens.below(connection, [oid for _, oid in read])
+        fingerprints = self._decisions.fingerprints
+        for test, compiled in tests:
+            inputs, pending, _ = self._resolved(self._read_by(compiled.sql, read, below))
+            state = NodeState(
+                unique_id=test.unique_id,
+                form="test",
+                sql_hash=fingerprints.sql(compiled.sql),
+                settings=fingerprints.test_settings(test),
+                parts=fingerprints.parts(test),
+            )
+            state = self._with_functions(state, [compiled.sql], inputs, connection)
+            with self._lock:
+                self._seen[test.unique_id] = _Seen(state, inputs, pending)
+
+    def compare(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
+        """Take digests of what is to be published, as it lies aside; before it is."""
+        if not self._is_present:
+            return
+        built = [self._seen[each.unique_id] for each in models if each.unique_id in self._seen]
+        tables = {each.table: each for each in built if each.table and not each.digest}
+        for table, digest in tokens.digests(connection, tables).items():
+            tables[table].digest = digest
+
+    def record(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
+        """Note how what is published stands, within the transaction that publishes it.
+
+        What was known of it is forgotten there, and written down anew at the end of the run.
+        """
+        if not self._is_present or not models:
+            return
+        there, _ = tokens.look(
+            connection, [(each.relation.schema, each.relation.identifier) for each in models]
+        )
+        digests = {
+            each.relation.local: self._seen[each.unique_id].digest
+            for each in models
+            if each.unique_id in self._seen and each.key not in self.growing
+        }
+        in_place = {key for key in there if there[key].has_rows and not digests.get(key)}
+        if in_place:
+            digests |= tokens.digests(connection, tokens.small(connection, in_place))
+        with self._lock:
+            for key, token in there.items():
+                self._present[key] = replace(token, digest=digests.get(key, ""))
+            self._published |= there.keys()
+            self._out |= {each.unique_id for each in models}
+        unique_ids = [each.unique_id for each in models]
+        records.forget(connection, self._options.target_schema, unique_ids)
+
+    def finish(
+        self,
+        connection: psycopg.Connection,
+        results: Sequence[NodeResult],
+        *,
+        succeeded: bool | None = None,
+    ) -> None:
+        """Write down how the run and each node ended, and which tests have passed.
+
+        ``succeeded`` is False where nothing could be published though nothing had failed.
+        """
+        if succeeded is None:
+            succeeded = not any(each.has_failed for each in results)
+        if self._is_present:
+            self._define(connection)
+        with connection.transaction():
+            if self._is_present:
+                self._remember(connection, results, succeeded or self._options.per_model)
+            records.end_run(connection, self._run_id, results, succeeded=succeeded)
+            if succeeded or self._options.per_model:
+                records.nothing_aside(connection)
+            else:
+                all_ = [each.aside for each in self._seen.values() if each.aside]
+                records.put_aside(connection, all_)
+
+    def _remember(
+        self, connection: psycopg.Connection, results: Sequence[NodeResult], is_out: bool
+    ) -> None:
+        """Write down the models that were published, and the tests that passed on them."""
+        ended = {each.unique_id: each.status for each in results}
+        passed = {key for key, status in ended.items() if status == "pass" and is_out}
+        warned = {key for key, status in ended.items() if status == "warn" and is_out}
+        done = [
+            self._complete(self._seen[key])
+            for key in sorted((passed | warned | self._out) & self._seen.keys())
+            if self._seen[key].pending <= self._published
+        ]
+        done += self._passed_units(passed)
+        schema = self._options.target_schema
+        records.write(connection, self._run_id, schema, done)
+        records.doubt(
+            connection,
+            schema,
+            [
+                each.unique_id
+                for each in results
+                if each.resource_type in {"test", "unit_test"}
+                and each.status not in {"pass", "reused"}
+            ],
+        )
+
+    def _note(self, connection: psycopg.Connection, seen: _Seen) -> None:
+        """Write down now and then what lies aside, for a run that goes on where a kill ended this.
+
+        In the transaction of a build; what it wrote for others, they write again at the end.
+        """
+        if seen.aside is None or self._options.per_model:
+            return
+        with self._lock:
+            self._unnoted.append(seen.aside)
+            if time.monotonic() - self._noted_at < _AT_LEAST:
+                return
+            self._noted_at = time.monotonic()
+            due, self._unnoted = self._unnoted, []
+        # In one order, so that two connections never wait for each other.
+        records.put_aside(connection, sorted(due, key=lambda each: each.state.unique_id))
+
+    def _resolved(
+        self, read: Sequence[tuple[str, int]]
+    ) -> tuple[dict[str, Token], set[str], dict[str, int]]:
+        """What was read as it was before, what is to be published, and the oids of what lies aside.
+
+        Of what a model published that is built in this run, the state before is kept: who has read
+        it has read what is going to be replaced.
+        """
+        published, pending, oids = set(), set(), {}
+        for key, oid in read:
+            if key in self._asides:
+                pending.add(self._asides[key])
+                oids[key] = oid
+            else:
+                published.add(key)
+        with self._lock:
+            present, is_out = self._present, set(self._published)
+            all_read = tokens.with_parts(published, present, self._look.by_oid)
+            inputs = {key: present.get(key, _UNKNOWN) for key in all_read}
+        growing = {self._manifest.models[key].relation.local for key in self.growing}
+        for key in pending & inputs.keys():
+            if key in growing or key in is_out:
+                del inputs[key]  # the view of an increment shows what is published, too
+        return inputs, pending - inputs.keys(), oids
+
+    def _read_by(
+        self, sql: str, read: Sequence[tuple[str, int]], below: Mapping[int, set[int]]
+    ) -> list[tuple[str, int]]:
+        """What of all that was ``read`` by some tests this one has read.
+
+        That is what it names and what lies below it; or all of it, if a function may have read it.
+        """
+        said = words.read(sql)
+        functions, _ = self._look.functions.reached(said.called)
+        if functions or tokens.FUNCTION in below:
+            return list(read)
+        found: set[int] = set()
+        edge = [oid for key, oid in read if reading.name_of(key) in said.names]
+        while edge:
+            oid = edge.pop()
+            if oid not in found:
+                found.add(oid)
+                edge += below.get(oid, ())
+        return [(key, oid) for key, oid in read if oid in found]
+
+    def _with_functions(
+        self,
+        state: NodeState,
+        texts: Sequence[str],
+        inputs: Mapping[str, Token],
+        connection: psycopg.Connection,
+    ) -> NodeState:
+        """``state`` with what its SQL, and the views of others that it reads, call."""
+        ours = set(self._asides.values())
+        views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
+        reason = ""
+        called: set[str] = set()
+        for text in texts:
+            said = words.read(text)
+            reason = reason or said.unsteady
+            called |= said.called
+        found = tokens.definitions(connection, views) if views else {}
+        for key, (_, text) in found.items():
+            said = words.read(text)
+            reason = reason or (said.unsteady and f"reads a view, {key}, which {said.unsteady}")
+            called |= said.called
+        functions, why = self._look.functions.reached(called)
+        return replace(state, unsteady=reason or why, functions=functions)
+
+    def _as_kept(self, earlier: Aside) -> _Seen:
+        pending = {self._asides[key] for key in earlier.built_on if key in self._asides}
+        digest = earlier.state.output.digest if earlier.state.output else ""
+        table = f"{quoted(earlier.schema)}.{quoted(earlier.name)}"
+        return _Seen(earlier.state, dict(earlier.state.inputs), pending, table, digest, earlier)
+
+    def _define(self, connection: psycopg.Connection) -> None:
+        """Add their texts to the views that were published, and to those that were read."""
+        views = {
+            key
+            for seen in self._seen.values()
+            for key in (*seen.inputs, *seen.pending, seen.state.relation or "")
+            if key in self._present
+            and self._present[key].kind == "v"
+            and not self._present[key].definition
+        }
+        for key, (rule, text) in decide.defined(connection, sorted(views)).items():
+            if self._present[key].rule == rule:  # else somebody has changed it since
+                self._present[key] = replace(self._present[key], definition=text)
+
+    def _complete(self, seen: _Seen) -> NodeState:
+        """What is to be written down of a node, now that what it has read is published."""
+        with self._lock:
+            inputs = dict(seen.inputs)
+            for key, token in inputs.items():
+                now = self._present.get(key)
+                if now is not None and now.rule == token.rule and token.kind == "v":
+                    inputs[key] = now
+            inputs |= {key: self._present[key] for key in seen.pending if key in self._present}
+            relation = seen.state.relation
+            output = self._present.get(relation) if relation else None
+        return replace(seen.state, output=output, inputs=inputs)
+
+    def _passed_units(self, passed: Set[str]) -> Iterable[NodeState]:
+        """Unit tests that passed; what they read is in what they are."""
+        fingerprints = self._decisions.fingerprints
+        for test in self._decisions.unit_tests:
+            if test.unique_id in passed:
+                hash_ = fingerprints.unit_test(test)
+                yield NodeState(test.unique_id, "test", hash_, {}, {"body": hash_})

@@ -1,0 +1,276 @@
+"""What runs have written down in ``meta`` for those that come after them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from datapipe.transform.options import Options
+from datapipe.transform.results import NodeResult, TestResult
+from datapipe.transform.state.tokens import Token
+
+NOT_PASSED = "did not pass in the last run"
+_KEPT_RUNS = 100
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A model as published, or a test as passed; ``unsteady`` is why it may not stay so.
+
+    ``functions`` are hashes of those that were called, by name; ``output`` is None for a test.
+    """
+
+    unique_id: str
+    form: str
+    sql_hash: str
+    settings: Mapping[str, str]
+    parts: Mapping[str, str]
+    unsteady: str = ""
+    relation: str | None = None
+    output: Token | None = None
+    inputs: Mapping[str, Token] = field(default_factory=dict)
+    functions: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def stored_inputs(self) -> dict[str, Any]:
+        """Inputs and functions as they are kept."""
+        tokens = {key: token.stored() for key, token in self.inputs.items()}
+        return {"relations": tokens, "functions": dict(self.functions)}
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What the last run was asked for; ``succeeded`` is False also where it was killed."""
+
+    run_id: int
+    select: tuple[str, ...]
+    exclude: tuple[str, ...]
+    variables: Mapping[str, Any]
+    full_refresh: bool
+    target_schema: str
+    succeeded: bool
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A node that a run has built and not published."""
+
+    run_id: int
+    schema: str
+    name: str
+    oid: int
+    state: NodeState
+    built_on: Mapping[str, int]
+
+
+def states(connection: psycopg.Connection, target_schema: str) -> dict[str, NodeState]:
+    """What is written down of each node, by its unique id."""
+    rows = connection.execute(
+        "SELECT unique_id, form, sql_hash, settings, parts, unsteady, relation, output, inputs, "
+        "seconds FROM meta.node_states WHERE target_schema = %s",
+        [target_schema],
+    )
+    return {row[0]: _state(row) for row in rows}
+
+
+def write(
+    connection: psycopg.Connection, run_id: int, target_schema: str, states: Sequence[NodeState]
+) -> None:
+    """Write down ``states`` in place of what was there."""
+    if not states:
+        return
+    connection.execute(
+        """
+        INSERT INTO meta.node_states AS s
+            (target_schema, run_id, unique_id, form, sql_hash, settings, parts, unsteady, relation,
+             output, inputs, seconds)
+        SELECT %s, %s, new.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[],
+            %s::jsonb[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[], %s::float8[]) AS new
+        ON CONFLICT (unique_id, target_schema) DO UPDATE SET
+            run_id = excluded.run_id, form = excluded.form, sql_hash = excluded.sql_hash,
+            settings = excluded.settings, parts = excluded.parts, unsteady = excluded.unsteady,
+            relation = excluded.relation, output = excluded.output, inputs = excluded.inputs,
+            seconds = excluded.seconds, recorded_at = excluded.recorded_at
+        """,
+        [
+            target_schema,
+            run_id,
+            [each.unique_id for each in states],
+            [each.form for each in states],
+            [each.sql_hash for each in states],
+            [json.dumps(dict(each.settings)) for each in states],
+            [json.dumps(dict(each.parts)) for each in states],
+            [each.unsteady for each in states],
+            [each.relation for each in states],
+            [json.dumps(each.output.stored()) if each.output else None for each in states],
+            [json.dumps(each.stored_inputs()) for each in states],
+            [each.seconds for each in states],
+        ],
+    )
+
+
+def forget(connection: psycopg.Connection, target_schema: str, unique_ids: Iterable[str]) -> None:
+    """Forget these nodes, so that the next run does them again."""
+    connection.execute(
+        "DELETE FROM meta.node_states WHERE target_schema = %s AND unique_id = ANY(%s)",
+        [target_schema, list(unique_ids)],
+    )
+
+
+def doubt(connection: psycopg.Connection, target_schema: str, unique_ids: Iterable[str]) -> None:
+    """Let the next run do these tests again, as they did not pass."""
+    connection.execute(
+        "UPDATE meta.node_states SET unsteady = %s "
+        "WHERE target_schema = %s AND unique_id = ANY(%s)",
+        [NOT_PASSED, target_schema, list(unique_ids)],
+    )
+
+
+def begin_run(connection: psycopg.Connection, run_id: int, project: str, options: Options) -> None:
+    """Write down what a run was asked for."""
+    connection.execute(
+        "INSERT INTO meta.transform_runs (run_id, project, target_schema, selected, excluded, "
+        "variables, full_refresh) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (run_id) DO UPDATE SET succeeded = NULL, started_at = excluded.started_at, "
+        "selected = excluded.selected, excluded = excluded.excluded, "
+        "variables = excluded.variables, full_refresh = excluded.full_refresh, "
+        "project = excluded.project, target_schema = excluded.target_schema",
+        [
+            run_id,
+            project,
+            options.target_schema,
+            json.dumps(list(options.include)),
+            json.dumps(list(options.exclude)),
+            json.dumps(dict(options.variables), default=str),
+            options.full_refresh,
+        ],
+    )
+
+
+def end_run(
+    connection: psycopg.Connection, run_id: int, results: Sequence[NodeResult], *, succeeded: bool
+) -> None:
+    """Write down how a run and each of its nodes ended; runs of long ago are forgotten."""
+    columns: list[list[Any]] = [
+        [each.unique_id for each in results],
+        [each.resource_type for each in results],
+        [each.name for each in results],
+        [each.status for each in results],
+        [each.message.replace("\0", "") for each in results],
+        [each.failures if isinstance(each, TestResult) else None for each in results],
+        [each.seconds for each in results],
+    ]
+    connection.execute("DELETE FROM meta.run_results WHERE run_id = %s", [run_id])
+    connection.execute(
+        "INSERT INTO meta.run_results (run_id, unique_id, resource_type, name, status, message, "
+        "failures, seconds) SELECT DISTINCT ON (unique_id) %s, new.* FROM unnest(%s::text[], "
+        "%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::float8[]) AS new "
+        "(unique_id, resource_type, name, status, message, failures, seconds)",
+        [run_id, *columns],
+    )
+    connection.execute(
+        "UPDATE meta.transform_runs SET succeeded = %s WHERE run_id = %s", [succeeded, run_id]
+    )
+    connection.execute(
+        "DELETE FROM meta.run_results WHERE run_id < (SELECT min(run_id) FROM (SELECT run_id "
+        "FROM meta.transform_runs ORDER BY started_at DESC LIMIT %s) latest)",
+        [_KEPT_RUNS],
+    )
+
+
+def last_run(connection: psycopg.Connection, project: str | None = None) -> LastRun | None:
+    """What the last run (of ``project``) was asked for, and whether it came to its end."""
+    row = connection.execute(
+        "SELECT run_id, selected, excluded, variables, full_refresh, target_schema, "
+        "coalesce(succeeded, false) FROM meta.transform_runs "
+        "WHERE project = coalesce(%s, project) ORDER BY started_at DESC, run_id DESC LIMIT 1",
+        [project],
+    ).fetchone()
+    if row is None:
+        return None
+    return LastRun(row[0], tuple(row[1]), tuple(row[2]), row[3], row[4], row[5], row[6])
+
+
+def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]:
+    """How each node ended in the last run of ``project`` that has ended, by its unique id."""
+    rows = connection.execute(
+        "SELECT unique_id, status FROM meta.run_results WHERE run_id = (SELECT run_id "
+        "FROM meta.transform_runs WHERE project = %s AND succeeded IS NOT NULL "
+        "ORDER BY started_at DESC, run_id DESC LIMIT 1)",
+        [project],
+    )
+    return dict(rows.fetchall())
+
+
+def put_aside(connection: psycopg.Connection, asides: Sequence[Aside]) -> None:
+    """Write down what lies aside."""
+    stored = [
+        json.dumps(
+            {
+                "oid": each.oid,
+                "form": each.state.form,
+                "sql_hash": each.state.sql_hash,
+                "settings": dict(each.state.settings),
+                "parts": dict(each.state.parts),
+                "unsteady": each.state.unsteady,
+                "relation": each.state.relation,
+                "output": each.state.output.stored() if each.state.output else None,
+                "inputs": each.state.stored_inputs(),
+                "built_on": dict(each.built_on),
+            }
+        )
+        for each in asides
+    ]
+    connection.execute(
+        "INSERT INTO meta.built_aside (unique_id, run_id, schema_name, relation_name, state) "
+        "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::jsonb[]) "
+        "ON CONFLICT (unique_id) DO UPDATE SET run_id = excluded.run_id, "
+        "schema_name = excluded.schema_name, relation_name = excluded.relation_name, "
+        "state = excluded.state",
+        [
+            [each.state.unique_id for each in asides],
+            [each.run_id for each in asides],
+            [each.schema for each in asides],
+            [each.name for each in asides],
+            stored,
+        ],
+    )
+
+
+def lying_aside(connection: psycopg.Connection) -> dict[str, Aside]:
+    """What the last run has built and not published, by unique id."""
+    rows = connection.execute(
+        "SELECT unique_id, run_id, schema_name, relation_name, state FROM meta.built_aside"
+    )
+    found = {}
+    for unique_id, run_id, schema, name, stored in rows:
+        keys = ("form", "sql_hash", "settings", "parts", "unsteady", "relation", "output", "inputs")
+        state = _state((unique_id, *(stored[key] for key in keys), 0.0))
+        found[unique_id] = Aside(run_id, schema, name, stored["oid"], state, stored["built_on"])
+    return found
+
+
+def nothing_aside(connection: psycopg.Connection, *, but: Iterable[str] = ()) -> None:
+    """What lay aside was published or is dropped, ``but`` for these."""
+    connection.execute("DELETE FROM meta.built_aside WHERE unique_id <> ALL(%s)", [list(but)])
+
+
+def _state(row: tuple[Any, ...]) -> NodeState:
+    unique_id, form, sql_hash, settings, parts, unsteady, relation, output, inputs, seconds = row
+    return NodeState(
+        unique_id=unique_id,
+        form=form,
+        sql_hash=sql_hash,
+        settings=settings,
+        parts=parts,
+        unsteady=unsteady,
+        relation=relation,
+        output=Token.read(output) if output else None,
+        inputs={key: Token.read(token) for key, token in inputs["relations"].items()},
+        functions=inputs["functions"],
+        seconds=seconds,
+    )

@@ -1,0 +1,87 @@
+"""Going on where a run stopped: what it has built aside, and what of that is still true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.state import records
+from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.records import Aside
+
+_TABLES = {"r"}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A table that an earlier run has built, where it lies aside; ``rows`` is how many it has."""
+
+    schema: str
+    name: str
+    rows: int | None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Left:
+    """What can be kept, by unique id, and what was known of it."""
+
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    states: Mapping[str, Aside] = field(default_factory=dict)
+
+
+def nothing(connection: psycopg.Connection) -> Left:
+    """Go on from nothing, and forget what lies aside."""
+    records.nothing_aside(connection)
+    return Left()
+
+
+def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
+    """What of the last run's work is as this run would make it.
+
+    Views are made again, as they cost nothing; what was built on them may still be true.
+    """
+    lying = records.lying_aside(connection)
+    true: dict[str, Aside] = {}
+    found: dict[str, Kept] = {}
+    by_relation: dict[str, str] = {}
+    for model in decisions.in_order:
+        if model.unique_id not in decisions.why:
+            continue
+        each = lying.get(model.unique_id)
+        if each is None or not _is_true(model, each, decisions, true, by_relation):
+            continue
+        true[model.unique_id] = each
+        by_relation[f"{quoted(each.schema)}.{quoted(each.name)}"] = model.unique_id
+        output = each.state.output
+        if output is not None and output.kind in _TABLES:
+            rows = output.digest.partition(":")[0]
+            found[model.unique_id] = Kept(each.schema, each.name, int(rows) if rows else None)
+    records.nothing_aside(connection, but=found)
+    return Left(found, {key: true[key] for key in found})
+
+
+def _is_true(
+    model: Model,
+    each: Aside,
+    decisions: Decisions,
+    true: Mapping[str, Aside],
+    by_relation: Mapping[str, str],
+) -> bool:
+    state, output = each.state, each.state.output
+    now = decisions.seen.tokens.get(f"{quoted(each.schema)}.{quoted(each.name)}")
+    if output is None or now is None or state.unsteady or not now.is_the_same_as(output):
+        return False
+    if now.is_unlogged and now.epoch != output.epoch:
+        return False  # it is emptied by a crash of the server
+    if state.relation != model.relation.local:
+        return False
+    for key, oid in each.built_on.items():
+        earlier = true.get(by_relation.get(key, ""))
+        if earlier is None or earlier.oid != oid:
+            return False
+    return not decisions.reason_to_repeat(model, state)

@@ -1,0 +1,41 @@
+"""Models that may get other rows at each run by what they are, whatever they read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from datapipe.transform.build import incremental
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.state import words
+from datapipe.transform.state.decide import Decisions
+
+
+def by_itself(
+    connection: psycopg.Connection,
+    decisions: Decisions,
+    model: Model,
+    form: str,
+    texts: Sequence[str],
+) -> str:
+    """Why ``model`` may get other rows each time by what it is.
+
+    What only adds rows reads what it added before, or adds them again.
+    """
+    if decisions.compiler(form).materialization(model) is not None:
+        return "is built by a materialization of the project's own"
+    if form != "increment" or model.materialized != "incremental":
+        return ""
+    if model.config.get("incremental_strategy") == "microbatch":
+        return "reads the clock (microbatch)"
+    said = words.read(texts[0])
+    if said.takes_a_slice:
+        return "may take only a part of what is new (limit)"
+    if not model.config.get("unique_key"):
+        new = incremental.place_of_increment(model).local
+        row = execute(connection, f"SELECT EXISTS (SELECT FROM {new})").fetchone()  # noqa: S608
+        if row and row[0]:
+            return "added rows in the last run, and may add more"
+    return ""

@@ -1,0 +1,92 @@
+"""Contracts: what a model promises of its columns is checked before it is built, and held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from datapipe.errors import ProjectError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+YAML = """
+    models:
+      - name: orders
+        constraints:
+          - {type: unique, columns: [id, "\\"Größe\\""], name: once}
+          - {type: foreign_key, columns: [who], to: "ref('people')", to_columns: [id]}
+        columns:
+          - {name: who, data_type: int}
+          - {name: id, data_type: int, constraints: [{type: not_null}, {type: primary_key}]}
+          - {name: Größe, quote: true, data_type: varchar(9), constraints:
+               [{type: check, expression: "length(\\"Größe\\") > 1"}]}
+      - name: people
+        columns: [{name: id, data_type: int, constraints: [{type: primary_key}]}]
+"""
+FILES = {
+    "dbt_project.yml": """
+        name: shop
+        models: {+schema: shop, +materialized: table, +contract: {enforced: true}}
+    """,
+    "models/orders.yml": YAML,
+    "models/people.sql": "select 1 as id",
+    "models/orders.sql": """
+        select 'xl'::text as "Größe", {{ var('id', 1) }} as id, {{ var('who', 1) }} as who
+        from {{ ref('people') }}
+    """,
+}
+
+
+def test_columns_and_constraints_are_made_as_declared(run: Run, rows: Rows) -> None:
+    for number in (1, 2):
+        run(FILES, variables={"id": number})
+    columns = "select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute"
+    assert rows(f"{columns} where attrelid = 'shop.orders'::regclass and attnum > 0") == [
+        ("who", "integer", False), ("id", "integer", True), ("Größe", "character varying(9)", False)
+    ]  # fmt: skip
+    made = "select contype, pg_get_constraintdef(oid) from pg_constraint"
+    assert rows(f"{made} where conrelid = 'shop.orders'::regclass and contype <> 'n' order by 1")[
+        1:3
+    ] == [("f", "FOREIGN KEY (who) REFERENCES shop.people(id)"), ("p", "PRIMARY KEY (id)")]
+    # The foreign key of a table that is not built again refers to the new table, too.
+    run(select=["people"], full_refresh=True, variables={"id": 3})
+    assert len(rows(f"{made} where conrelid = 'shop.orders'::regclass and contype = 'f'")) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"models/people.sql": "select 'x' as id"}, r"id +\| text +\| int4 +\| another data type"),
+        ({"models/people.sql": "select 1 as id, 2 as more"}, "missing in the contract"),
+        ({"models/people.sql": "select 1 as name"}, "missing in the model"),
+        ({"models/people.sql": "select null::int as id"}, "its constraints forbid"),
+        ({"models/people.sql": "select 1 as idd, nothing as id"}, 'column "nothing" does not'),
+    ],
+)
+def test_a_broken_contract_names_what_differs_and_nothing_is_published(
+    run: Run, rows: Rows, change: dict[str, str], said: str
+) -> None:
+    with pytest.raises(ProjectError, match=said):
+        run({**FILES, **change})
+    assert rows("select to_regclass('shop.people')") == [(None,)]
+
+
+def test_the_constraints_of_a_view_are_not_enforced_and_that_is_said(run: Run, rows: Rows) -> None:
+    transformed = run(
+        {
+            "dbt_project.yml": "{name: shop, models: {+schema: shop}}",
+            "models/people.sql": "select null::int as id",
+            "models/people.yml": """
+                models:
+                  - name: people
+                    config: {contract: {enforced: true}}
+                    columns: [{name: id, data_type: int, constraints: [{type: not_null}]}]
+            """,
+        }
+    )
+    assert rows("select id from shop.people") == [(None,)]
+    assert any("constraints are not enforced" in warning for warning in transformed.warnings)

@@ -1,0 +1,81 @@
+"""Each of many mistakes in one project is told with the file and the line to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from datapipe.errors import RunFailedError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+
+TABLE = "{{ config(materialized='table') }}\n"
+A = "select 1 as id, 'a' as name, 10 as amount"
+
+BROKEN = {
+    "cast_of_rows": (
+        TABLE + "select id,\n  name::int as n\nfrom {{ ref('a') }}",
+        "cast_of_rows.sql:3",
+    ),
+    "division": (
+        TABLE + "select id,\n  amount / (id - 1) as r\nfrom {{ ref('a') }}",
+        "division.sql:3",
+    ),
+    "too_small": (
+        TABLE + "select id,\n  (amount * 9999)::smallint\nfrom {{ ref('a') }}",
+        "too_small.sql:3",
+    ),
+    "too_many": (
+        TABLE
+        + "select id,\n  (select g from generate_series(1, 2) as g) as s\nfrom {{ ref('a') }}",
+        "too_many.sql:3",
+    ),
+    "twice": (TABLE + "select id,\n  id\nfrom {{ ref('a') }}", "twice.sql:3"),
+    "no_index": (
+        "{{ config(materialized='table',\n  indexes=[{'columns': ['idd']}]) }}\nselect 1 as id",
+        "no_index.sql:2",
+    ),
+    "query": (
+        "{% set q %}\nselect relname\nfrom pg_clas\n{% endset %}{% do run_query(q) %}select 1",
+        "query.sql:3",
+    ),
+    "query_of_macro": ("select '{{ asked() }}' as id", "broken.sql:4"),
+    "macro_in_loop": (
+        "select\n{% for c in ['id'] %}\n{{ half(c) }} as h,\n{% endfor %}\n1 from {{ ref('a') }}",
+        "broken.sql:8",
+    ),
+    "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:11"),
+    "through_ephemeral": ("select * from {{ ref('hidden') }}", "hidden.sql:3"),
+    "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
+}
+MACROS = """
+{% macro asked() %}
+{% set q %}
+select relname,
+       reltuple from pg_class
+{% endset %}{{ return(run_query(q)) }}
+{% endmacro %}
+{% macro half(column) -%}
+  {{ column }}_ / 2
+{%- endmacro %}
+{% macro endless() %}
+{{ endless() }}
+{% endmacro %}
+"""
+
+
+def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
+    models = {f"models/{name}.sql": source for name, (source, _) in BROKEN.items()}
+    hidden = "{{ config(materialized='ephemeral') }}\nselect id,\n  amout\nfrom {{ ref('a') }}"
+    models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
+    with pytest.raises(RunFailedError) as caught:
+        run(models)
+    told = str(caught.value)
+    for name, (_, place) in BROKEN.items():
+        assert f"{place}: " in told, name
+    assert "Did you mean half?" in told
+    assert "It was called for query_of_macro." in told
+    assert "pg_class.reltuples" in told
+    assert told.count("it is likely here") == 5

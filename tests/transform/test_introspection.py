@@ -1,0 +1,54 @@
+"""Templates that ask the database find what the run has built, under the names it will have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+LOOKING = """
+    -- depends_on: {{ ref('event_a') }}, {{ ref('event_b') }}
+    {% set found = [] %}
+    {% if execute %}
+    {% for row in run_query("select table_schema, table_name from information_schema.tables
+                             where table_schema like 'shop%' order by 2").rows %}
+    {% do found.append(row.table_schema ~ '.' ~ row.table_name) %}
+    {% endfor %}
+    {% for row in run_query("select t.schemaname, viewname from pg_views as t
+                             where schemaname like 'shop%' and viewname like 'event%'") %}
+    {% do found.append('view ' ~ row[0] ~ '.' ~ row[1]) %}
+    {% endfor %}
+    {% do found.append(adapter.list_relations(none, 'shop') | map(attribute='name') | join('+')) %}
+    {% do found.append(adapter.check_schema_exists(none, 'shop')) %}
+    {% do found.append(adapter.get_relation(none, 'shop', 'event_a').type) %}
+    {% endif %}
+    {{ config(materialized='table') }}
+    select '{{ found | join(' ') }}' as found, '{{ ref('event_b') }}' as name, sum(id) as total
+    from (
+        {% for name in ['event_a', 'event_b'] %}
+        {% set relation = api.Relation.create(schema='shop', identifier=name) %}
+        select {{ get_columns_in_relation(relation) | map(attribute='quoted') | join(', ') }}
+        from {{ relation }} {{ 'union all' if not loop.last }}
+        {% endfor %}
+    ) as events
+"""
+
+
+def test_what_the_run_has_built_is_found_under_its_published_name(run: Run, rows: Rows) -> None:
+    models = {
+        "models/event_a.sql": "select 1 as id",
+        "models/event_b.sql": "{{ config(materialized='table') }} select 2 as id",
+        "models/looking.sql": LOOKING,
+    }
+    run(models)
+    first = rows("select found, name, total from shop.looking")
+    run({"models/event_a.sql": "select 10 as id"}, full_refresh=True)
+    ((found, name, total),) = first
+    assert found == "shop.event_a shop.event_b view shop.event_a event_b+event_a True view"
+    assert name.endswith('."shop"."event_b"')
+    assert total == 3
+    assert rows("select total from shop.looking") == [(12,)]

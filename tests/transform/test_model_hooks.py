@@ -1,0 +1,116 @@
+"""``pre_hook`` and ``post_hook`` do to what is built aside what dbt has them do to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from datapipe.errors import ProjectError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_hooks_run_in_dbts_order_and_what_they_do_is_published(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    connection.execute("create schema audit; create table audit.log (n serial, what text)")
+    told = "insert into audit.log (what) values ('{}')"
+    files = {
+        "dbt_project.yml": f"""
+            name: shop
+            models:
+              +schema: shop
+              +post-hook: "{told.format("project {{ this.schema }}.{{ this.name }}")}"
+            seeds:
+              +schema: shop
+              +post-hook: "alter table {{{{ this }}}} add column more int default 7"
+        """,
+        "models/a.sql": f"""
+            {{{{ config(
+                materialized='table',
+                pre_hook=["{told.format("before")}",
+                          {{'sql': "{told.format("first")}", 'transaction': false}}],
+                post_hook=["create index on {{{{ this }}}} (id)",
+                           "comment on table {{{{ this }}}} is 'by a hook'",
+                           "update {{{{ this.schema }}}}.{{{{ this.name }}}} set id = id + 1",
+                           after_commit("vacuum {{{{ this }}}}")],
+            ) }}}} select 1 as id
+        """,
+        "models/b.sql": "{{ config(post_hook='grant select on {{ this }} to public') }} "
+        "select id from {{ ref('a') }}",
+        "seeds/s.csv": "id\n5\n",
+    }
+    for _ in range(2):
+        connection.execute("truncate audit.log")
+        run(files, variables={"again": _}, full_refresh=True)
+        assert rows("select id from shop.b") == [(2,)]
+        assert rows("select id, more from shop.s") == [(5, 7)]
+        comment = "select obj_description('shop.a'::regclass), count(*) from pg_indexes"
+        assert rows(f"{comment} where schemaname = 'shop'") == [("by a hook", 1)]
+        assert rows("select has_table_privilege('public', 'shop.b', 'select')") == [(True,)]
+
+
+def test_a_hook_may_change_the_rows_of_an_increment_and_its_surroundings(
+    run: Run, rows: Rows
+) -> None:
+    text = """
+        {{{{ config(materialized='incremental', unique_key='id', post_hook={hooks}) }}}}
+        select {{{{ var('id', 1) }}}} as id, 'new' as said
+    """
+    around = ["create index if not exists by_said on {{ this }} (said)", "analyze {{ this }}"]
+    down = "{{ config(materialized='table') }} select * from {{ ref('m') }}"
+    run({"models/m.sql": text.format(hooks=around), "models/down.sql": down})
+    before = rows("select 'shop.m'::regclass::oid::int")
+    run(variables={"id": 2})
+    assert rows("select 'shop.m'::regclass::oid::int") == before
+    change = [*around, "update {{ this }} set said = 'old' where id < {{ var('id', 1) }}"]
+    run({"models/m.sql": text.format(hooks=change)}, variables={"id": 3})
+    for name in ("m", "down"):
+        assert rows(f"select id, said from shop.{name} order by id") == [
+            (1, "old"), (2, "old"), (3, "new"),
+        ]  # fmt: skip
+    assert rows("select indexname from pg_indexes where schemaname = 'shop'") == [("by_said",)]
+
+
+def test_a_pre_hook_sees_what_is_published_and_changes_a_copy_of_it(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    files = {
+        "models/m.sql": """
+            {{ config(materialized='incremental', pre_hook=
+                "{% if is_incremental() %}delete from {{ this }} where id = 1{% endif %}") }}
+            select {{ var('id', 1) }} as id
+        """,
+        "models/broken.sql": "select 1 / {{ var('by', 1) }} as x, id from {{ ref('m') }}",
+        "tests/none.sql": "select * from {{ ref('broken') }} where {{ var('by', 1) }} = 0",
+    }
+    run(files)
+    with pytest.raises(ProjectError):
+        run({"models/broken.sql": "select nothing from {{ ref('m') }}"}, variables={"id": 2})
+    assert rows("select id from shop.m") == [(1,)]
+    run({"models/broken.sql": files["models/broken.sql"]}, variables={"id": 2})
+    assert rows("select id from shop.m") == [(2,)]
+
+
+def test_a_broken_hook_names_the_model_and_nothing_is_published(run: Run, rows: Rows) -> None:
+    text = "{{ config(materialized='table', post_hook='drop tabel {{ this }}') }} select 1 as id"
+    with pytest.raises(ProjectError, match="post_hook of m") as caught:
+        run({"models/m.sql": text})
+    assert caught.value.line == 1
+    assert rows("select to_regclass('shop.m')") == [(None,)]
+
+
+def test_a_header_is_sent_before_the_model(run: Run, rows: Rows) -> None:
+    head = "create temporary table if not exists helped as select 42 as n;"
+    run(
+        {
+            "models/m.sql": f"{{{{ config(materialized='table', sql_header='{head}') }}}} "
+            "select n from helped",
+        }
+    )
+    assert rows("select n from shop.m") == [(42,)]

@@ -1,0 +1,133 @@
+"""A run that failed is taken up where it stopped, and a plan tells what a run would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from datapipe import transform
+from datapipe.errors import RunFailedError
+from datapipe.transform import state
+from datapipe.warehouse import Warehouse
+
+TABLE = "{{ config(materialized='table') }} "
+FILES = {
+    "models/sources.yml": "sources: [{name: ext, tables: [{name: prices}]}]",
+    "models/first.sql": TABLE + "select * from {{ source('ext', 'prices') }}",
+    "models/between.sql": "select * from {{ ref('first') }} where n > 1",
+    "models/second.sql": TABLE + "select count(*) as n from {{ ref('between') }}",
+    "models/clocked.sql": TABLE + "select now() as at",
+    "models/last_.sql": TABLE
+    + "select 1 / (n - {{ var('off', 4) }}) as n from {{ ref('second') }}",
+}
+
+
+@pytest.fixture(autouse=True)
+def _prices(connection: psycopg.Connection) -> None:
+    connection.execute(
+        "CREATE SCHEMA ext; CREATE TABLE ext.prices AS SELECT generate_series(1, 5) AS n"
+    )
+
+
+def _oids(rows: Any, schema: str) -> dict[str, int]:
+    query = "SELECT relname, oid FROM pg_class WHERE relnamespace = %s::regnamespace"
+    return dict(rows(query + " AND relkind = 'r'", schema))
+
+
+def test_what_a_failed_run_has_built_is_not_built_again_but_what_is_no_more_true_is(
+    run: Any, rows: Any, connection: psycopg.Connection
+) -> None:
+    with pytest.raises(RunFailedError):
+        run(FILES)
+    aside = _oids(rows, "shop__build")
+    assert aside.keys() == {"first", "second", "clocked"}
+    mended = {"models/last_.sql": TABLE + "select n from {{ ref('second') }}"}
+    run(mended, resume=True, rebuild=False)
+    there = _oids(rows, "shop")
+    assert {name for name in aside if there[name] == aside[name]} == {"first", "second"}
+    assert rows("SELECT n FROM shop.last_") == [(4,)]
+    assert rows("SELECT * FROM meta.built_aside") == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE FROM ext.prices WHERE n = 2", "DROP TABLE shop__build.first CASCADE"],
+)
+def test_a_run_that_is_taken_up_sees_what_changed_meanwhile(
+    run: Any, rows: Any, connection: psycopg.Connection, change: str
+) -> None:
+    with pytest.raises(RunFailedError):
+        run(FILES)
+    before = _oids(rows, "shop__build")
+    connection.execute(change)
+    run({"models/last_.sql": TABLE + "select n from {{ ref('second') }}"}, resume=True)
+    after = _oids(rows, "shop")
+    assert not set(before.values()) & set(after.values())
+    assert rows("SELECT n FROM shop.last_, (SELECT count(*) FROM ext.prices) p (c)") == [
+        (3 if "DELETE" in change else 4,)
+    ]
+
+
+def test_a_run_that_is_taken_up_keeps_its_selection_and_variables(
+    run: Any, rows: Any, connection: psycopg.Connection
+) -> None:
+    with pytest.raises(RunFailedError):
+        run(FILES, select=["+last_"], variables={"off": 4})
+    last = state.last_run(connection)
+    assert last is not None
+    assert (last.select, last.variables, last.succeeded) == (("+last_",), {"off": 4}, False)
+    run({"models/last_.sql": TABLE + "select {{ var('off') }} as n"}, resume=True)
+    assert rows("SELECT n FROM shop.last_") == [(4,)]
+    assert "clocked" not in _oids(rows, "shop")
+    assert run(resume=True).results == ()  # the last run succeeded
+
+
+def test_a_plan_says_why_and_does_nothing(
+    run: Any, rows: Any, warehouse: Warehouse, write: Any, connection: psycopg.Connection
+) -> None:
+    folder = write(FILES)
+    plan = transform.plan(warehouse, folder)
+    assert {each.reason for each in plan.build} == {"it was not published yet"}
+    assert rows("SELECT * FROM meta.node_states") == []
+    run(variables={"off": 5})
+    connection.execute("UPDATE ext.prices SET n = 9 WHERE n = 5")
+    connection.execute("DROP TABLE shop.last_")
+    plan = transform.plan(warehouse, folder, variables={"off": 5})
+    assert {each.name: each.reason for each in plan.build} == {
+        "first": "ext.prices has other rows",
+        "between": "first is built",
+        "second": "between is built",
+        "clocked": "it reads the clock (now())",
+        "last_": "its relation was dropped",
+    }
+    assert transform.plan(warehouse, folder, full_refresh=True).reuse == ()
+
+
+def test_a_selection_may_ask_what_was_modified_and_what_failed(
+    run: Any, warehouse: Warehouse, write: Any
+) -> None:
+    few = {
+        "macros/one.sql": "{% macro one() %}1{% endmacro %}",
+        "models/a.sql": TABLE + "select {{ one() }} as n",
+        "models/b.sql": TABLE + "select 2 as n",
+        "models/c.sql": TABLE + "select n from {{ ref('b') }}",
+        "tests/small.sql": "{{ config(severity='warn') }} select * from {{ ref('c') }}",
+    }
+    run(few)
+
+    def chosen(criterion: str) -> set[str]:
+        plan = transform.plan(warehouse, write({}), select=[criterion])
+        return {each.name for each in (*plan.build, *plan.reuse, *plan.test)}
+
+    run()  # a test that warned is run again, and no other for that
+    assert chosen("state:modified") == set()
+    assert chosen("result:warn+") == {"small"}
+    assert chosen("result:success") == {"a", "b", "c", "small"}
+    write({"macros/one.sql": "{% macro one() %}3{% endmacro %}"})
+    assert chosen("state:modified") == {"a"}
+    assert chosen("state:modified.body") == set()
+    write({"models/b.sql": TABLE + "select 3 as n", "models/d.sql": TABLE + "select 4 as n"})
+    assert chosen("state:modified.body+") == {"b", "c", "d", "small"}
+    assert chosen("state:new") == {"d"}

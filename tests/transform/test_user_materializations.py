@@ -1,0 +1,115 @@
+"""What the project itself defines of building: materializations, strategies, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from datapipe.errors import ProjectError, TestsFailedError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+Rows = Callable[..., list[tuple[Any, ...]]]
+
+ADDED = """
+    {% materialization added, adapter='postgres' %}
+      {%- set target = this.incorporate(type='table') -%}
+      {%- set log = make_intermediate_relation(target, '_log').incorporate(type='table') -%}
+      {{ run_hooks(pre_hooks) }}
+      {% if load_cached_relation(this) is none %}
+        {% call statement('main') %}create table {{ target }} as ({{ sql }}){% endcall %}
+      {% else %}
+        {% call statement('main') %}insert into {{ target }} ({{ sql }}){% endcall %}
+      {% endif %}
+      {% do adapter.drop_relation(log) %}
+      {% do run_query('create table ' ~ log ~ ' as select count(*) as n from ' ~ target) %}
+      {{ run_hooks(post_hooks) }}
+      {{ return({'relations': [target, log]}) }}
+    {% endmaterialization %}
+"""
+VIEW = """
+    {% materialization view, default %}
+      {%- set target = this.incorporate(type='view') -%}
+      {% set old = load_cached_relation(target) %}
+      {% if old is not none %}{% do adapter.drop_relation(old) %}{% endif %}
+      {% call statement('main') %}
+        create view {{ target }} as select 'marked' as mark, q.* from ({{ sql }}) q
+      {% endcall %}
+      {{ return({'relations': [target]}) }}
+    {% endmaterialization %}
+"""
+
+
+def test_a_materialization_of_the_users_finds_what_is_published_and_is_published_whole(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "macros/added.sql": ADDED,
+        "macros/view.sql": VIEW,
+        "models/a.sql": "{{ config(materialized='added', post_hook='analyze {{ this }}') }} "
+        "select {{ var('run', 1) }} as id",
+        "models/b.sql": "select id from {{ ref('a') }}",
+        "models/c.sql": "{{ config(materialized='table') }} select * from {{ ref('b') }}",
+    }
+    run(files)
+    with pytest.raises(TestsFailedError):
+        run({"tests/two.sql": "select * from {{ ref('c') }} where id = 2"}, variables={"run": 2})
+    assert rows("select id from shop.a") == [(1,)]
+    run({"tests/two.sql": "select 1 where false"}, variables={"run": 3})
+    assert rows("select mark, id from shop.c order by id") == [("marked", 1), ("marked", 3)]
+    assert rows("select * from shop.a_log") == [(2,)]
+    assert rows("select * from shop.b order by id") == [("marked", 1), ("marked", 3)]
+    with pytest.raises(ProjectError, match="There is no materialization adedd"):
+        run({"models/a.sql": "{{ config(materialized='adedd') }} select 1"})
+
+
+def test_a_strategy_of_the_users_changes_a_copy_that_is_published(run: Run, rows: Rows) -> None:
+    run(
+        {
+            "macros/strategy.sql": """
+                {% macro get_incremental_newest_sql(given) %}
+                    delete from {{ given.target_relation }};
+                    insert into {{ given.target_relation }}
+                    ({{ given.dest_columns | map(attribute='quoted') | join(', ') }})
+                    select id from {{ given.temp_relation }} order by id desc limit 1
+                {% endmacro %}
+            """,
+            "models/m.sql": """
+                {{ config(materialized='incremental', incremental_strategy='newest') }}
+                select generate_series(1, 3) + {{ var('run', 0) }} as id
+            """,
+            "models/down.sql": "{{ config(materialized='table') }} select * from {{ ref('m') }}",
+        }
+    )
+    assert rows("select count(*) from shop.m") == [(3,)]
+    run(variables={"run": 5})
+    assert rows("select id from shop.m union all select id from shop.down") == [(8,), (8,)]
+
+
+def test_microbatches_read_their_own_time_and_are_merged(run: Run, rows: Rows) -> None:
+    today = datetime.now(UTC).date()
+    begin = today - timedelta(days=3)
+    files = {
+        "models/events.sql": f"""
+            {{{{ config(materialized='table', event_time='at') }}}}
+            select g as id, '{begin}'::timestamp + g * interval '1 day' as at,
+                {{{{ var('run', 1) }}}} as run
+            from generate_series(-1, 3) g
+        """,
+        "models/m.sql": f"""
+            {{{{ config(materialized='incremental', incremental_strategy='microbatch',
+                        unique_key='id', event_time='at', batch_size='day', begin='{begin}') }}}}
+            select id, run, '{{{{ model.batch.id }}}}' as batch, {{{{ is_incremental() }}}} as later
+            from {{{{ ref('events') }}}}
+        """,
+    }
+    run(files)
+    days = [(begin + timedelta(days=number)).strftime("%Y%m%d") for number in range(4)]
+    assert rows("select id, run, batch, later from shop.m order by id") == [
+        (0, 1, days[0], False), (1, 1, days[1], True), (2, 1, days[2], True), (3, 1, days[3], True)
+    ]  # fmt: skip
+    run(variables={"run": 2})  # today's batch, and the one before it
+    assert rows("select id, run from shop.m order by id") == [(0, 1), (1, 1), (2, 2), (3, 2)]
