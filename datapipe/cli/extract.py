@@ -27,7 +27,7 @@ def extract(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be asked for and why; send nothing.")
     ] = False,
-    format: Annotated[  # noqa: A002
+    format: Annotated[
         Literal["text", "json"], typer.Option(help="How to write the plan.")
     ] = "text",
     quiet: options.Quiet = False,

@@ -24,7 +24,7 @@ class Format(StrEnum):
 def report(
     name: Annotated[str, typer.Argument(help="A report of the SQL project.")] = "market",
     symbols: options.OnlySymbols = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,  # noqa: A002
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
     project_dir: options.ProjectDir = None,
     source: options.Source = None,
 ) -> None:

@@ -35,7 +35,7 @@ def restatements(
     since: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Only what became known since then.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,  # noqa: A002
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
     source: options.Source = None,
 ) -> None:
     """List values that were changed later.

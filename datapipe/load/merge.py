@@ -7,7 +7,7 @@ row that it leaves out is retired: its version ends, and no other begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import itemgetter
@@ -78,9 +78,8 @@ class Intake:
             if not batch:
                 return
         with self._connection.cursor() as cursor, cursor.copy(_COPY.format(**names)) as copy:
-            for incoming in batch:
-                copy.write(_copy_text(incoming, len(table.columns)))
-                _note(found, table, incoming.rows)
+            for text in _blocks(_noted(batch, found, table), len(table.columns)):
+                copy.write(text)
 
     def _is_empty(self, table: Table, names: dict[str, sql.Composable]) -> bool:
         return table.is_plain and not self._any(_ANY_AT_ALL.format(**names))
@@ -105,7 +104,11 @@ class Intake:
         nothing: frozenset[str] = frozenset()
         news = []
         for incoming in batch:
-            rows = [row for row in incoming.rows if _as_text(row) not in lines.get(row[0], nothing)]
+            rows = [
+                row
+                for row, text in zip(incoming.rows, _as_texts(incoming.rows), strict=True)
+                if text not in lines.get(row[0], nothing)
+            ]
             if rows:
                 news.append(replace(incoming, rows=rows))
         return news
@@ -160,6 +163,7 @@ def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming
 
 
 _CREATE = sql.SQL("CREATE TEMPORARY TABLE {aside} (LIKE {table}) ON COMMIT DROP")
+_BLOCK = 200_000  # characters copied in one piece
 _COPY = sql.SQL("COPY {aside} ({columns}) FROM STDIN")
 # Of the key alone: to look at all columns takes as long as the merge of a small batch.
 _ANALYZE = sql.SQL("ANALYZE {aside} ({key})")
@@ -225,11 +229,31 @@ _NOT_TOLD_OF_LATER = sql.SQL(
 )
 
 
+def _noted(batch: Iterable[Incoming], found: _Found, table: Table) -> Iterator[Incoming]:
+    for incoming in batch:
+        _note(found, table, incoming.rows)
+        yield incoming
+
+
+def _blocks(batch: Iterable[Incoming], width: int) -> Iterator[str]:
+    """The text to copy in pieces of some size, as each piece is a call of the driver."""
+    block: list[str] = []
+    size = 0
+    for incoming in batch:
+        block.append(_copy_text(incoming, width))
+        size += len(block[-1])
+        if size >= _BLOCK:
+            yield "".join(block)
+            block, size = [], 0
+    if block:
+        yield "".join(block)
+
+
 def _copy_text(incoming: Incoming, width: int) -> str:
     """The rows as COPY reads them: a block of text takes a fifth of the time of row after row."""
     version = _line((incoming.known_from.isoformat(), incoming.source, incoming.response_id))
     try:
-        lines = list(map("\t".join, incoming.rows))  # type: ignore[arg-type]
+        lines = list(map("\t".join, incoming.rows))  # type: ignore[arg-type]  # a None raises
         text = "\n".join(lines)
         plain = (
             "\\" not in text
@@ -244,12 +268,12 @@ def _copy_text(incoming: Incoming, width: int) -> str:
     return "".join([f"{line}\t{version}\n" for line in lines])
 
 
-def _as_text(row: Sequence[str | None]) -> str | None:
-    """A row as ``_CURRENT_LINES`` has it; None where a value is None."""
+def _as_texts(rows: Sequence[Sequence[str | None]]) -> list[str | None]:
+    """Rows as ``_CURRENT_LINES`` has them; None where a value is None."""
     try:
-        return "\t".join(row[1:])  # type: ignore[arg-type]
+        return ["\t".join(row[1:]) for row in rows]  # type: ignore[arg-type]  # a None raises
     except TypeError:
-        return None
+        return [None if None in row[1:] else "\t".join(map(str, row[1:])) for row in rows]
 
 
 def _line(values: Iterable[object]) -> str:

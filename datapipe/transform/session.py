@@ -178,7 +178,7 @@ class Session:
         )
 
         def build_(connection: psycopg.Connection, model: Model) -> Built:
-            return build(connection, model, compiler, published.get(model.key), saw=memory.saw)
+            return build(connection, model, compiler, published.get(model.key), witness=memory)
 
         def publish(connection: psycopg.Connection, built: Built) -> None:
             self._publish([connection], [built], memory)

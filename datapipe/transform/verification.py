@@ -240,7 +240,7 @@ class _Comparison:
         return f"ROW({columns})::text"
 
     def outcome(self, relation: str) -> Verified:
-        rows = int(self._value(f"SELECT count(*) FROM {self.whole}"))  # noqa: S608 - quoted
+        rows = int(self._value(f"SELECT count(*) FROM {self.whole}"))
         columns = self._other_columns()
         name = self.model.name
         if columns:
@@ -257,20 +257,20 @@ class _Comparison:
             return Verified(name, relation, rows, note=note)
         first = self._first_by_key(keys) if keys else self._first_row()
         if keys:
-            differing = int(self._value(f"SELECT count(*) FROM {self._both(keys)}"))  # noqa: S608
+            differing = int(self._value(f"SELECT count(*) FROM {self._both(keys)}"))
         return Verified(name, relation, rows, differing, first=first, note=note)
 
     def _differing(self) -> int:
         """How many rows only one of them has; they are kept."""
         execute(
             self.connection,
-            f"DROP TABLE IF EXISTS {_DIFFERING}; CREATE TEMP TABLE datapipe_differing "  # noqa: S608
+            f"DROP TABLE IF EXISTS {_DIFFERING}; CREATE TEMP TABLE datapipe_differing "
             "ON COMMIT DROP AS SELECT row, sum(side) AS more "
             f"FROM (SELECT {self.row} AS row, 1 AS side FROM {self.whole} AS t UNION ALL "
             f"SELECT {self.row}, -1 FROM {self.grown} AS t) both_ways "
             "GROUP BY row HAVING sum(side) <> 0",
         )
-        return int(self._value(f"SELECT coalesce(sum(abs(more)), 0) FROM {_DIFFERING}"))  # noqa: S608
+        return int(self._value(f"SELECT coalesce(sum(abs(more)), 0) FROM {_DIFFERING}"))
 
     def _other_columns(self) -> str:
         """How the columns differ, as a sentence; their order does not count."""
@@ -287,7 +287,7 @@ class _Comparison:
         named = ", ".join(f"({key})::text AS key_{n}" for n, key in enumerate(keys))
         columns = ", ".join(map(quoted, self.types))
         return (
-            f"(SELECT {named}, {columns} FROM (SELECT * FROM {table} AS t "  # noqa: S608
+            f"(SELECT {named}, {columns} FROM (SELECT * FROM {table} AS t "
             f"WHERE {self.row} IN (SELECT row FROM {_DIFFERING})) AS t)"
         )
 
@@ -308,7 +308,7 @@ class _Comparison:
         order = ", ".join(f"k{n}" for n in range(len(keys)))
         row = execute(
             self.connection,
-            f"SELECT {chosen}, w IS NOT DISTINCT FROM NULL, g IS NOT DISTINCT FROM NULL, {values} "  # noqa: S608
+            f"SELECT {chosen}, w IS NOT DISTINCT FROM NULL, g IS NOT DISTINCT FROM NULL, {values} "
             f"FROM {self._both(keys)} ORDER BY {order} LIMIT 1",
         ).fetchone()
         assert row is not None  # noqa: S101 - there are differing rows
@@ -328,9 +328,9 @@ class _Comparison:
     def _first_row(self) -> Difference:
         row = execute(
             self.connection,
-            f"SELECT row, more FROM {_DIFFERING} ORDER BY row LIMIT 1",  # noqa: S608
+            f"SELECT row, more FROM {_DIFFERING} ORDER BY row LIMIT 1",
         ).fetchone()
-        assert row is not None  # noqa: S101
+        assert row is not None  # noqa: S101 - a table of differences is not empty
         where = "a full build" if row[1] > 0 else "what increments give"
         return Difference({"the row": row[0]}, only_in=where, is_whole_row=True)
 
@@ -346,9 +346,9 @@ class _Comparison:
         there = "w.key_0 IS NOT NULL AND g.key_0 IS NOT NULL"
         row = execute(
             self.connection,
-            f"SELECT {differs} FROM {self._both(keys)} WHERE {there}",  # noqa: S608
+            f"SELECT {differs} FROM {self._both(keys)} WHERE {there}",
         ).fetchone()
-        assert row is not None  # noqa: S101
+        assert row is not None  # noqa: S101 - the key is among them
         return [name for name, is_other in zip(names, row, strict=True) if is_other]
 
     def _value(self, query: str) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Protocol
 
 import psycopg
 
@@ -22,11 +23,26 @@ from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 
 __all__ = ["Built", "build", "growing"]
 
-Saw = Callable[[psycopg.Connection, Model, Compiled | None], None]
+
+class Witness(Protocol):
+    """Notices what the build of a model has read."""
+
+    def question(self, model: Model) -> str:
+        """What is asked at the end of the transaction of the build: one statement."""
+
+    def saw(
+        self,
+        connection: psycopg.Connection,
+        model: Model,
+        compiled: Compiled | None,
+        answer: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """Take the answer; ``connection`` may be in that transaction still."""
 
 
 def build(
@@ -35,37 +51,42 @@ def build(
     compiler: Compiler,
     published: RelationState | None = None,
     *,
-    saw: Saw | None = None,
+    witness: Witness | None = None,
 ) -> Built:
     """Build ``model`` where ``compiler`` places it, and commit.
 
-    ``published`` is its table where that only grows. ``saw`` is called in the transaction of the
-    build, when its statements have been sent. Several threads may build at once, each over a
-    connection of its own. Raises ProjectError for what is wrong with the model.
+    ``published`` is its table where that only grows. Several threads may build at once, each over
+    a connection of its own. Raises ProjectError for what is wrong with the model.
     """
     site = Site(connection, model, compiler, published)
     try:
-        built = _built(site, saw)
+        built = _built(site, witness)
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error
     compiled = None if model.is_seed else site.compiled
     return replace(built, grown=published is not None, compiled=compiled)
 
 
-def _built(site: Site, saw: Saw | None) -> Built:
+def _built(site: Site, witness: Witness | None) -> Built:
     model = site.model
     hooks = Hooks(site, run_by_materialization=custom.is_custom(site))
     if not model.is_seed and not _is_microbatch(model):
         site.compiled  # noqa: B018 - a mistake in the template is found before a hook is run
     hooks.run_before(in_transaction=False)
-    if not hooks and saw is None:
+    if not hooks and witness is None:
         return _materialized(site)
+    if not hooks and witness is not None and _is_sent_at_once(site):
+        site.question = witness.question(model)
+        built = _materialized(site)
+        witness.saw(site.connection, model, site.compiled, site.answer)
+        return built
     with site.connection.transaction():
         hooks.run_before(in_transaction=True)
         hooks.make_room()
         built = hooks.run_after(_materialized(site), in_transaction=True)
-        if saw is not None:
-            saw(site.connection, model, None if model.is_seed else site.compiled)
+        if witness is not None:
+            answer = execute(site.connection, witness.question(model)).fetchall()
+            witness.saw(site.connection, model, None if model.is_seed else site.compiled, answer)
     return hooks.run_after(built, in_transaction=False)
 
 
@@ -86,6 +107,11 @@ def _materialized(site: Site) -> Built:
     if _is_microbatch(model):
         return microbatch.build(site)
     return table.build_table(site)
+
+
+def _is_sent_at_once(site: Site) -> bool:
+    """Whether all of the build is one round trip, which is a transaction by itself."""
+    return site.model.materialized in {"table", "view"} and not custom.is_custom(site)
 
 
 def _is_microbatch(model: Model) -> bool:

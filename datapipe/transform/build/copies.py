@@ -27,7 +27,7 @@ def copy(site: Site, old: RelationState) -> None:
         execute(connection, placed)
     columns = ", ".join(quoted(name) for name in _stored(connection, old.oid))
     checks = definitions.constraints(connection, [old.oid]).get(old.oid, {})
-    rows = f"SELECT {columns} FROM {old.local}"  # noqa: S608 - quoted
+    rows = f"SELECT {columns} FROM {old.local}"
     statements = [
         f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {rows}",
         *definitions.indexes_on(connection, old.oid, table),
@@ -46,7 +46,7 @@ def show(site: Site, old: RelationState) -> None:
     """Let the model's place aside show what ``old`` has, for a statement that only reads it."""
     execute(
         site.connection,
-        f"CREATE VIEW {site.aside.local} AS SELECT * FROM {old.local}",  # noqa: S608 - quoted
+        f"CREATE VIEW {site.aside.local} AS SELECT * FROM {old.local}",
     )
 
 

@@ -35,7 +35,7 @@ class Increment:
         old, new = f"{self.old.local} AS {DEST}", f"{self.new.local} AS {SOURCE}"
         kept, came = self._select(DEST), self._select(SOURCE)
         if self.strategy == "append" or not (self.keys or self.strategy == "merge"):
-            return f"SELECT {kept} FROM {old} UNION ALL SELECT {came} FROM {new}"  # noqa: S608 - quoted
+            return f"SELECT {kept} FROM {old} UNION ALL SELECT {came} FROM {new}"
         if self.strategy == "merge":
             on = self._merged_on()
             updated = self._updated()
@@ -43,7 +43,7 @@ class Increment:
                 column.from_(SOURCE if column.name in updated else DEST) for column in self.columns
             )
             return (
-                f"SELECT {kept} FROM {old} WHERE NOT EXISTS (SELECT FROM {new} WHERE {on}) "  # noqa: S608
+                f"SELECT {kept} FROM {old} WHERE NOT EXISTS (SELECT FROM {new} WHERE {on}) "
                 f"UNION ALL SELECT {both} FROM {old} JOIN {new} ON {on} "
                 f"UNION ALL SELECT {came} FROM {new} "
                 f"WHERE NOT EXISTS (SELECT FROM {old} WHERE {on})"
@@ -55,7 +55,7 @@ class Increment:
             f"increment.__key_{number} = ({key})" for number, key in enumerate(self.keys)
         )
         return (
-            f"SELECT {kept} FROM {old} WHERE NOT EXISTS (SELECT FROM (SELECT {keys} FROM {new}) "  # noqa: S608
+            f"SELECT {kept} FROM {old} WHERE NOT EXISTS (SELECT FROM (SELECT {keys} FROM {new}) "
             f"AS increment WHERE {match}{self._and_predicates()}) "
             f"UNION ALL SELECT {came} FROM {new}"
         )
@@ -73,16 +73,16 @@ class Increment:
             update = f"WHEN MATCHED THEN UPDATE SET {sets} " if sets else ""
             values = ", ".join(f"{SOURCE}.{name}" for name in names)
             merge = (
-                f"MERGE INTO {table} AS {DEST} USING {new} AS {SOURCE} ON {self._merged_on()} "  # noqa: S608
+                f"MERGE INTO {table} AS {DEST} USING {new} AS {SOURCE} ON {self._merged_on()} "
                 f"{update}WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})"
             )
             return (merge,)
-        insert = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {new}"  # noqa: S608
+        insert = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {new}"
         if self.strategy == "append" or not self.keys:
             return (insert,)
         keys = ", ".join(self.keys)
         delete = (
-            f"DELETE FROM {table} AS {DEST} WHERE ({keys}) IN (SELECT {keys} FROM {new} "  # noqa: S608
+            f"DELETE FROM {table} AS {DEST} WHERE ({keys}) IN (SELECT {keys} FROM {new} "
             f"AS {SOURCE}){self._and_predicates()}"
         )
         return delete, insert

@@ -58,6 +58,6 @@ def _stays_as_it_is(site: Site) -> bool:
     site.warn(f"{changed}, and on_configuration_change is continue: it stays as it was.")
     execute(
         site.connection,
-        f"DROP MATERIALIZED VIEW {new.local}; CREATE VIEW {new.local} AS SELECT * FROM {old.local}",  # noqa: S608 - quoted
+        f"DROP MATERIALIZED VIEW {new.local}; CREATE VIEW {new.local} AS SELECT * FROM {old.local}",
     )
     return True

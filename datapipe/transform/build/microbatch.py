@@ -34,7 +34,7 @@ class _During(Relation):
 
     def __str__(self) -> str:
         alias = f"_dbt_et_filter_subq_{self.identifier}"
-        return f"(select * from {super().__str__()} where {self.condition}) {quoted(alias)}"  # noqa: S608 - quoted
+        return f"(select * from {super().__str__()} where {self.condition}) {quoted(alias)}"
 
 
 def build(site: Site) -> Built:
@@ -64,7 +64,7 @@ def gather(site: Site, table: Relation) -> int | None:
         site.compiled = compiled
         if number:
             _merge(site, table)
-    row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()  # noqa: S608 - quoted
+    row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()
     execute(site.connection, f"ANALYZE {table.local}")
     return int(row[0]) if row else None
 

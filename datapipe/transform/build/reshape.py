@@ -88,7 +88,7 @@ def alterations(old: RelationState, columns: list[Column], table: str) -> list[s
         else:
             statements += [
                 f"ALTER TABLE {table} ADD COLUMN {new} {column.type}",
-                f"UPDATE {table} SET {new} = CAST({name} AS {column.type})",  # noqa: S608 - quoted
+                f"UPDATE {table} SET {new} = CAST({name} AS {column.type})",
                 f"ALTER TABLE {table} DROP COLUMN {name}",
                 f"ALTER TABLE {table} RENAME COLUMN {new} TO {name}",
             ]

@@ -34,6 +34,9 @@ class Site:
         self.aside: Relation = compiler.place(model)
         # Set where hooks or strategies of the user's work on a copy of the whole table.
         self.copied = False
+        # What is asked with the last statements of a build, and what came back.
+        self.question = ""
+        self.answer: list[tuple[Any, ...]] = []
 
     @cached_property
     def compiled(self) -> Compiled:
@@ -47,6 +50,14 @@ class Site:
     def statements(self) -> Statements:
         """Statements to be sent together, with what the model puts before them all."""
         return Statements(str(self.model.config.get("sql_header") or ""))
+
+    def send(self, statements: Statements) -> int | None:
+        """Send the last statements of the build; gives the number of rows inserted."""
+        if self.question:
+            statements.ask(self.question)
+        rows = statements.execute(self.connection, self.compiled, self.compiler)
+        self.answer = statements.answer
+        return rows
 
     def warn(self, message: str) -> None:
         self.compiler.renderer.warnings.append(message)
@@ -82,6 +93,8 @@ class Statements:
         self._texts: list[str] = []
         self._length = 0
         self._compiled_at: list[int] = []
+        self._question = ""
+        self.answer: list[tuple[Any, ...]] = []
         if header.strip():
             self.add(header)
 
@@ -102,12 +115,16 @@ class Statements:
         self.add(placed)
         self.add(f"INSERT INTO {table} (\n", compiled)
 
+    def ask(self, question: str) -> None:
+        """Have a query answered when all else was done, in the same transaction."""
+        self._question = question
+
     def execute(
         self, connection: psycopg.Connection, compiled: Compiled, compiler: Compiler
     ) -> int | None:
         """The number of rows inserted."""
         try:
-            cursor = execute(connection, "".join(self._texts))
+            cursor = execute(connection, "".join([*self._texts, self._question]))
         except psycopg.Error as error:
             node = compiled.node
             if isinstance(node, Model) and not error.diag.statement_position:
@@ -117,12 +134,14 @@ class Statements:
                 if (error.sqlstate or "").startswith("23"):
                     raise forbidden(error, node) from error
             raise Stopped(error, compiled, self._compiled_at, compiler) from error
-        rows = None
+        rows, before = None, None
         while True:
             if (cursor.statusmessage or "").startswith(("INSERT", "SELECT")):
-                rows = cursor.rowcount
+                rows, before = cursor.rowcount, rows
+            if self._question and cursor.description:
+                self.answer = cursor.fetchall()  # the last one is that of the question
             if not cursor.nextset():
-                return rows
+                return before if self._question else rows
 
 
 def place(table: Relation, model: Model) -> str:

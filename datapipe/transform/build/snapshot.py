@@ -148,12 +148,12 @@ def _stage(site: Site, old: RelationState, strategy: Strategy, source: list[str]
     # They are written where a NULL would do, too, as a union keeps the length of a varchar then.
     of_source = "".join(f"source_data.{quoted(name)}, " for name in source)
     begins = (
-        f"SELECT 'insert' AS {_CHANGE}, {of_source}{began}{flag['False']} FROM source_data "  # noqa: S608 - the model's own words
+        f"SELECT 'insert' AS {_CHANGE}, {of_source}{began}{flag['False']} FROM source_data "
         f"LEFT JOIN snapshotted_data ON {match} "
         f"WHERE snapshotted_data.{first} IS NULL OR {changed}"
     )
     ends = (
-        f"SELECT 'update', {of_source}NULL, NULL, source_data.{names['dbt_valid_from']}, "  # noqa: S608
+        f"SELECT 'update', {of_source}NULL, NULL, source_data.{names['dbt_valid_from']}, "
         f"snapshotted_data.{names['dbt_scd_id']}{no_flag} FROM source_data "
         f"JOIN snapshotted_data ON {match} WHERE {changed}"
     )
@@ -182,7 +182,7 @@ def _stage(site: Site, old: RelationState, strategy: Strategy, source: list[str]
     statements.add(
         f"CREATE TABLE {place_of_increment(site.model).local} AS WITH snapshot_query AS (\n",
         site.compiled,
-        f"), snapshotted_data AS (SELECT *, {fields} FROM {old.local} "  # noqa: S608
+        f"), snapshotted_data AS (SELECT *, {fields} FROM {old.local} "
         f"WHERE {strategy.is_open(names['dbt_valid_to'])}), "
         f"source_data AS (SELECT *, {fields}, {strategy.updated_at} AS {names['dbt_updated_at']}, "
         f"{strategy.updated_at} AS {names['dbt_valid_from']}, "
@@ -217,7 +217,7 @@ class _Versions:
             kept.append(text)
         came = ", ".join(column.from_(SOURCE) for column in self.columns)
         return (
-            f"SELECT {', '.join(kept)} FROM {self.old.local} AS {DEST} LEFT JOIN ("  # noqa: S608 - quoted
+            f"SELECT {', '.join(kept)} FROM {self.old.local} AS {DEST} LEFT JOIN ("
             f"SELECT DISTINCT ON ({self.scd_id}) {self.scd_id} AS scd_id, {until} AS until "
             f"FROM {self.new.local} WHERE {_CHANGE} IN ('update', 'delete')) AS closed "
             f"ON closed.scd_id::text = {DEST}.{self.scd_id}::text AND {self._is_open()} "
@@ -230,11 +230,11 @@ class _Versions:
         until, table, new = quoted(self.valid_to), self.old.local, self.new.local
         columns = ", ".join(quoted(column.name) for column in self.columns if column.new_type)
         ended = (
-            f"UPDATE {table} AS {DEST} SET {until} = {SOURCE}.{until} FROM {new} AS {SOURCE} "  # noqa: S608 - quoted
+            f"UPDATE {table} AS {DEST} SET {until} = {SOURCE}.{until} FROM {new} AS {SOURCE} "
             f"WHERE {SOURCE}.{self.scd_id}::text = {DEST}.{self.scd_id}::text "
             f"AND {SOURCE}.{_CHANGE} IN ('update', 'delete') AND {self._is_open()}"
         )
-        begun = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {new}"  # noqa: S608
+        begun = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {new}"
         return ended, f"{begun} WHERE {_CHANGE} = 'insert'"
 
     def _is_open(self) -> str:

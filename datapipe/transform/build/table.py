@@ -21,7 +21,7 @@ def build_view(site: Site) -> Built:
         contract.tell_not_enforced(site)
     statements = site.statements()
     statements.add(f"CREATE VIEW {site.aside.local} AS (\n", site.compiled)
-    statements.execute(site.connection, site.compiled, site.compiler)
+    site.send(statements)
     config = site.model.config
     moves = bool(config.get("sql_header") or config.get("pre_hook") or config.get("post_hook"))
     return Built(site.model, site.aside, None, time.perf_counter() - started, moves=moves)
@@ -40,14 +40,14 @@ def build_table(site: Site) -> Built:
         statements.add(f"{create(site)} {aside.local} (\n{columns}\n)")
         if placed:
             statements.add(placed)
-        filled = f"INSERT INTO {aside.local} ({names}) SELECT {names} FROM (\n"  # noqa: S608 - the model's own words
+        filled = f"INSERT INTO {aside.local} ({names}) SELECT {names} FROM (\n"
         statements.add(filled, compiled, ") AS model_subq")
     else:
         statements.add_table(f"{create(site)} {aside.local}", aside.local, compiled, placed)
     for index in indexes(model):
         statements.add(f"CREATE {index.format(aside.local)}")
     statements.add(f"ANALYZE {aside.local}")
-    rows = statements.execute(site.connection, compiled, site.compiler)
+    rows = site.send(statements)
     return Built(model, aside, rows, time.perf_counter() - started)
 
 

@@ -74,7 +74,7 @@ class _Query:
     def rows(self) -> str:
         """The query that shows the rows."""
         if self.keeper is not None and self.keeper.kind == "table":
-            return f"select * from {self.keeper.relation.local}"  # noqa: S608 - quoted
+            return f"select * from {self.keeper.relation.local}"
         lines = [line for line in limited(self.compiled).splitlines() if line.strip()]
         return textwrap.dedent("\n".join(lines))
 
@@ -106,7 +106,7 @@ def _count(test: DataTest, rows: str) -> str:
     """The query that counts ``rows`` and holds the number against the thresholds."""
     config = test.config
     return (
-        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "  # noqa: S608 - the project's own SQL
+        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "
         f"clock_timestamp() FROM (SELECT {config['fail_calc']} AS failures FROM {rows}) counted"
     )
 
@@ -186,7 +186,7 @@ def _with_rows(
     told = list(results)
     if not found:
         return told
-    first = [f"SELECT * FROM (\n{told[n].query}\n) found LIMIT {SHOWN_ROWS}" for n in found]  # noqa: S608
+    first = [f"SELECT * FROM (\n{told[n].query}\n) found LIMIT {SHOWN_ROWS}" for n in found]
     try:
         cursor = execute(connection, ";\n".join(first))
     except psycopg.Error as error:

@@ -211,7 +211,7 @@ class Adapter(_Adapter):
     def get_column_schema_from_query(self, sql: str) -> list[Column]:
         """The columns that a query would give, without running it."""
         name = "datapipe_described"
-        of = f"select * from ({sql}\n) as described"  # noqa: S608 - the project's own SQL
+        of = f"select * from ({sql}\n) as described"
         self._send(f"create temporary view {name} as {of}")
         try:
             rows = self._database.connection().execute(

@@ -87,7 +87,7 @@ _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 def read(path: Path) -> File:
     """The mapping that the file at ``path`` holds; an empty one for an empty file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig").rstrip()  # as dbt: a last `|` loses its newline
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
     loader: Any = None

@@ -141,9 +141,9 @@ class Publication:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
         columns = ", ".join(quoted(column.name) for column in plan.aside(each).columns)
         table = each.model.relation.published_local
-        rows = f"SELECT {columns} FROM {each.aside.local}"  # noqa: S608 - quoted
+        rows = f"SELECT {columns} FROM {each.aside.local}"
         statements = [
-            f"DELETE FROM {table}",  # noqa: S608
+            f"DELETE FROM {table}",
             f"INSERT INTO {table} ({columns}) {rows}",
         ]
         old, new = plan.old(each), plan.aside(each)
@@ -207,9 +207,13 @@ class Publication:
         if statements:
             execute(run, "; ".join(statements))
         self._restate(plan)
-        for place, view in self.views.items():
-            if place.standing in plan.states and place not in moved and place not in restated:
-                self._create_view(view, replace=place in replaced)
+        self._create_views(
+            [
+                (view, place in replaced)
+                for place, view in self.views.items()
+                if place.standing in plan.states and place not in moved and place not in restated
+            ]
+        )
         for each in plan.refreshed:
             execute(run, f"REFRESH MATERIALIZED VIEW {each.model.relation.published_local}")
         for dependent in plan.repointed:
@@ -219,10 +223,22 @@ class Publication:
         self._restore(plan)
         self.record(self.connection)
 
+    def _create_views(self, views: Sequence[tuple[Compiled, bool]]) -> None:
+        """Create the views, or replace them, together; one by one to tell which is wrong."""
+        if not views:
+            return
+        texts = [f"{_before(view, replace)}{view.sql}\n)" for view, replace in views]
+        try:
+            with self.connection.transaction():
+                execute(self.connection, ";\n".join(texts))
+        except _BUSY:
+            raise
+        except psycopg.Error:
+            for view, replace in views:
+                self._create_view(view, replace=replace)
+
     def _create_view(self, compiled: Compiled, *, replace: bool) -> None:
-        assert isinstance(compiled.node, Model)  # noqa: S101 - a data test is no view
-        name = compiled.node.relation.published_local
-        before = f"CREATE {'OR REPLACE ' if replace else ''}VIEW {name} AS (\n"
+        before = _before(compiled, replace)
         try:
             execute(self.connection, f"{before}{compiled.sql}\n)")
         except _BUSY:
@@ -368,3 +384,11 @@ def _comments(model: Model, new: RelationState) -> list[str]:
             if column.description and column.name in there
         ]
     return statements
+
+
+def _before(view: Compiled, replace: bool) -> str:
+    """What stands before the query of a view that is published."""
+    assert isinstance(view.node, Model)  # noqa: S101 - a data test is no view
+    return (
+        f"CREATE {'OR REPLACE ' if replace else ''}VIEW {view.node.relation.published_local} AS (\n"
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 import psycopg
 
@@ -32,28 +33,13 @@ from datapipe.transform.state import (
 from datapipe.transform.state.decide import Decisions, Look
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
+from datapipe.transform.state.seen import Seen
 from datapipe.transform.state.tokens import Token
 
 __all__ = ["Kept", "Memory", "begin"]
 
 _AT_LEAST = 0.5  # seconds between two notes of what lies aside: what a kill may cost
 _UNKNOWN = Token(kind="?", shape="it came up during the run")
-
-
-@dataclass
-class _Seen:
-    """A node that was done in this run.
-
-    ``pending`` are inputs that the run itself publishes. ``table`` is where it lies aside, if it
-    is a table, and ``digest`` that of its rows.
-    """
-
-    state: NodeState
-    inputs: dict[str, Token]
-    pending: set[str] = field(default_factory=set)
-    table: str = ""
-    digest: str = ""
-    aside: Aside | None = None
 
 
 def begin(
@@ -107,7 +93,7 @@ class Memory:
         self._is_present = not options.variables.get("as_of")
         self._lock = threading.Lock()
         self._present = dict(decisions.seen.tokens)
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, Seen] = {}
         self._published: set[str] = set()
         self._out: set[str] = set()
         self._asides: dict[str, str] = {}
@@ -119,17 +105,28 @@ class Memory:
                     schema = aside.beside(model.relation.schema, suffix)
                     local = f"{quoted(schema)}.{quoted(model.relation.identifier)}"
                     self._asides[local] = model.relation.local
+        self._ours = frozenset(self._asides.values())
         for unique_id, earlier in left.states.items():
             self._seen[unique_id] = self._as_kept(earlier)
 
-    def saw(self, connection: psycopg.Connection, model: Model, compiled: Compiled | None) -> None:
-        """Notice what the build of ``model`` has read; within its transaction, at its end."""
+    def question(self, model: Model) -> str:
+        """What the build of ``model`` has read and made, asked at the end of its transaction."""
+        return reading.question(".".join(map(quoted, _aside(model))))
+
+    def saw(
+        self,
+        connection: psycopg.Connection,
+        model: Model,
+        compiled: Compiled | None,
+        answer: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """Notice what the build of ``model`` has read, by the answer to the question."""
         if not self._is_present:
             return
         own = model.relation.local
-        schema, name = aside.beside(model.relation.schema, aside.BUILD), model.relation.identifier
+        schema, name = _aside(model)
         local = f"{quoted(schema)}.{quoted(name)}"
-        done = reading.done(connection, local)
+        done = reading.done(answer)
         inputs, pending, oids = self._resolved(done.read)
         inputs.pop(own, None)
         pending.discard(own)
@@ -149,7 +146,7 @@ class Memory:
         own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts)
         if own_reason:
             state = replace(state, unsteady=own_reason)
-        seen = _Seen(state, inputs, pending)
+        seen = Seen(state, inputs, pending)
         if done.token is not None:
             seen.table = local if done.token.has_rows else ""
             others = {key: oid for key, oid in oids.items() if key != local}
@@ -180,7 +177,7 @@ class Memory:
             )
             state = self._with_functions(state, [compiled.sql], inputs, connection)
             with self._lock:
-                self._seen[test.unique_id] = _Seen(state, inputs, pending)
+                self._seen[test.unique_id] = Seen(state, inputs, pending)
 
     def compare(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
         """Take digests of what is to be published, as it lies aside; before it is."""
@@ -268,10 +265,10 @@ class Memory:
             ],
         )
 
-    def _note(self, connection: psycopg.Connection, seen: _Seen) -> None:
+    def _note(self, connection: psycopg.Connection, seen: Seen) -> None:
         """Write down now and then what lies aside, for a run that goes on where a kill ended this.
 
-        In the transaction of a build; what it wrote for others, they write again at the end.
+        After a build or in its transaction; what it wrote for others, they write again at the end.
         """
         if seen.aside is None or self._options.per_model:
             return
@@ -337,8 +334,9 @@ class Memory:
         connection: psycopg.Connection,
     ) -> NodeState:
         """``state`` with what its SQL, and the views of others that it reads, call."""
-        ours = set(self._asides.values())
-        views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
+        views = [
+            key for key, token in inputs.items() if token.kind == "v" and key not in self._ours
+        ]
         reason = ""
         called: set[str] = set()
         for text in texts:
@@ -353,11 +351,11 @@ class Memory:
         functions, why = self._look.functions.reached(called)
         return replace(state, unsteady=reason or why, functions=functions)
 
-    def _as_kept(self, earlier: Aside) -> _Seen:
+    def _as_kept(self, earlier: Aside) -> Seen:
         pending = {self._asides[key] for key in earlier.built_on if key in self._asides}
         digest = earlier.state.output.digest if earlier.state.output else ""
         table = f"{quoted(earlier.schema)}.{quoted(earlier.name)}"
-        return _Seen(earlier.state, dict(earlier.state.inputs), pending, table, digest, earlier)
+        return Seen(earlier.state, dict(earlier.state.inputs), pending, table, digest, earlier)
 
     def _define(self, connection: psycopg.Connection) -> None:
         """Add their texts to the views that were published, and to those that were read."""
@@ -373,7 +371,7 @@ class Memory:
             if self._present[key].rule == rule:  # else somebody has changed it since
                 self._present[key] = replace(self._present[key], definition=text)
 
-    def _complete(self, seen: _Seen) -> NodeState:
+    def _complete(self, seen: Seen) -> NodeState:
         """What is to be written down of a node, now that what it has read is published."""
         with self._lock:
             inputs = dict(seen.inputs)
@@ -393,3 +391,8 @@ class Memory:
             if test.unique_id in passed:
                 hash_ = fingerprints.unit_test(test)
                 yield NodeState(test.unique_id, "test", hash_, {}, {"body": hash_})
+
+
+def _aside(model: Model) -> tuple[str, str]:
+    """Where a run builds ``model``, as schema and name."""
+    return aside.beside(model.relation.schema, aside.BUILD), model.relation.identifier

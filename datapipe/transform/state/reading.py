@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.database.statements import literal
 from datapipe.transform.state.tokens import Token
 
 # Every relation that the transaction of this session has read, views and what lies below them.
 # PostgreSQL's own have lower oids.
 _READ = """
-SELECT n.nspname, c.relname, c.oid::bigint
+SELECT n.nspname, c.relname, c.oid::bigint, NULL, NULL
 FROM pg_locks l
 JOIN pg_class c ON c.oid = l.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -23,7 +24,7 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessS
   AND n.nspname !~ '^pg_'
 """
 _STANDS = """
-SELECT oid::bigint, relkind::text,
+SELECT NULL, NULL, oid::bigint, relkind::text,
        concat(oid, '/', CASE WHEN relkind IN ('r', 'm') THEN relfilenode END, '//', relpersistence)
 FROM pg_class WHERE oid = to_regclass({})
 """
@@ -42,16 +43,21 @@ class Done:
 
 def read(connection: psycopg.Connection) -> Read:
     """The relations that this transaction has read so far."""
-    return _named(connection.execute(_READ))
+    return _named(connection.execute(_READ).fetchall())
 
 
-def done(connection: psycopg.Connection, local: str) -> Done:
-    """What this transaction has read, and how ``local`` stands that it has built."""
-    cursor = execute(connection, f"{_READ}; {_STANDS.format(literal(local))}")
-    found = _named(cursor)
-    cursor.nextset()
-    row = cursor.fetchone()
-    return Done(found, row[0], Token(kind=row[1], shape=row[2])) if row else Done(found, 0, None)
+def question(local: str) -> str:
+    """What this transaction has read, and how ``local`` stands that it has built, as SQL."""
+    return f"{_READ}UNION ALL{_STANDS.format(literal(local))}"
+
+
+def done(answer: Sequence[tuple[Any, ...]]) -> Done:
+    """What the answer to the question says."""
+    found = _named(row for row in answer if row[0] is not None)
+    for schema, _, oid, kind, shape in answer:
+        if schema is None:
+            return Done(found, oid, Token(kind=kind, shape=shape))
+    return Done(found, 0, None)
 
 
 def name_of(key: str) -> str:
@@ -59,5 +65,5 @@ def name_of(key: str) -> str:
     return key.partition('"."')[2][:-1].replace('""', '"')
 
 
-def _named(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Read:
-    return [(f"{quoted(schema)}.{quoted(name)}", oid) for schema, name, oid in cursor.fetchall()]
+def _named(rows: Iterable[tuple[Any, ...]]) -> Read:
+    return [(f"{quoted(schema)}.{quoted(name)}", oid) for schema, name, oid, _, _ in rows]

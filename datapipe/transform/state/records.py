@@ -36,10 +36,20 @@ class NodeState:
     functions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def stored_inputs(self) -> dict[str, Any]:
-        """Inputs and functions as they are kept."""
+    def stored(self) -> dict[str, Any]:
+        """All of it as it is kept, but for the time that it took."""
         tokens = {key: token.stored() for key, token in self.inputs.items()}
-        return {"relations": tokens, "functions": dict(self.functions)}
+        return {
+            "unique_id": self.unique_id,
+            "form": self.form,
+            "sql_hash": self.sql_hash,
+            "settings": dict(self.settings),
+            "parts": dict(self.parts),
+            "unsteady": self.unsteady,
+            "relation": self.relation,
+            "output": self.output.stored() if self.output else None,
+            "inputs": {"relations": tokens, "functions": dict(self.functions)},
+        }
 
 
 @dataclass(frozen=True)
@@ -88,8 +98,9 @@ def write(
         INSERT INTO meta.node_states AS s
             (target_schema, run_id, unique_id, form, sql_hash, settings, parts, unsteady, relation,
              output, inputs, seconds)
-        SELECT %s, %s, new.* FROM unnest(%s::text[], %s::text[], %s::text[], %s::jsonb[],
-            %s::jsonb[], %s::text[], %s::text[], %s::jsonb[], %s::jsonb[], %s::float8[]) AS new
+        SELECT %s, %s, new.* FROM json_to_recordset(%s::json) AS new (
+            unique_id text, form text, sql_hash text, settings jsonb, parts jsonb, unsteady text,
+            relation text, output jsonb, inputs jsonb, seconds float8)
         ON CONFLICT (unique_id, target_schema) DO UPDATE SET
             run_id = excluded.run_id, form = excluded.form, sql_hash = excluded.sql_hash,
             settings = excluded.settings, parts = excluded.parts, unsteady = excluded.unsteady,
@@ -99,16 +110,7 @@ def write(
         [
             target_schema,
             run_id,
-            [each.unique_id for each in states],
-            [each.form for each in states],
-            [each.sql_hash for each in states],
-            [json.dumps(dict(each.settings)) for each in states],
-            [json.dumps(dict(each.parts)) for each in states],
-            [each.unsteady for each in states],
-            [each.relation for each in states],
-            [json.dumps(each.output.stored()) if each.output else None for each in states],
-            [json.dumps(each.stored_inputs()) for each in states],
-            [each.seconds for each in states],
+            json.dumps([{**each.stored(), "seconds": each.seconds} for each in states]),
         ],
     )
 
@@ -155,22 +157,25 @@ def end_run(
     connection: psycopg.Connection, run_id: int, results: Sequence[NodeResult], *, succeeded: bool
 ) -> None:
     """Write down how a run and each of its nodes ended; runs of long ago are forgotten."""
-    columns: list[list[Any]] = [
-        [each.unique_id for each in results],
-        [each.resource_type for each in results],
-        [each.name for each in results],
-        [each.status for each in results],
-        [each.message.replace("\0", "") for each in results],
-        [each.failures if isinstance(each, TestResult) else None for each in results],
-        [each.seconds for each in results],
+    ended = [
+        {
+            "unique_id": each.unique_id,
+            "resource_type": each.resource_type,
+            "name": each.name,
+            "status": each.status,
+            "message": each.message.replace("\0", ""),
+            "failures": each.failures if isinstance(each, TestResult) else None,
+            "seconds": each.seconds,
+        }
+        for each in results
     ]
     connection.execute("DELETE FROM meta.run_results WHERE run_id = %s", [run_id])
     connection.execute(
         "INSERT INTO meta.run_results (run_id, unique_id, resource_type, name, status, message, "
-        "failures, seconds) SELECT DISTINCT ON (unique_id) %s, new.* FROM unnest(%s::text[], "
-        "%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::float8[]) AS new "
-        "(unique_id, resource_type, name, status, message, failures, seconds)",
-        [run_id, *columns],
+        "failures, seconds) SELECT DISTINCT ON (unique_id) %s, new.* FROM "
+        "json_to_recordset(%s::json) AS new (unique_id text, resource_type text, name text, "
+        "status text, message text, failures bigint, seconds float8)",
+        [run_id, json.dumps(ended)],
     )
     connection.execute(
         "UPDATE meta.transform_runs SET succeeded = %s WHERE run_id = %s", [succeeded, run_id]
@@ -209,35 +214,23 @@ def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]
 def put_aside(connection: psycopg.Connection, asides: Sequence[Aside]) -> None:
     """Write down what lies aside."""
     stored = [
-        json.dumps(
-            {
-                "oid": each.oid,
-                "form": each.state.form,
-                "sql_hash": each.state.sql_hash,
-                "settings": dict(each.state.settings),
-                "parts": dict(each.state.parts),
-                "unsteady": each.state.unsteady,
-                "relation": each.state.relation,
-                "output": each.state.output.stored() if each.state.output else None,
-                "inputs": each.state.stored_inputs(),
-                "built_on": dict(each.built_on),
-            }
-        )
+        {
+            "unique_id": each.state.unique_id,
+            "run_id": each.run_id,
+            "schema_name": each.schema,
+            "relation_name": each.name,
+            "state": {**each.state.stored(), "oid": each.oid, "built_on": dict(each.built_on)},
+        }
         for each in asides
     ]
     connection.execute(
         "INSERT INTO meta.built_aside (unique_id, run_id, schema_name, relation_name, state) "
-        "SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::jsonb[]) "
+        "SELECT * FROM json_to_recordset(%s::json) AS new (unique_id text, run_id bigint, "
+        "schema_name text, relation_name text, state jsonb) "
         "ON CONFLICT (unique_id) DO UPDATE SET run_id = excluded.run_id, "
         "schema_name = excluded.schema_name, relation_name = excluded.relation_name, "
         "state = excluded.state",
-        [
-            [each.state.unique_id for each in asides],
-            [each.run_id for each in asides],
-            [each.schema for each in asides],
-            [each.name for each in asides],
-            stored,
-        ],
+        [json.dumps(stored)],
     )
 
 

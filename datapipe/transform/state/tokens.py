@@ -9,7 +9,7 @@ table's rows decides: how many there are of each transaction. No change leaves i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -126,7 +126,7 @@ class Token:
 
     def stored(self) -> dict[str, Any]:
         """What is kept of it, without what is empty."""
-        return {key: value for key, value in asdict(self).items() if value}
+        return {key: value for key, value in vars(self).items() if value}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Token:

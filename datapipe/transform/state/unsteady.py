@@ -35,7 +35,7 @@ def by_itself(
         return "may take only a part of what is new (limit)"
     if not model.config.get("unique_key"):
         new = incremental.place_of_increment(model).local
-        row = execute(connection, f"SELECT EXISTS (SELECT FROM {new})").fetchone()  # noqa: S608
+        row = execute(connection, f"SELECT EXISTS (SELECT FROM {new})").fetchone()
         if row and row[0]:
             return "added rows in the last run, and may add more"
     return ""

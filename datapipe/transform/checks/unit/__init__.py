@@ -89,7 +89,7 @@ class _Case:
             for name, sql in self.alone.ctes.items()
         ]
         actual = _Part(f"{_ACTUAL} AS (\n", compiled.sql, None)
-        shape = _Statement((*inputs, actual), f"SELECT * FROM {_ACTUAL} LIMIT 0")  # noqa: S608
+        shape = _Statement((*inputs, actual), f"SELECT * FROM {_ACTUAL} LIMIT 0")
         columns = self.columns.described(self._sent(shape, compiled))
         wanted = self.fixtures.expected(columns)
         expected = _Part(f"{_EXPECTED} AS (\n", wanted.sql, self.fixtures.lines[wanted.sql])

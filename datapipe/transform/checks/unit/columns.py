@@ -72,7 +72,7 @@ class Columns:
 
     def of_query(self, sql: str) -> tuple[Column, ...]:
         """The columns that a query gives; it is planned and not run."""
-        cursor = execute(self._connection, f"SELECT * FROM (\n{sql}\n) described LIMIT 0")  # noqa: S608 - the project's own SQL
+        cursor = execute(self._connection, f"SELECT * FROM (\n{sql}\n) described LIMIT 0")
         return self.described(cursor)
 
     def described(self, cursor: psycopg.Cursor[Any]) -> tuple[Column, ...]:

@@ -31,8 +31,8 @@ def query(columns: Sequence[tuple[str, str]], actual: str, expected: str) -> str
     )
     sides = []
     for side, one, other in (("surplus", actual, expected), ("missing", expected, actual)):
-        rows = f"SELECT {chosen} FROM {one} EXCEPT ALL SELECT {chosen} FROM {other}"  # noqa: S608 - quoted
-        sides.append(f"SELECT '{side}', {side}.* FROM ({rows}) {side}")  # noqa: S608
+        rows = f"SELECT {chosen} FROM {one} EXCEPT ALL SELECT {chosen} FROM {other}"
+        sides.append(f"SELECT '{side}', {side}.* FROM ({rows}) {side}")
     return "\nUNION ALL\n".join(sides)
 
 

@@ -85,7 +85,7 @@ class Fixtures:
                 f"CAST({quoted(name)} AS {types[column]}) AS {quoted(column)}"
                 for name, column in meant.items()
             )
-            sql = f"SELECT {cast} FROM (\n{text}\n) given"  # noqa: S608 - the project's own SQL
+            sql = f"SELECT {cast} FROM (\n{text}\n) given"
         else:
             renamed = [{meant[name]: row[name] for name in row} for row in rows]
             sql = literals.query(renamed, [(each.name, types[each.name]) for each in columns])
@@ -189,7 +189,7 @@ class Fixtures:
         ]
         if not lacking:
             return sql
-        return f"SELECT given.*, {', '.join(lacking)} FROM (\n{sql}\n) given"  # noqa: S608
+        return f"SELECT given.*, {', '.join(lacking)} FROM (\n{sql}\n) given"
 
     def _described(self, sql: str, given: Rows) -> tuple[Column, ...]:
         try:
