@@ -27,7 +27,7 @@ class AlphaVantage:
     """Asks the API, within the quota, and again where that may help."""
 
     name = "alpha_vantage"
-    concurrency = 20
+    concurrency = 30  # while some answers are proved and kept, enough others are on their way
     metered = True
 
     def __init__(

@@ -234,7 +234,7 @@ def test_an_answer_that_went_back_to_an_older_text_is_stored_again(
     assert row == (3,)
 
 
-def test_twenty_requests_are_in_flight_when_nothing_limits_them(
+def test_thirty_requests_are_in_flight_when_nothing_limits_them(
     run: Run, api: Api, connection: psycopg.Connection
 ) -> None:
     from threading import Barrier
@@ -242,7 +242,7 @@ def test_twenty_requests_are_in_flight_when_nothing_limits_them(
     together = Barrier(AlphaVantage.concurrency, timeout=20)
 
     def answer(query: dict[str, str]) -> tuple[int, str]:
-        together.wait()  # breaks, and fails the test, unless twenty requests wait here at once
+        together.wait()  # breaks, and fails the test, unless thirty requests wait here at once
         return 200, daily()
 
     api.answer = answer
