@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from datapipe.errors import DatapipeError
 
 if TYPE_CHECKING:
-    from datapipe.pipeline import Ask, Pipeline
+    from datapipe.asking import Ask
+    from datapipe.pipeline import Pipeline
     from datapipe.settings import Settings
 
 __all__ = ["Ask", "DatapipeError", "Pipeline", "Settings"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datapipe.asking import ALPHA_VANTAGE, SAMPLE, Ask, Listener, Ran
 from datapipe.errors import ProjectError, SettingsError
 from datapipe.paths import shipped
 from datapipe.settings import Settings
@@ -23,51 +24,11 @@ if TYPE_CHECKING:
     from datapipe.extract.quota import Quota
     from datapipe.load import Loaded
     from datapipe.report import Report
-    from datapipe.transform import NodeResult, Transformed
+    from datapipe.transform import Transformed
     from datapipe.transform.state import Plan as TransformPlan
     from datapipe.transform.verification import Verified
 
-ALPHA_VANTAGE = "alpha_vantage"
-SAMPLE = "sample"
 THREADS = 2  # on two cores a third faster than 1, and no slower than 4
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told how the work goes on; by default nobody."""
-
-    extracted: Callable[[int, int, str], None] = lambda done, total, what: None
-    loaded: Callable[[int, int], None] = lambda done, total: None
-    transformed: Callable[[int, int, str], None] = lambda done, total, what: None
-    node: Callable[[NodeResult, int, int], None] = lambda result, done, total: None
-    message: Callable[[str], None] = lambda message: None
-    finished: Callable[[Extracted | Loaded | Transformed], None] = lambda result: None
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What ``run_all`` did, step by step."""
-
-    extracted: Extracted
-    loaded: Loaded
-    transformed: Transformed
-    warehouse: Warehouse
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What to extract: ``source`` is alpha_vantage, sample, or a folder of recorded answers.
-
-    Without symbols or endpoints the source has its own. ``options`` are parameters of the API, for
-    the endpoints that know them. With ``refresh`` the API is asked also where nothing new can be.
-    """
-
-    source: str = ALPHA_VANTAGE
-    symbols: Sequence[str] = ()
-    symbols_file: Path | None = None
-    endpoints: Sequence[str] = ()
-    options: Mapping[str, str] = field(default_factory=dict)
-    refresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ from datapipe.errors import DatapipeError
 from datapipe.extract import alpha_vantage, planner, universe
 from datapipe.extract.day import FixedDay
 from datapipe.extract.quota import Limits, Quota
-from datapipe.pipeline import Ask, Pipeline
+from datapipe.asking import Ask
+from datapipe.pipeline import Pipeline
 from datapipe.settings import Settings
 
 url, database, key, per_second, per_day, day_seconds, symbols = sys.argv[1:]

@@ -8,12 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from datapipe.asking import Ask
 from datapipe.errors import Refusal
 from datapipe.extract import Extracted
 from datapipe.load import Loaded
 from datapipe.load.parse import FUNCTIONS
 from datapipe.load.tables import TABLES
-from datapipe.pipeline import Ask, Pipeline
+from datapipe.pipeline import Pipeline
 from datapipe.settings import Settings
 
 Manifest = dict[str, dict[str, str]]

@@ -13,7 +13,7 @@ from datapipe.cli import console
 from datapipe.errors import UsageError
 
 if TYPE_CHECKING:
-    from datapipe.pipeline import Ask
+    from datapipe.asking import Ask
 
 Symbols = Annotated[
     str | None,
@@ -174,7 +174,7 @@ def asked(
 
     UsageError where one is given that is of no endpoint asked for.
     """
-    from datapipe.pipeline import Ask  # late, for the sake of --help
+    from datapipe.asking import Ask  # late, for the sake of --help
 
     chosen = console.items(endpoints)
     given = {

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from datapipe.asking import Listener
 from datapipe.cli import console
 from datapipe.cli.summary import node_line, summary
-from datapipe.pipeline import Listener, Pipeline
+from datapipe.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from datapipe.settings import Settings

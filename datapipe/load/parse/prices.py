@@ -131,7 +131,7 @@ def _getter(
 def _numbers(names: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> list[Row]:
     """``rows`` as numbers. To see at once that all are plain takes a tenth of looking at each."""
     try:
-        text = "\t".join(chain.from_iterable(rows))  # type: ignore[arg-type]
+        text = "\t".join(chain.from_iterable(rows))  # type: ignore[arg-type]  # a None raises
     except TypeError:  # a value is None
         text = ""
     tabs = len(rows) * len(names) - 1

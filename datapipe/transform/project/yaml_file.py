@@ -12,7 +12,7 @@ from datapipe.errors import ProjectError
 try:  # about eight times as fast, where PyYAML was built with libyaml
     from yaml import CSafeLoader as _SafeLoader
 except ImportError:
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]  # of one shape
 
 
 class Block(dict[str, Any]):
