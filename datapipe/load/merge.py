@@ -46,9 +46,11 @@ class Merged:
 
 @dataclass
 class _Found:
-    """What is known of a table's incoming rows without asking: their symbols and days."""
+    """What an intake knows of a table: rows written at once, and the bounds of those set aside."""
 
-    into_empty: bool = False
+    was_empty: bool
+    written: int = 0
+    is_aside: bool = False
     symbols: set[str | None] = field(default_factory=set)
     first: str | None = None
     last: str | None = None
@@ -57,8 +59,9 @@ class _Found:
 class Intake:
     """Rows on their way into the tables of ``schema``.
 
-    ``add`` copies them aside, as often as there are more; ``merge`` merges all of them. No key of a
-    table may come twice between. Both run within the caller's transaction.
+    ``add`` copies them, as often as there are more: into their table where nothing can be known of
+    them yet, otherwise aside; ``merge`` merges what lies aside. No key of a table may come twice
+    between. Both run within the caller's transaction.
     """
 
     def __init__(self, connection: psycopg.Connection, schema: str = RAW) -> None:
@@ -67,51 +70,53 @@ class Intake:
         self._found: dict[Table, _Found] = {}
 
     def add(self, table: Table, batch: Iterable[Incoming]) -> None:
-        """Copy rows aside; of a series of numbers only those that are not there as they are."""
+        """Copy rows; of a series of numbers only those that are not there as they are."""
         names = _names(table, self._schema)
         if table not in self._found:
-            self._connection.execute(_CREATE.format(**names))
-            self._found[table] = _Found(self._is_empty(table, names))
+            self._found[table] = _Found(table.is_plain and not self._any(_ANY_AT_ALL, names))
         found = self._found[table]
-        if table.is_plain and not found.into_empty:
-            batch = self._news(table, names, list(batch))
+        if found.was_empty:
+            found.written += self._copy(names["table"], table, names, batch)
+            return
+        if table.is_plain:
+            batch = list(batch)
+            current = self._current_lines(table, names, batch)
+            if not current:
+                found.written += self._copy(names["table"], table, names, batch)
+                return
+            batch = _news(batch, current)
             if not batch:
                 return
-        with self._connection.cursor() as cursor, cursor.copy(_COPY.format(**names)) as copy:
-            for text in _blocks(_noted(batch, found, table), len(table.columns)):
-                copy.write(text)
+        if not found.is_aside:
+            self._connection.execute(_CREATE.format(**names))
+            found.is_aside = True
+        self._copy(names["aside"], table, names, _noted(batch, found, table))
 
-    def _is_empty(self, table: Table, names: dict[str, sql.Composable]) -> bool:
-        return table.is_plain and not self._any(_ANY_AT_ALL.format(**names))
+    def _copy(
+        self,
+        into: sql.Composable,
+        table: Table,
+        names: dict[str, sql.Composable],
+        batch: Iterable[Incoming],
+    ) -> int:
+        """How many rows were copied."""
+        query = _COPY.format(into=into, columns=names["columns"])
+        with self._connection.cursor() as cursor:
+            with cursor.copy(query) as copy:
+                for text in _blocks(batch, len(table.columns)):
+                    copy.write(text)
+            return cursor.rowcount
 
-    def _news(
+    def _current_lines(
         self, table: Table, names: dict[str, sql.Composable], batch: list[Incoming]
-    ) -> list[Incoming]:
-        """``batch`` without the rows that are written as their current versions are.
-
-        Nothing would come of them, and most of a compact answer is such. To read the current ones
-        as texts takes a third of what copying these aside and joining them does.
-        """
-        told = _Found()
+    ) -> frozenset[str]:
+        """The current versions that ``batch`` may tell of, written as ``_as_texts`` does."""
+        told = _Found(was_empty=False)
         for incoming in batch:
             _note(told, table, incoming.rows)
-        lines: dict[str | None, frozenset[str]] = {
-            symbol: frozenset(text.split("\n"))
-            for symbol, text in self._connection.execute(
-                _CURRENT_LINES.format(**names, within=_within(table, told))
-            )
-        }
-        nothing: frozenset[str] = frozenset()
-        news = []
-        for incoming in batch:
-            rows = [
-                row
-                for row, text in zip(incoming.rows, _as_texts(incoming.rows), strict=True)
-                if text not in lines.get(row[0], nothing)
-            ]
-            if rows:
-                news.append(replace(incoming, rows=rows))
-        return news
+        query = _CURRENT_LINES.format(**names, within=_within(table, told))
+        row = self._connection.execute(query).fetchone()
+        return frozenset(row[0].split("\n")) if row else frozenset()
 
     def merge(self) -> dict[str, Merged]:
         """Merge what was added, table by table."""
@@ -123,31 +128,33 @@ class Intake:
         return merged
 
     def _merge(self, table: Table) -> Merged:
-        execute = self._connection.execute
         found = self._found[table]
-        names = _names(table, self._schema) | {"within": _within(table, found)}
-        if not found.symbols:
-            execute(_DROP.format(**names))
-            return Merged()
-        if not table.scope and not self._any(_ANY_CURRENT.format(**names)):
-            merged = Merged(new=execute(_INSERT_ALL.format(**names)).rowcount)
-        else:
-            execute(_ANALYZE.format(**names))
-            written = execute(_FIND_CHANGED.format(**names)).rowcount
-            restated = retired = 0
-            if written and self._any(_ANY_RESTATED):
-                restated = execute(_END_RESTATED.format(**names)).rowcount
-            if table.scope:
-                retired = execute(_RETIRE.format(**names)).rowcount
-            if written:
-                execute(_INSERT_CHANGED.format(**names))
-            execute("DROP TABLE changed")
-            merged = Merged(written - restated, restated, retired)
-        execute(_DROP.format(**names))
+        merged = Merged(new=found.written)
+        if found.is_aside:
+            names = _names(table, self._schema) | {"within": _within(table, found)}
+            if found.symbols:
+                merged += self._merge_aside(table, names)
+            self._connection.execute(_DROP.format(**names))
         return merged
 
-    def _any(self, query: sql.SQL | sql.Composed) -> bool:
-        row = self._connection.execute(query).fetchone()
+    def _merge_aside(self, table: Table, names: dict[str, sql.Composable]) -> Merged:
+        execute = self._connection.execute
+        if not table.scope and not self._any(_ANY_CURRENT, names):
+            return Merged(new=execute(_INSERT_ALL.format(**names)).rowcount)
+        execute(_ANALYZE.format(**names))
+        written = execute(_FIND_CHANGED.format(**names)).rowcount
+        restated = retired = 0
+        if written and self._any(_ANY_RESTATED, names):
+            restated = execute(_END_RESTATED.format(**names)).rowcount
+        if table.scope:
+            retired = execute(_RETIRE.format(**names)).rowcount
+        if written:
+            execute(_INSERT_CHANGED.format(**names))
+        execute("DROP TABLE changed")
+        return Merged(written - restated, restated, retired)
+
+    def _any(self, query: sql.SQL, names: dict[str, sql.Composable]) -> bool:
+        row = self._connection.execute(query.format(**names)).fetchone()
         return bool(row and row[0])
 
 
@@ -164,7 +171,7 @@ def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming
 
 _CREATE = sql.SQL("CREATE TEMPORARY TABLE {aside} (LIKE {table}) ON COMMIT DROP")
 _BLOCK = 200_000  # characters copied in one piece
-_COPY = sql.SQL("COPY {aside} ({columns}) FROM STDIN")
+_COPY = sql.SQL("COPY {into} ({columns}) FROM STDIN")
 # Of the key alone: to look at all columns takes as long as the merge of a small batch.
 _ANALYZE = sql.SQL("ANALYZE {aside} ({key})")
 _DROP = sql.SQL("DROP TABLE {aside}")
@@ -173,9 +180,9 @@ _ANY_AT_ALL = sql.SQL("SELECT EXISTS (SELECT FROM {table} AS current)")
 # concat_ws leaves NULLs out: such a line is that of no row.
 _CURRENT_LINES = sql.SQL(
     """
-    SELECT symbol, string_agg(concat_ws(E'\\t', {plain_columns}), E'\\n')
+    SELECT string_agg(concat_ws(E'\\t', {current_columns}), E'\\n')
     FROM {table} AS current WHERE {within} AND current.known_to IS NULL
-    GROUP BY symbol
+    HAVING count(*) > 0
     """
 )
 _ANY_CURRENT = sql.SQL(
@@ -229,6 +236,22 @@ _NOT_TOLD_OF_LATER = sql.SQL(
 )
 
 
+def _news(batch: Sequence[Incoming], current: frozenset[str]) -> list[Incoming]:
+    """``batch`` without the rows that are written as their ``current`` versions are.
+
+    Nothing would come of them, and most of a compact answer is such. To read the current ones as
+    texts takes a third of what copying these aside and joining them does.
+    """
+    news = []
+    for incoming in batch:
+        texts = _as_texts(incoming.rows)
+        fresh = set(texts) - current
+        if fresh:
+            rows = [row for row, text in zip(incoming.rows, texts, strict=True) if text in fresh]
+            news.append(replace(incoming, rows=rows))
+    return news
+
+
 def _noted(batch: Iterable[Incoming], found: _Found, table: Table) -> Iterator[Incoming]:
     for incoming in batch:
         _note(found, table, incoming.rows)
@@ -271,9 +294,9 @@ def _copy_text(incoming: Incoming, width: int) -> str:
 def _as_texts(rows: Sequence[Sequence[str | None]]) -> list[str | None]:
     """Rows as ``_CURRENT_LINES`` has them; None where a value is None."""
     try:
-        return ["\t".join(row[1:]) for row in rows]  # type: ignore[arg-type]  # a None raises
+        return list(map("\t".join, rows))  # type: ignore[arg-type]  # a None raises
     except TypeError:
-        return [None if None in row[1:] else "\t".join(map(str, row[1:])) for row in rows]
+        return [None if None in row else "\t".join(map(str, row)) for row in rows]
 
 
 def _line(values: Iterable[object]) -> str:
@@ -320,7 +343,7 @@ def _names(table: Table, schema: str) -> dict[str, sql.Composable]:
         "aside": sql.Identifier("pg_temp", f"incoming_{table.name}"),
         "key": sql.SQL(", ").join(map(sql.Identifier, table.key)),
         "columns": sql.SQL(", ").join(map(sql.Identifier, (*table.columns, *VERSION_COLUMNS))),
-        "plain_columns": listed(table.columns[1:], "current"),
+        "current_columns": listed(table.columns, "current"),
         "same_key": sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(
                 sql.Identifier("current", name), sql.Identifier("incoming", name)
