@@ -2,10 +2,11 @@
 
 The Python API is ``Pipeline``:
 
-    from datapipe import Ask, Pipeline
+    from datapipe import Ask, Options, Pipeline
 
     pipeline = Pipeline()
     pipeline.run_all(Ask(source="sample"))
+    pipeline.transform(Options(select=["marts"], rebuild=True))
     print(pipeline.report().to_pandas())
 """
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from datapipe.asking import Ask
     from datapipe.pipeline import Pipeline
     from datapipe.settings import Settings
+    from datapipe.transform import Options
 
-__all__ = ["Ask", "DatapipeError", "Pipeline", "Settings"]
+__all__ = ["Ask", "DatapipeError", "Options", "Pipeline", "Settings"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from datapipe import pipeline
 
         return getattr(pipeline, name)
+    if name == "Options":
+        from datapipe.transform import Options
+
+        return Options
     if name == "Settings":
         from datapipe.settings import Settings
 

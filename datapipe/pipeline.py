@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datapipe.asking import ALPHA_VANTAGE, SAMPLE, Ask, Listener, Ran
 from datapipe.errors import ProjectError, SettingsError
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from datapipe.extract.quota import Quota
     from datapipe.load import Loaded
     from datapipe.report import Report
-    from datapipe.transform import Transformed
+    from datapipe.transform import Options, Transformed
+    from datapipe.transform.freshness import SourceFreshness
+    from datapipe.transform.graph.select import Node
+    from datapipe.transform.listing import CompiledNode
     from datapipe.transform.state import Plan as TransformPlan
     from datapipe.transform.verification import Verified
-
-THREADS = 2  # on two cores a third faster than 1, and no slower than 4
 
 
 @dataclass(frozen=True)
@@ -86,71 +87,27 @@ class Pipeline:
             return loaded
 
     def transform(
-        self,
-        *,
-        source: str | None = None,
-        variables: Mapping[str, Any] | None = None,
-        select: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        full_refresh: bool = False,
-        threads: int = THREADS,
-        fail_fast: bool = False,
-        per_model: bool = False,
-        rebuild: bool = False,
-        resume: bool = False,
+        self, options: Options | None = None, *, source: str | None = None
     ) -> Transformed:
         """Build, test and publish the models of the SQL project; all that is selected or none.
 
-        What did not change is not done again, unless ``rebuild``; ``resume`` goes on where the last
-        run failed. With ``per_model`` each model is published when it is built, as in dbt.
+        What did not change is not done again.
         """
         with self._begin("transform", source) as step:
-            return self._transform(
-                step,
-                variables or {},
-                select=select,
-                exclude=exclude,
-                full_refresh=full_refresh,
-                threads=threads,
-                fail_fast=fail_fast,
-                per_model=per_model,
-                rebuild=rebuild,
-                resume=resume,
-            )
+            return self._transform(step, self._options(options))
 
     def plan_transform(
-        self,
-        *,
-        source: str | None = None,
-        variables: Mapping[str, Any] | None = None,
-        select: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        full_refresh: bool = False,
-        rebuild: bool = False,
+        self, options: Options | None = None, *, source: str | None = None
     ) -> TransformPlan:
         """What ``transform`` would build, reuse and test, and why; changes nothing."""
         from datapipe import transform
 
         with self._begin("transform --plan", source) as step:
             transform.flush(step.connection)
-            return transform.plan(
-                step.warehouse,
-                self.project_dir(),
-                target_schema=self.settings.target_schema,
-                variables=variables,
-                select=select,
-                exclude=exclude,
-                full_refresh=full_refresh,
-                rebuild=rebuild,
-            )
+            return transform.plan(step.warehouse, self._options(options))
 
     def verify(
-        self,
-        *,
-        source: str | None = None,
-        variables: Mapping[str, Any] | None = None,
-        select: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        self, options: Options | None = None, *, source: str | None = None
     ) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
         """Each incremental model built in full and by increments, compared; and warnings.
 
@@ -159,14 +116,40 @@ class Pipeline:
         from datapipe import transform
 
         with self._begin("verify", source) as step, self._locked(step, "transform"):
-            return transform.verify(
-                step.warehouse,
-                self.project_dir(),
-                target_schema=self.settings.target_schema,
-                variables=variables,
-                select=select,
-                exclude=exclude,
-            )
+            return transform.verify(step.warehouse, self._options(options))
+
+    def listed(self, options: Options | None = None) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+        """What is in the SQL project, as far as it is selected, and warnings."""
+        from datapipe import transform
+        from datapipe.transform.graph.select import asks_state
+
+        options = self._options(options)
+        asks = asks_state(options.select, options.exclude)
+        return transform.listed(options, self.warehouse() if asks else None)
+
+    def compiled(
+        self, options: Options | None = None, *, source: str | None = None
+    ) -> tuple[tuple[CompiledNode, ...], tuple[str, ...]]:
+        """The SQL of models and tests over what is published, and warnings; changes nothing."""
+        from datapipe import transform
+
+        return transform.compiled(self.warehouse(source), self._options(options))
+
+    def documented(
+        self, options: Options | None = None, *, source: str | None = None
+    ) -> tuple[str, tuple[str, ...]]:
+        """The SQL project as one HTML page, and warnings; changes nothing."""
+        from datapipe import transform
+
+        return transform.documented(self.warehouse(source), self._options(options))
+
+    def source_freshness(
+        self, options: Options | None = None, *, source: str | None = None
+    ) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:
+        """How old the sources are that say how old they may be, and warnings; changes nothing."""
+        from datapipe import transform
+
+        return transform.source_freshness(self.warehouse(source), self._options(options))
 
     def report(
         self, name: str = "market", symbols: Sequence[str] = (), *, source: str | None = None
@@ -177,7 +160,7 @@ class Pipeline:
         warehouse = self.warehouse(source)
         return report.run(warehouse, self.project_dir(), name=name, symbols=symbols)
 
-    def run_all(self, ask: Ask | None = None, *, variables: Mapping[str, Any] | None = None) -> Ran:
+    def run_all(self, ask: Ask | None = None, options: Options | None = None) -> Ran:
         """Extract, load and transform in one run.
 
         What could be extracted is loaded and published even where some requests failed:
@@ -190,7 +173,7 @@ class Pipeline:
             self._listener.finished(extracted)
             loaded = self._load(step, ())
             self._listener.finished(loaded)
-            transformed = self._transform(step, variables or {}, threads=THREADS)
+            transformed = self._transform(step, self._options(options))
             self._listener.finished(transformed)
             return Ran(extracted, loaded, transformed, step.warehouse)
 
@@ -352,29 +335,33 @@ class Pipeline:
         step.run.summary["load"] = {"read": loaded.documents, "versions": loaded.versions}
         return loaded
 
-    def _transform(
-        self,
-        step: _Step,
-        variables: Mapping[str, Any],
-        **options: Any,
-    ) -> Transformed:
+    def _options(self, options: Options | None) -> Options:
+        from datapipe.transform import Options
+
+        return replace(
+            options or Options(),
+            project_dir=self.project_dir(),
+            target_schema=self.settings.target_schema,
+            wait_seconds=self.settings.lock_wait_seconds,
+            compiled_in=self.settings.data_dir / "templates",
+        )
+
+    def _transform(self, step: _Step, options: Options) -> Transformed:
         from datapipe import transform
 
         with self._locked(step, "transform"):
             transform.flush(step.connection)  # it may have loaded rows just now
             transformed = transform.run(
                 step.warehouse,
-                self.project_dir(),
+                options,
                 run_id=step.run.run_id,
-                target_schema=self.settings.target_schema,
-                variables=variables,
-                wait_seconds=self.settings.lock_wait_seconds,
-                **options,
-                on_progress=lambda progress: self._listener.transformed(
-                    progress.done, progress.total, f"{progress.stage} {progress.name}"
+                listener=transform.Listener(
+                    progress=lambda progress: self._listener.transformed(
+                        progress.done, progress.total, f"{progress.stage} {progress.name}"
+                    ),
+                    result=self._listener.node,
+                    message=self._listener.message,
                 ),
-                on_result=self._listener.node,
-                on_message=self._listener.message,
             )
         step.run.summary["transform"] = {"models": len(transformed.models)}
         return transformed

@@ -29,20 +29,18 @@ def compile(  # noqa: A001 - dbt's word
 
     What it reads is what is published.
     """
-    from datapipe import transform  # late, for the sake of --help
-    from datapipe.pipeline import Pipeline
+    from datapipe.pipeline import Pipeline  # late, for the sake of --help
+    from datapipe.transform import Options
 
     pipeline = Pipeline(console.settings(project_dir, target_schema))
-    nodes, warnings = transform.compiled_nodes(
-        pipeline.warehouse(source),
-        pipeline.project_dir(),
-        variables=console.variables(variables),
-        target_schema=pipeline.settings.target_schema,
+    asked = Options(
         select=options.selected(select, selector),
         exclude=exclude or (),
-        full_refresh=full_refresh,
         indirect=indirect_selection,
+        variables=console.variables(variables),
+        full_refresh=full_refresh,
     )
+    nodes, warnings = pipeline.compiled(asked, source=source)
     for warning in warnings:
         console.tell(warning)
     for node in nodes:

@@ -23,15 +23,12 @@ def docs(
 
     Models, columns, tests with their last results, the graph, and where each column comes from.
     """
-    from datapipe import transform  # late, for the sake of --help
-    from datapipe.pipeline import Pipeline
+    from datapipe.pipeline import Pipeline  # late, for the sake of --help
+    from datapipe.transform import Options
 
     pipeline = Pipeline(console.settings(project_dir, target_schema))
-    html, warnings = transform.documented(
-        pipeline.warehouse(source),
-        pipeline.project_dir(),
-        target_schema=pipeline.settings.target_schema,
-        variables=console.variables(variables),
+    html, warnings = pipeline.documented(
+        Options(variables=console.variables(variables)), source=source
     )
     for warning in warnings:
         console.tell(warning)

@@ -14,7 +14,7 @@ from datapipe.errors import ProjectError, TestsFailedError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datapipe.transform.checks.freshness import SourceFreshness
+    from datapipe.transform.freshness import SourceFreshness
 
 _UNITS = (
     ("day", timedelta(days=1)),
@@ -36,18 +36,14 @@ def freshness(
 
     Against warn_after and error_after in their YAML; status 5 if one is too old.
     """
-    from datapipe import transform  # late, for the sake of --help
-    from datapipe.pipeline import Pipeline
+    from datapipe.pipeline import Pipeline  # late, for the sake of --help
+    from datapipe.transform import Options
 
     pipeline = Pipeline(console.settings(project_dir, target_schema))
-    found, warnings = transform.source_freshness(
-        pipeline.warehouse(source),
-        pipeline.project_dir(),
-        target_schema=pipeline.settings.target_schema,
-        variables=console.variables(variables),
-        select=select or (),
-        exclude=exclude or (),
+    asked = Options(
+        select=select or (), exclude=exclude or (), variables=console.variables(variables)
     )
+    found, warnings = pipeline.source_freshness(asked, source=source)
     for warning in warnings:
         console.tell(warning)
     if output == "json":

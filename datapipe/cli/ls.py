@@ -40,21 +40,17 @@ def ls(
 
     Models, seeds, snapshots, sources, tests and exposures, as dbt lists them.
     """
-    from datapipe import transform  # late, for the sake of --help
-    from datapipe.pipeline import Pipeline
-    from datapipe.transform.graph.select import asks_state
+    from datapipe.pipeline import Pipeline  # late, for the sake of --help
+    from datapipe.transform import Options
 
-    wanted, chosen = _wanted(resource_type or ()), options.selected(select, selector)
-    pipeline = Pipeline(console.settings(project_dir, target_schema))
-    nodes, warnings = transform.listed_nodes(
-        pipeline.project_dir(),
-        variables=console.variables(variables),
-        target_schema=pipeline.settings.target_schema,
-        select=chosen,
+    wanted = _wanted(resource_type or ())
+    asked = Options(
+        select=options.selected(select, selector),
         exclude=exclude or (),
         indirect=indirect_selection,
-        warehouse=pipeline.warehouse() if asks_state(chosen, exclude or ()) else None,
+        variables=console.variables(variables),
     )
+    nodes, warnings = Pipeline(console.settings(project_dir, target_schema)).listed(asked)
     for warning in warnings:
         console.tell(warning)
     keys = [key for each in output_keys or () for key in each.split()]

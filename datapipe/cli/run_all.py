@@ -25,6 +25,7 @@ def run_all(
 ) -> None:
     """Extract, load, transform and test in one run."""
     from datapipe.cli.progress import shown  # late, for the sake of --help
+    from datapipe.transform import Options
 
     ask = options.asked(
         symbols,
@@ -42,7 +43,7 @@ def run_all(
     )
     settings = console.settings(project_dir, target_schema)
     with shown(settings, quiet=quiet, steps=True) as pipeline:
-        ran = pipeline.run_all(ask, variables=console.variables(variables))
+        ran = pipeline.run_all(ask, Options(variables=console.variables(variables)))
     error = ran.extracted.error() or ran.loaded.error()
     if error:
         raise error

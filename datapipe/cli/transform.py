@@ -30,36 +30,30 @@ def transform(
     Of those that are selected, where some are.
     """
     from datapipe.cli.progress import shown  # late, for the sake of --help
+    from datapipe.transform import Options
 
     settings = console.settings(project_dir, target_schema)
+    asked = Options(
+        select=options.selected(select, selector),
+        exclude=exclude or (),
+        variables=console.variables(variables),
+        full_refresh=full_refresh,
+        threads=threads,
+        fail_fast=fail_fast,
+        per_model=publish == "per-model",
+        rebuild=rebuild,
+        resume=resume,
+    )
     if plan:
         from datapipe.cli.transform_plan import rendered
         from datapipe.pipeline import Pipeline
 
-        planned = Pipeline(settings).plan_transform(
-            source=source,
-            variables=console.variables(variables),
-            select=options.selected(select, selector),
-            exclude=exclude or (),
-            full_refresh=full_refresh,
-            rebuild=rebuild,
-        )
+        planned = Pipeline(settings).plan_transform(asked, source=source)
         for warning in planned.warnings:
             console.tell(warning)
         console.say(rendered(planned, form=output))
         return
     with shown(settings, quiet=quiet, verbose=verbose) as pipeline:
-        transformed = pipeline.transform(
-            source=source,
-            variables=console.variables(variables),
-            select=options.selected(select, selector),
-            exclude=exclude or (),
-            full_refresh=full_refresh,
-            rebuild=rebuild,
-            resume=resume,
-            threads=threads,
-            fail_fast=fail_fast,
-            per_model=publish == "per-model",
-        )
+        transformed = pipeline.transform(asked, source=source)
     if not quiet:
         console.tell(summary(transformed))

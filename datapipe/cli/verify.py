@@ -20,14 +20,15 @@ def verify(
     In full, and by increments onto what is published. Nothing is published, and nothing left.
     """
     from datapipe.pipeline import Pipeline  # late, for the sake of --help
+    from datapipe.transform import Options
 
     pipeline = Pipeline(console.settings(project_dir, target_schema))
-    results, warnings = pipeline.verify(
-        source=source,
-        variables=console.variables(variables),
+    asked = Options(
         select=options.selected(select, selector),
         exclude=exclude or (),
+        variables=console.variables(variables),
     )
+    results, warnings = pipeline.verify(asked, source=source)
     for warning in warnings:
         console.tell(warning)
     if quiet:

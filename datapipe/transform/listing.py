@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
 import psycopg
 
-from datapipe.transform import manifest, project
 from datapipe.transform.build import incremental
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.graph.select import Indirect, Node, Selection, asks_state, select
-from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.target import described
+from datapipe.transform.graph.select import Node, Selection
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model
-from datapipe.transform.state.facts import facts
+from datapipe.transform.opening import opened
+from datapipe.transform.options import Options
 
 
 @dataclass(frozen=True)
@@ -32,71 +29,29 @@ class CompiledNode:
 
 
 def listed(
-    project_dir: Path,
-    *,
-    variables: Mapping[str, Any],
-    target_schema: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    indirect: Indirect = "eager",
-    connection: psycopg.Connection | None = None,
+    connection: psycopg.Connection | None, options: Options
 ) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """The nodes that are selected, by their ids, and what to warn of."""
-    _, renderer, selection = _selected(
-        project_dir, connection, variables, target_schema, include, exclude, indirect
-    )
-    nodes = sorted(selection.nodes, key=lambda node: node.unique_id)
-    return tuple(nodes), (*renderer.warnings, *selection.warnings)
+    found = opened(connection, options)
+    nodes = sorted(found.selection.nodes, key=lambda node: node.unique_id)
+    return tuple(nodes), found.warnings
 
 
 def compiled(
-    connection: psycopg.Connection,
-    project_dir: Path,
-    *,
-    variables: Mapping[str, Any],
-    target_schema: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    full_refresh: bool,
-    indirect: Indirect = "eager",
+    connection: psycopg.Connection, options: Options
 ) -> tuple[tuple[CompiledNode, ...], tuple[str, ...]]:
     """The SQL of what is selected, over what is published, and what to warn of."""
-    read, renderer, selection = _selected(
-        project_dir, connection, variables, target_schema, include, exclude, indirect
-    )
+    found = opened(connection, options)
+    read, full_refresh = found.manifest, options.full_refresh
     growing = incremental.starting(
         connection, list(read.models.values()), full_refresh=full_refresh
     )
     compiler = Compiler(
-        read, renderer, _published, increments=growing.keys(), full_refresh=full_refresh
+        read, found.renderer, _published, increments=growing.keys(), full_refresh=full_refresh
     )
-    with renderer.using(connection):
-        found = tuple(_compiled(read, selection, compiler))
-    return found, (*renderer.warnings, *selection.warnings)
-
-
-def _selected(
-    project_dir: Path,
-    connection: psycopg.Connection | None,
-    variables: Mapping[str, Any],
-    target_schema: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    indirect: Indirect,
-) -> tuple[Manifest, Renderer, Selection]:
-    loaded = project.load(project_dir, variables)
-    renderer = Renderer(loaded, described(connection, target_schema))
-    read = manifest.read(loaded, renderer)
-    known = None
-    if connection is not None and asks_state(include, exclude) and _has_run(connection):
-        known = facts(connection, read, renderer, target_schema)
-    return read, renderer, select(read, include, exclude, facts=known, indirect=indirect)
-
-
-def _has_run(connection: psycopg.Connection) -> bool:
-    """Whether this database may know of an earlier run at all."""
-    row = connection.execute("SELECT to_regclass('meta.transform_runs') IS NOT NULL").fetchone()
-    return bool(row and row[0])
+    with found.renderer.using(connection):
+        nodes = tuple(_compiled(read, found.selection, compiler))
+    return nodes, found.warnings
 
 
 def _compiled(read: Manifest, selection: Selection, compiler: Compiler) -> Iterator[CompiledNode]:

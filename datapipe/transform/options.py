@@ -1,33 +1,44 @@
-"""How a run is to go, and who is told how it goes on."""
+"""What a project is asked for, and who is told how it goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from datapipe.transform.results import NodeResult, Progress
+
+# How tests are selected with the nodes that they are of; dbt's --indirect-selection.
+Indirect = Literal["eager", "cautious", "buildable", "empty"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """``include`` and ``exclude`` are dbt's selection, ``variables`` its vars.
+    """``select``, ``exclude``, ``indirect`` and ``variables`` are dbt's selection and its vars.
 
+    ``threads`` is how many models are built at the same time, each over a connection of its own.
     ``per_model`` publishes each model as soon as it is built, and not all of them at the end.
     ``rebuild`` builds also what did not change; ``resume`` goes on with what a failed run left.
+
+    A ``Pipeline`` sets the rest: which project in which schema, how long publishing waits for
+    readers, and the folder that keeps compiled templates from run to run.
     """
 
-    include: Sequence[str] = ()
+    select: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    indirect: Indirect = "eager"
     variables: Mapping[str, Any] = field(default_factory=dict)
-    target_schema: str = "public"
     full_refresh: bool = False
-    threads: int = 1
+    threads: int = 2  # on two cores a third faster than 1, and no slower than 4
     fail_fast: bool = False
     per_model: bool = False
     rebuild: bool = False
     resume: bool = False
+    project_dir: Path = Path()
+    target_schema: str = "public"
     wait_seconds: float = 300
+    compiled_in: Path | None = None
 
 
 @dataclass(frozen=True)

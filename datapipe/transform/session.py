@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform import checks, manifest, project, state
+from datapipe.transform import checks, project, state
 from datapipe.transform.build import Built, aside, build, growing, hooks, incremental
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
@@ -24,10 +23,8 @@ from datapipe.transform.execution.schedule import Node
 from datapipe.transform.execution.steps import planned
 from datapipe.transform.execution.telling import Telling
 from datapipe.transform.graph import ordered
-from datapipe.transform.graph.select import Selection, asks_state, select
-from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.opening import opened
 from datapipe.transform.options import Listener, Options
 from datapipe.transform.publish import Publication
 from datapipe.transform.publish.record import into_meta_models
@@ -42,7 +39,6 @@ class Session:
         self,
         warehouse: Warehouse,
         connection: psycopg.Connection,
-        project_dir: Path,
         run_id: int,
         options: Options,
         listener: Listener,
@@ -53,11 +49,9 @@ class Session:
         self.options = options
         self.listener = listener
         self.warnings: list[str] = []
-        loaded = project.load(project_dir, options.variables)
-        target = {**described(connection, options.target_schema), "threads": options.threads}
-        self.renderer = Renderer(loaded, target, on_log=listener.message)
-        self.manifest = manifest.read(loaded, self.renderer)
-        self.selection = self._selected()
+        found = opened(connection, options, on_log=listener.message)
+        self.manifest, self.renderer = found.manifest, found.renderer
+        self.selection = found.selection
         self.models = [
             model
             for model in ordered(self.manifest.models)
@@ -104,14 +98,6 @@ class Session:
         self.warnings += checks.store.views(self.connection, tests, self.final)
         warned = (*self.renderer.warnings, *self.selection.warnings, *unread, *self.warnings)
         return Transformed(tuple(execution.results), warned)
-
-    def _selected(self) -> Selection:
-        include, exclude = self.options.include, self.options.exclude
-        facts = None
-        if asks_state(include, exclude):
-            schema = self.options.target_schema
-            facts = state.facts(self.connection, self.manifest, self.renderer, schema)
-        return select(self.manifest, include, exclude, facts=facts)
 
     def _hooks(self, moment: hooks.Moment, seen: Mapping[str, Any]) -> None:
         """Send the project's statements of ``moment``; they find every schema, as in dbt."""
@@ -268,14 +254,14 @@ def ready(connection: psycopg.Connection) -> None:
     connection.execute('SET search_path = "$user", public')
 
 
-def resumed(connection: psycopg.Connection, project_dir: Path, options: Options) -> Options | None:
+def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
     """``options`` as the last run of the project had them; None where it succeeded."""
-    last = state.last_run(connection, project.load(project_dir, options.variables).name)
+    last = state.last_run(connection, project.load(options.project_dir, options.variables).name)
     if last is None or last.succeeded:
         return None
     return replace(
         options,
-        include=last.select,
+        select=last.select,
         exclude=last.exclude,
         variables=last.variables,
         full_refresh=last.full_refresh,

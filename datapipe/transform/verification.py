@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import VerifyFailedError
-from datapipe.transform import manifest, project, state
 from datapipe.transform.build import aside, incremental
 from datapipe.transform.build.increment import listed
 from datapipe.transform.build.site import Site
@@ -25,11 +23,11 @@ from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.graph import ordered
-from datapipe.transform.graph.select import asks_state, select
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.opening import opened
+from datapipe.transform.options import Options
 from datapipe.transform.state import words
 
 _WHOLE, _GROWN = "__verify_whole", "__verify_grown"
@@ -76,29 +74,18 @@ class Verified:
 
 
 def verify(
-    connection: psycopg.Connection,
-    project_dir: Path,
-    *,
-    variables: Mapping[str, Any],
-    target_schema: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
+    connection: psycopg.Connection, options: Options
 ) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
     """Compare every incremental model that is selected, and what to warn of.
 
     Raises VerifyFailedError if any is not the same both ways. ``connection`` is in autocommit.
     """
-    loaded = project.load(project_dir, variables)
-    renderer = Renderer(loaded, described(connection, target_schema))
-    read = manifest.read(loaded, renderer)
-    facts = None
-    if asks_state(include, exclude):
-        facts = state.facts(connection, read, renderer, target_schema)
-    selection = select(read, include, exclude, facts=facts)
+    found = opened(connection, options)
+    read, renderer = found.manifest, found.renderer
     models = [
         model
         for model in ordered(read.models)
-        if model.key in selection.models and model.materialized == "incremental"
+        if model.key in found.selection.models and model.materialized == "incremental"
     ]
     published = incremental.starting(connection, models, full_refresh=False)
     connection.execute('SET search_path = "$user", public')
@@ -115,7 +102,7 @@ def verify(
             failed=[each.name for each in wrong],
             results=results,
         )
-    return results, (*renderer.warnings, *selection.warnings)
+    return results, found.warnings
 
 
 def told(verified: Verified) -> str:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from datapipe import transform
-from datapipe.transform import Transformed
+from datapipe.transform import Options, Transformed
 from datapipe.warehouse import Warehouse
 
 PROJECT = """
@@ -55,8 +55,10 @@ def run(warehouse: Warehouse, write: Write) -> Run:
     """Writes files, then runs the project as it now stands."""
 
     def run_project(files: Mapping[str, str] | None = None, **options: Any) -> Transformed:
-        options.setdefault("run_id", 7)
-        return transform.run(warehouse, write(files or {}), **options)
+        run_id = options.pop("run_id", 7)
+        listener = options.pop("listener", None)
+        asked = Options(**{"threads": 1, "project_dir": write(files or {}), **options})
+        return transform.run(warehouse, asked, run_id=run_id, listener=listener)
 
     return run_project
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datapipe.errors import ProjectError
-from datapipe.transform import Transformed, manifest, project
+from datapipe.transform import Options, Transformed, manifest, project
 from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
@@ -264,7 +264,7 @@ def test_a_folder_without_a_project_is_refused(run: Run, tmp_path: Path, warehou
     from datapipe import transform
 
     with pytest.raises(ProjectError, match=r"no dbt_project\.yml"):
-        transform.run(warehouse, tmp_path, run_id=1)
+        transform.run(warehouse, Options(project_dir=tmp_path), run_id=1)
 
 
 def test_nothing_is_sent_before_the_project_is_known_to_be_sound(run: Run, rows) -> None:

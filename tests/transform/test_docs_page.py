@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from datapipe.transform import Transformed, docs
+from datapipe.transform import Options, Transformed, docs
 from datapipe.transform.docs import drawing
 
 Run = Callable[..., Transformed]
@@ -44,7 +44,7 @@ FILES = {
 
 
 def page(folder: Path, connection: psycopg.Connection | None = None) -> str:
-    html, warnings = docs.page(connection, folder, variables={}, target_schema="public")
+    html, warnings = docs.page(connection, Options(project_dir=folder))
     assert not warnings
     return html
 
@@ -101,7 +101,7 @@ def test_the_page_needs_no_other_file_and_takes_no_html_from_descriptions(write:
 
 def test_sql_that_cannot_be_read_is_told_and_the_rest_is_there(write: Write) -> None:
     folder = write({"models/odd.sql": "select 1 as a from (", "models/even.sql": "select 1 as b"})
-    html, warnings = docs.page(None, folder, variables={}, target_schema="public")
+    html, warnings = docs.page(None, Options(project_dir=folder))
     assert warnings[0].startswith("The columns of odd could not be traced: ")
     assert ("even", "b") in origins(html)
 

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from datapipe import cli, transform
-from datapipe.transform.checks.freshness import SourceFreshness
+from datapipe.transform import Options
+from datapipe.transform.freshness import SourceFreshness
 from datapipe.warehouse import Warehouse
 
 Write = Callable[..., Path]
@@ -79,7 +80,7 @@ def project(write: Write, connection: psycopg.Connection) -> Path:
 
 
 def test_each_source_is_held_against_its_own_limits(warehouse: Warehouse, project: Path) -> None:
-    found, _ = transform.source_freshness(warehouse, project)
+    found, _ = transform.source_freshness(warehouse, Options(project_dir=project))
     told = {each.name: (each.status, each.message.rpartition(": ")[2]) for each in found}
     assert told == {
         "shop.fresh": ("pass", ""),

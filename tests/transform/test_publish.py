@@ -16,7 +16,7 @@ import pytest
 
 from datapipe import transform
 from datapipe.errors import ProjectError, PublishError, TestsFailedError, WarehouseError
-from datapipe.transform import Transformed
+from datapipe.transform import Listener, Options, Transformed
 from datapipe.warehouse import Warehouse
 
 Run = Callable[..., Transformed]
@@ -322,17 +322,16 @@ def test_a_user_without_special_rights_keeps_what_others_made_on_its_tables(
         grant usage on all sequences in schema meta to {role};
         """
     )
-    transform.run(plain, write(SHOP), run_id=1)
+    transform.run(plain, Options(project_dir=write(SHOP)), run_id=1)
     connection.execute("create view public.mine as select * from shop.prices")
     for _ in range(2):
-        transform.run(plain, write(SECOND), run_id=2)
+        transform.run(plain, Options(project_dir=write(SECOND)), run_id=2)
     assert rows("select distinct run from public.mine") == [(2,)]
     owner = "select pg_get_userbyid(relowner) from pg_class where oid = 'shop.prices'::regclass"
     assert rows(owner) == [(role,)]
     with pytest.raises(PublishError, match=r"mine depends on .* \(column run\)"):
-        transform.run(
-            plain, write({"models/prices.sql": PRICES.replace("1 as run", "'x' as run")}), run_id=3
-        )
+        other = write({"models/prices.sql": PRICES.replace("1 as run", "'x' as run")})
+        transform.run(plain, Options(project_dir=other), run_id=3)
 
 
 def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
@@ -348,8 +347,9 @@ def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
     )
     program = (
         "import sys; from pathlib import Path; from datapipe import transform; "
+        "from datapipe.transform import Options; "
         "from datapipe.warehouse import Warehouse; "
-        "transform.run(Warehouse(sys.argv[1]), Path(sys.argv[2]), run_id=8)"
+        "transform.run(Warehouse(sys.argv[1]), Options(project_dir=Path(sys.argv[2])), run_id=8)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, database_url, str(folder)])
     sleeper = "from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
@@ -394,7 +394,7 @@ def test_a_waiting_reader_is_let_through_between_the_attempts(
 
     with warehouse.connect() as reader:
         reader.execute("select * from shop.cheap")
-        run(SECOND, on_message=release)
+        run(SECOND, listener=Listener(message=release))
     assert told == ["Readers hold the published tables; waiting for a gap."]
     assert seen == [[(1,)]]
     assert rows("select distinct run from shop.prices") == [(2,)]
@@ -413,7 +413,7 @@ def test_what_is_made_while_the_run_waits_is_kept_too(
 
     with warehouse.connect() as reader:
         reader.execute("select * from shop.cheap")
-        run(SECOND, on_message=make)
+        run(SECOND, listener=Listener(message=make))
     assert rows("select 'shop.prices'::regclass::oid") == before
     assert rows("select distinct run from public.mine") == [(2,)]
     assert rows("select distinct run from public.kept") == [(1,)]

@@ -9,7 +9,7 @@ import pytest
 
 from datapipe import transform
 from datapipe.errors import RunFailedError
-from datapipe.transform import state
+from datapipe.transform import Options, state
 from datapipe.warehouse import Warehouse
 
 TABLE = "{{ config(materialized='table') }} "
@@ -88,13 +88,13 @@ def test_a_plan_says_why_and_does_nothing(
     run: Any, rows: Any, warehouse: Warehouse, write: Any, connection: psycopg.Connection
 ) -> None:
     folder = write(FILES)
-    plan = transform.plan(warehouse, folder)
+    plan = transform.plan(warehouse, Options(project_dir=folder))
     assert {each.reason for each in plan.build} == {"it was not published yet"}
     assert rows("SELECT * FROM meta.node_states") == []
     run(variables={"off": 5})
     connection.execute("UPDATE ext.prices SET n = 9 WHERE n = 5")
     connection.execute("DROP TABLE shop.last_")
-    plan = transform.plan(warehouse, folder, variables={"off": 5})
+    plan = transform.plan(warehouse, Options(project_dir=folder, variables={"off": 5}))
     assert {each.name: each.reason for each in plan.build} == {
         "first": "ext.prices has other rows",
         "between": "first is built",
@@ -102,7 +102,7 @@ def test_a_plan_says_why_and_does_nothing(
         "clocked": "it reads the clock (now())",
         "last_": "its relation was dropped",
     }
-    assert transform.plan(warehouse, folder, full_refresh=True).reuse == ()
+    assert transform.plan(warehouse, Options(project_dir=folder, full_refresh=True)).reuse == ()
 
 
 def test_a_selection_may_ask_what_was_modified_and_what_failed(
@@ -118,7 +118,7 @@ def test_a_selection_may_ask_what_was_modified_and_what_failed(
     run(few)
 
     def chosen(criterion: str) -> set[str]:
-        plan = transform.plan(warehouse, write({}), select=[criterion])
+        plan = transform.plan(warehouse, Options(project_dir=write({}), select=[criterion]))
         return {each.name for each in (*plan.build, *plan.reuse, *plan.test)}
 
     run()  # a test that warned is run again, and no other for that

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from datapipe.errors import RunFailedError, TestsFailedError, WarehouseError
-from datapipe.transform import Transformed
+from datapipe.transform import Listener, Transformed
 
 Run = Callable[..., Transformed]
 Write = Callable[..., Path]
@@ -60,7 +60,9 @@ def test_what_a_failed_model_leaves_is_still_built_and_tested_and_nothing_is_pub
         run(
             {**BRANCHES, **BROKEN_B},
             threads=threads,
-            on_result=lambda result, done, total: told.append((result.name, done, total)),
+            listener=Listener(
+                result=lambda result, done, total: told.append((result.name, done, total))
+            ),
         )
     error = caught.value
     assert ended(error.results) == {

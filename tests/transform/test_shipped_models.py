@@ -17,7 +17,7 @@ import yaml
 from datapipe import transform
 from datapipe.errors import TestsFailedError
 from datapipe.paths import shipped
-from datapipe.transform import Transformed
+from datapipe.transform import Options, Transformed
 from datapipe.warehouse import Warehouse
 
 KNOWN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ Build = Callable[..., Transformed]
 @pytest.fixture
 def build(warehouse: Warehouse) -> Build:
     return lambda **variables: transform.run(
-        warehouse, shipped("sql_models"), run_id=1, variables=variables
+        warehouse, Options(project_dir=shipped("sql_models"), variables=variables), run_id=1
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from datapipe import transform
 from datapipe.errors import VerifyFailedError
+from datapipe.transform import Options
 from datapipe.warehouse import Warehouse
 
 NEW = "{% if is_incremental() %} where day > (select max(day) from {{ this }}) {% endif %}"
@@ -28,7 +29,7 @@ def verified(run: Any, warehouse: Warehouse, write: Any, connection: psycopg.Con
         sources = "sources: [{name: ext, tables: [{name: prices}]}]"
         run({"models/grown.sql": model, "models/sources.yml": sources})
         connection.execute(change)
-        [result], _ = transform.verify(warehouse, write({}))
+        [result], _ = transform.verify(warehouse, Options(project_dir=write({})))
         return result
 
     return verify

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
 from datapipe.errors import ProjectError
-from datapipe.transform import manifest, project
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog
 from datapipe.transform.database.relation import Relation
@@ -19,27 +17,18 @@ from datapipe.transform.docs import drawing, lineage
 from datapipe.transform.docs.entries import Entry, Facts, LastResult, entries, key_of
 from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.opening import opened
+from datapipe.transform.options import Options
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def page(
-    connection: psycopg.Connection | None,
-    project_dir: Path,
-    *,
-    variables: Mapping[str, Any],
-    target_schema: str,
-) -> tuple[str, tuple[str, ...]]:
+def page(connection: psycopg.Connection | None, options: Options) -> tuple[str, tuple[str, ...]]:
     """The documentation as HTML, and what to warn of; without a connection, of the files alone."""
-    loaded = project.load(project_dir, variables)
-    target = described(connection, target_schema)
-    if connection is None:  # SQL that names a database without a name cannot be read
-        target |= {"database": "database", "dbname": "database"}
-    renderer = Renderer(loaded, target)
-    read = manifest.read(loaded, renderer)
+    project = opened(connection, options)
+    read, renderer = project.manifest, project.renderer
     with renderer.using(connection) if connection else nullcontext():
         facts, warnings = _facts(read, renderer, connection)
     found = entries(read, facts)
@@ -48,7 +37,7 @@ def page(
         for entry in found
         if entry.unknown_lineage
     ]
-    return _rendered(loaded.name, found), (*renderer.warnings, *warnings)
+    return _rendered(read.project.name, found), (*project.warnings, *warnings)
 
 
 def _facts(

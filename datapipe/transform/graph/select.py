@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datapipe.transform.graph.methods import METHODS, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
 from datapipe.transform.graph.selectors import named, selectors_of
-from datapipe.transform.graph.spec import Criterion, Indirect, Spec, united
+from datapipe.transform.graph.spec import Criterion, Spec, united
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, UnitTest
+from datapipe.transform.options import Indirect
 
-__all__ = ["Facts", "Indirect", "Node", "Selection", "asks_state", "select"]
+__all__ = ["Facts", "Node", "Selection", "asks_state", "select"]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from datapipe.errors import ProjectError, UsageError
-from datapipe.transform.graph.spec import Criterion, Group, Indirect, Spec, criterion
+from datapipe.transform.graph.spec import Criterion, Group, Spec, criterion
 from datapipe.transform.jinja.context import near
+from datapipe.transform.options import Indirect
 from datapipe.transform.project import yaml_file
 from datapipe.transform.project.yaml_file import Block
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from datapipe.errors import UsageError
-
-Indirect = Literal["eager", "cautious", "buildable", "empty"]
+from datapipe.transform.options import Indirect
 
 _CRITERION = re.compile(
     r"(?P<whole>@)?(?:(?P<before>\d*)(?P<parents>\+))?(?:(?P<method>[\w.]+):)?(?P<value>.*?)"

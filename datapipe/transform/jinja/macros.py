@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import nodes
+import jinja2
 
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja import scope
@@ -200,15 +200,19 @@ class Macros:
 
     def _macro(self, path: Path, block: Block, *, checked: bool) -> Macro:
         compiled: Macro | None = None
-        source: str | nodes.Template = "\n" * (block.line - 1) + block.source
+        source = "\n" * (block.line - 1) + block.source
+        template: jinja2.Template | None = None
         if checked:
             with explained({}, "", path, block.line):
-                source = self._environment.checked(str(source), path)
+                template = self._environment.template(source, path, macro=block.name)
 
         def macro(*values: Any, **options: Any) -> Any:
             nonlocal compiled
             if compiled is None:
-                compiled = self._environment.macro(block.name, source, path)
+                compiled = self._environment.macro(
+                    block.name,
+                    template or self._environment.template(source, path, macro=block.name),
+                )
             try:
                 return compiled(*values, **options)
             except Return as end:

@@ -27,6 +27,7 @@ class Renderer:
     """Renders with the macros of one project, in as many threads as there are.
 
     Where it is ``marked``, what comes out has marks that tell which line each piece came from.
+    ``compiled_in`` is the folder that keeps compiled templates.
     """
 
     def __init__(
@@ -35,13 +36,14 @@ class Renderer:
         target: Mapping[str, Any],
         *,
         marked: Marked = "nothing",
+        compiled_in: Path | None = None,
         on_log: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.project = project
         profile = project.settings.get("profile", project.name)
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
-        self.environment = SqlEnvironment(marked=marked)
+        self.environment = SqlEnvironment(marked=marked, compiled_in=compiled_in)
         self.macros = Macros(project, self.environment)
         self._native = NativeEnvironment()
         self._templates: dict[tuple[Path, str], jinja2.Template] = {}
@@ -95,7 +97,9 @@ class Renderer:
             key = path, source
             template = self._templates.get(key)
             if template is None:
-                template = self._templates[key] = self.environment.template(source, path)
+                template = self._templates[key] = self.environment.template(
+                    source, path, name=model
+                )
             text = self.environment.text(template, variables)
             return str(self._told(text, path))
 

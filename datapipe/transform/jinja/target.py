@@ -7,10 +7,12 @@ from typing import Any
 import psycopg
 
 
-def described(connection: psycopg.Connection | None, schema: str) -> dict[str, Any]:
-    """The target of a run over ``connection``; without one, a database that has no name."""
+def described(
+    connection: psycopg.Connection | None, schema: str, *, threads: int = 1
+) -> dict[str, Any]:
+    """The target of a run over ``connection``; without one, of a database that has no name."""
     info = connection.info if connection else None
-    database = info.dbname if info else ""
+    database = info.dbname if info else "database"  # SQL with an empty name could not be read
     return {
         "name": "default",
         "profile_name": "datapipe",
@@ -21,5 +23,5 @@ def described(connection: psycopg.Connection | None, schema: str) -> dict[str, A
         "user": info.user if info else "",
         "host": info.host if info else "",
         "port": info.port if info else 5432,
-        "threads": 1,
+        "threads": threads,
     }

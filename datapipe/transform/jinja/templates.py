@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any, Literal
 
 import jinja2
@@ -15,6 +16,7 @@ from jinja2.runtime import Context
 from jinja2.utils import missing
 
 from datapipe.transform.jinja import places, scope
+from datapipe.transform.jinja.compiled import FORMAT, CompiledTemplates
 
 MACRO_PREFIX = "dbt_macro__"
 
@@ -163,10 +165,11 @@ class SqlEnvironment(jinja2.Environment):
 
     context_class = _Context
 
-    def __init__(self, *, marked: Marked = "nothing") -> None:
+    def __init__(self, *, marked: Marked = "nothing", compiled_in: Path | None = None) -> None:
         super().__init__(
             undefined=Missing,
             extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols", _Test, _Materialization],
+            bytecode_cache=CompiledTemplates(compiled_in) if compiled_in else None,
         )
         self.marked = marked
         self.files: list[Path] = []
@@ -180,28 +183,36 @@ class SqlEnvironment(jinja2.Environment):
             error.source = source
             raise
 
-    def checked(self, source: str, path: Path) -> nodes.Template:
-        """``source`` as it is read; raises TemplateSyntaxError if it cannot be."""
-        return self._parse(source, None, str(path))
-
     def template(
-        self, source: str | nodes.Template, path: Path, *, macros: bool = False
+        self, source: str, path: Path, *, name: str = "", macro: str = ""
     ) -> jinja2.Template:
-        """The compiled template; ``macros`` says that it holds macros.
+        """The compiled template; raises TemplateSyntaxError if it cannot be read.
 
-        Those are renamed, so that a call of one goes through the variables of the rendering, also
-        from within itself: there it can be overridden, and ``return`` is understood.
+        ``name`` tells apart the templates of one file; ``macro`` is the name of the one in it.
         """
-        tree = self.checked(source, path) if isinstance(source, str) else source
-        if macros:
-            for macro in tree.find_all(nodes.Macro):
-                macro.name = MACRO_PREFIX + macro.name
-        if self.marked == "all" or (self.marked == "body" and not macros):
+        if self.bytecode_cache is None:
+            return jinja2.Template.from_code(self, self._code(source, path, macro), {})
+        key = f"{FORMAT}|{name}|{macro}"
+        bucket = self.bytecode_cache.get_bucket(self, key, str(path), source)
+        if bucket.code is None:
+            bucket.code = self._code(source, path, macro)
+            self.bytecode_cache.set_bucket(bucket)
+        return jinja2.Template.from_code(self, bucket.code, {})
+
+    def _code(self, source: str, path: Path, macro: str) -> CodeType:
+        """Macros are renamed, so that a call of one goes through the variables of the rendering.
+
+        Also from within itself: there it can be overridden, and ``return`` is understood.
+        """
+        tree = self._parse(source, None, str(path))
+        if macro:
+            for each in tree.find_all(nodes.Macro):
+                each.name = MACRO_PREFIX + each.name
+        if self.marked == "all" or (self.marked == "body" and not macro):
             self.files.append(path)
             _mark(tree, len(self.files) - 1, captured=self.marked == "all")
         with scope.nowhere():  # what does not depend on a rendering is worked out right away
-            code = self.compile(tree, None, str(path))
-        return jinja2.Template.from_code(self, code, {})
+            return self.compile(tree, None, str(path))
 
     def from_yaml(self, text: str) -> jinja2.Template:
         """The template that ``text``, which stands somewhere in a YAML file, is."""
@@ -212,9 +223,8 @@ class SqlEnvironment(jinja2.Environment):
         """What ``template`` renders to."""
         return "".join(self.pieces(template, variables))
 
-    def macro(self, name: str, source: str | nodes.Template, path: Path) -> Callable[..., Any]:
-        """The macro that ``source`` defines; it sees what the rendering sees that calls it."""
-        template = self.template(source, path, macros=True)
+    def macro(self, name: str, template: jinja2.Template) -> Callable[..., Any]:
+        """The macro that ``template`` defines; it sees what the rendering sees that calls it."""
         context = self.context_class(self, _OfCurrentScope(), None, {})  # type: ignore[arg-type] # all that is asked of it is find()
         for _ in template.root_render_func(context):
             pass

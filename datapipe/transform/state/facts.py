@@ -23,7 +23,7 @@ def facts(
     None where nothing was ever run.
     """
     project = manifest.project.name
-    if records.last_run(connection, project) is None:
+    if not _may_know(connection) or records.last_run(connection, project) is None:
         return None
     before = records.states(connection, target_schema)
     fingerprints = Fingerprints(manifest, renderer)
@@ -53,3 +53,9 @@ def facts(
         for unique_id, status in records.last_results(connection, project).items()
     }
     return Facts(new=frozenset(new), modified=modified, results=results)
+
+
+def _may_know(connection: psycopg.Connection) -> bool:
+    """Whether this database was ever made ready for a run."""
+    row = connection.execute("SELECT to_regclass('meta.transform_runs') IS NOT NULL").fetchone()
+    return bool(row and row[0])

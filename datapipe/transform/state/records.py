@@ -145,7 +145,7 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
             run_id,
             project,
             options.target_schema,
-            json.dumps(list(options.include)),
+            json.dumps(list(options.select)),
             json.dumps(list(options.exclude)),
             json.dumps(dict(options.variables), default=str),
             options.full_refresh,

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform import manifest, project
 from datapipe.transform.database.statements import execute
-from datapipe.transform.graph.select import select
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest.nodes import Source
+from datapipe.transform.opening import opened
+from datapipe.transform.options import Options
 from datapipe.warehouse.failures import failure
 
 Status = Literal["pass", "warn", "error", "runtime error"]
@@ -51,28 +49,18 @@ class SourceFreshness:
 
 
 def check(
-    connection: psycopg.Connection,
-    project_dir: Path,
-    *,
-    variables: Mapping[str, Any],
-    target_schema: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    on_message: Callable[[str], None] = lambda message: None,
+    connection: psycopg.Connection, options: Options
 ) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:
     """The freshness of each selected source that declares any, and warnings; changes nothing."""
-    loaded = project.load(project_dir, variables)
-    renderer = Renderer(loaded, described(connection, target_schema), on_log=on_message)
-    read = manifest.read(loaded, renderer)
-    selection = select(read, include, exclude)
-    selected = {node.unique_id for node in selection.nodes}
+    project = opened(connection, options)
+    selected = {node.unique_id for node in project.selection.nodes}
     connection.execute('SET search_path = "$user", public')
     found = tuple(
-        _checked(connection, source, renderer)
-        for source in read.sources.values()
+        _checked(connection, source, project.renderer)
+        for source in project.manifest.sources.values()
         if source.unique_id in selected and _is_declared(source)
     )
-    return found, (*renderer.warnings, *selection.warnings)
+    return found, project.warnings
 
 
 def _is_declared(source: Source) -> bool:

@@ -1,0 +1,49 @@
+"""A project as it was read, and what was selected of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+from datapipe.transform import manifest, project
+from datapipe.transform.graph.select import Selection, asks_state, select
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.target import described
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.options import Options
+from datapipe.transform.state.facts import facts
+
+
+@dataclass(frozen=True)
+class Opened:
+    """All that a command goes on with."""
+
+    manifest: Manifest
+    renderer: Renderer
+    selection: Selection
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self.renderer.warnings, *self.selection.warnings)
+
+
+def opened(
+    connection: psycopg.Connection | None,
+    options: Options,
+    *,
+    on_log: Callable[[str], None] = lambda message: None,
+) -> Opened:
+    """Read the project, and select; without a connection, earlier runs are not known."""
+    loaded = project.load(options.project_dir, options.variables)
+    target = described(connection, options.target_schema, threads=options.threads)
+    renderer = Renderer(loaded, target, compiled_in=options.compiled_in, on_log=on_log)
+    read = manifest.read(loaded, renderer)
+    known = None
+    if connection is not None and asks_state(options.select, options.exclude):
+        known = facts(connection, read, renderer, options.target_schema)
+    selection = select(
+        read, options.select, options.exclude, facts=known, indirect=options.indirect
+    )
+    return Opened(read, renderer, selection)
