@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -95,7 +96,9 @@ def main() -> None:
     0 done · 1 failed as can happen · 2 wrong usage or settings · 3 a bug · 4 partly done · 5 data
     tests failed · 6 another run holds the lock · 130 interrupted.
     """
-    gc.set_threshold(50_000)  # a short process gains a twentieth where Python looks for cycles less
+    # A tenth of a short command goes into looking for cycles, half of it in those that end with it.
+    gc.set_threshold(200_000)
+    atexit.register(gc.freeze)
     try:
         completing = "_DATAPIPE_COMPLETE" in os.environ
         given = gathered(sys.argv[1:])

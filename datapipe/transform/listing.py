@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import psycopg
 
-from datapipe.transform.build import incremental
+from datapipe.transform.build import growth
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph.select import Node, Selection
@@ -43,9 +43,7 @@ def compiled(
     """The SQL of what is selected, over what is published, and what to warn of."""
     found = opened(connection, options)
     read, full_refresh = found.manifest, options.full_refresh
-    growing = incremental.starting(
-        connection, list(read.models.values()), full_refresh=full_refresh
-    )
+    growing = growth.starting(connection, list(read.models.values()), full_refresh=full_refresh)
     compiler = Compiler(
         read, found.renderer, _published, increments=growing.keys(), full_refresh=full_refresh
     )

@@ -11,7 +11,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError
 from datapipe.transform import checks, project, state
-from datapipe.transform.build import Built, aside, build, growing, hooks, incremental
+from datapipe.transform.build import Built, aside, build, growing, growth, hooks
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.database.relation import quoted
@@ -26,9 +26,8 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Listener, Options
-from datapipe.transform.publish import Publication
-from datapipe.transform.publish.record import into_meta_models
 from datapipe.transform.results import Progress, Transformed
+from datapipe.transform.state.published import into_meta_models
 from datapipe.warehouse import Warehouse
 
 
@@ -157,7 +156,7 @@ class Session:
         published = growing(self.connection, models, full_refresh=self.options.full_refresh)
         memory.growing = frozenset(published)
         schemas = {aside.beside(each.relation.schema, aside.BUILD) for each in models}
-        schemas |= {aside.beside(each.schema, incremental.SUFFIX) for each in published.values()}
+        schemas |= {aside.beside(each.schema, growth.SUFFIX) for each in published.values()}
         aside.create(self.connection, sorted(schemas))
         compiler = self._compiler(
             self.placement, [each.key for each in models if each.key in published]
@@ -209,6 +208,8 @@ class Session:
         def record(connection: psycopg.Connection) -> None:
             self._record(connection, built)
             memory.record(connection, [each.model for each in built])
+
+        from datapipe.transform.publish import Publication  # late: often nothing was built
 
         publication = Publication(
             connection,

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import VerifyFailedError
-from datapipe.transform.build import aside, incremental
+from datapipe.transform.build import aside, growth, incremental
 from datapipe.transform.build.increment import listed
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import build_table
@@ -87,7 +87,7 @@ def verify(
         for model in ordered(read.models)
         if model.key in found.selection.models and model.materialized == "incremental"
     ]
-    published = incremental.starting(connection, models, full_refresh=False)
+    published = growth.starting(connection, models, full_refresh=False)
     connection.execute('SET search_path = "$user", public')
     results = tuple(
         _verified(connection, read, renderer, model, published.get(model.key)) for model in models
@@ -175,7 +175,7 @@ def _built(
 ) -> Relation:
     """Build ``model`` into a schema of its own, in full or onto what is published."""
     schema = aside.beside(model.relation.schema, suffix)
-    increment = incremental.place_of_increment(model)
+    increment = growth.place_of_increment(model)
     for name in (schema, increment.standing[0]):
         # What a run left there comes back when all this is rolled back.
         execute(

@@ -8,17 +8,9 @@ from typing import Any, Protocol
 
 import psycopg
 
-from datapipe.transform.build import (
-    custom,
-    incremental,
-    materialized_view,
-    microbatch,
-    seed,
-    snapshot,
-    table,
-)
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.incremental import starting as growing
+from datapipe.transform.build.growth import starting as growing
+from datapipe.transform.build.growth import strategy_of
 from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
@@ -69,7 +61,7 @@ def build(
 
 def _built(site: Site, witness: Witness | None) -> Built:
     model = site.model
-    hooks = Hooks(site, run_by_materialization=custom.is_custom(site))
+    hooks = Hooks(site, run_by_materialization=site.is_custom)
     if not model.is_seed and not _is_microbatch(model):
         site.compiled  # noqa: B018 - a mistake in the template is found before a hook is run
     hooks.run_before(in_transaction=False)
@@ -91,29 +83,42 @@ def _built(site: Site, witness: Witness | None) -> Built:
 
 
 def _materialized(site: Site) -> Built:
+    # Imported late: most runs need few of them, and a run that builds nothing needs none.
     model = site.model
-    if custom.is_custom(site):
+    if site.is_custom:
+        from datapipe.transform.build import custom
+
         return custom.build(site)
     if model.is_seed:
+        from datapipe.transform.build import seed
+
         return seed.build(site)
     if model.materialized == "snapshot":
+        from datapipe.transform.build import snapshot
+
         return snapshot.build(site)
     if site.published is not None:
+        from datapipe.transform.build import incremental
+
         return incremental.build(site, site.published)
-    if model.materialized == "view":
-        return table.build_view(site)
     if model.materialized == "materialized_view":
+        from datapipe.transform.build import materialized_view
+
         return materialized_view.build(site)
     if _is_microbatch(model):
+        from datapipe.transform.build import microbatch
+
         return microbatch.build(site)
-    return table.build_table(site)
+    from datapipe.transform.build import table
+
+    return table.build_view(site) if model.materialized == "view" else table.build_table(site)
 
 
 def _is_sent_at_once(site: Site) -> bool:
     """Whether all of the build is one round trip, which is a transaction by itself."""
-    return site.model.materialized in {"table", "view"} and not custom.is_custom(site)
+    return site.model.materialized in {"table", "view"} and not site.is_custom
 
 
 def _is_microbatch(model: Model) -> bool:
     """Whether the template is rendered once for each batch, and not by itself."""
-    return model.materialized == "incremental" and incremental.strategy_of(model) == "microbatch"
+    return model.materialized == "incremental" and strategy_of(model) == "microbatch"

@@ -18,11 +18,6 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 
 
-def is_custom(site: Site) -> bool:
-    """Whether a materialization of the user's builds the model."""
-    return not site.model.is_seed and site.compiler.materialization(site.model) is not None
-
-
 def build(site: Site) -> Built:
     """Run the materialization, with what is published before it."""
     started = time.perf_counter()

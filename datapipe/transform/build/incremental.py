@@ -15,13 +15,13 @@ a copy of the table to work on, which is swapped, too.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.build import aside, contract, copies, microbatch
+from datapipe.transform.build import contract, copies
 from datapipe.transform.build.built import Built
+from datapipe.transform.build.growth import STRATEGIES, place_of_increment, strategy_of
 from datapipe.transform.build.increment import Increment, listed
 from datapipe.transform.build.reshape import alterations
 from datapipe.transform.build.site import Site, line_of
@@ -33,36 +33,6 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.warehouse.failures import failure
 
-SUFFIX = "__increment"
-STRATEGIES = ("append", "delete+insert", "merge")
-
-
-def starting(
-    connection: psycopg.Connection, models: Collection[Model], *, full_refresh: bool
-) -> dict[str, RelationState]:
-    """The published tables of those of ``models`` that get an increment and not all their rows."""
-    wanted = {model.relation.published: model for model in models if _grows(model, full_refresh)}
-    found = catalog.states(connection, wanted) if wanted else {}
-    return {wanted[name].key: state for name, state in found.items() if state.kind == "r"}
-
-
-def _grows(model: Model, full_refresh: bool) -> bool:
-    if model.materialized == "incremental":
-        return not refreshes_fully(model, full_refresh)
-    return model.materialized == "snapshot"
-
-
-def refreshes_fully(model: Model, full_refresh: bool) -> bool:
-    """Whether all rows are computed: the model's own setting goes before that of the run."""
-    own = model.config.get("full_refresh")
-    return full_refresh if own is None else bool(own)
-
-
-def place_of_increment(model: Model) -> Relation:
-    """Where the increment of ``model`` is kept."""
-    schema, _ = model.relation.published
-    return model.relation.within(aside.beside(schema, SUFFIX))
-
 
 def build(site: Site, published: RelationState) -> Built:
     """Compute the increment of the model aside, and show there what it makes of the table."""
@@ -72,6 +42,8 @@ def build(site: Site, published: RelationState) -> Built:
     strategy = strategy_of(site.model)
     new = place_of_increment(site.model)
     if strategy == "microbatch":
+        from datapipe.transform.build import microbatch  # late, as few models need it
+
         rows, strategy = microbatch.gather(site, new), "merge"
     else:
         statements = site.statements()
@@ -106,13 +78,6 @@ def applied_to_copy(site: Site, published: RelationState, gained: Increment, new
     else:
         statements = [_by_macro(site, gained, new)]
     execute(site.connection, "; ".join([*statements, f"ANALYZE {table}"]))
-
-
-def strategy_of(model: Model) -> str:
-    """The strategy that the model asks for, or the one that dbt-postgres takes."""
-    default = "delete+insert" if model.config.get("unique_key") else "append"
-    given = str(model.config.get("incremental_strategy") or "default")
-    return default if given == "default" else given
 
 
 def _by_macro(site: Site, gained: Increment, new: Relation) -> str:

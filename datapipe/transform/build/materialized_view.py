@@ -10,7 +10,7 @@ import time
 
 from datapipe.transform.build import contract
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.incremental import refreshes_fully
+from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.site import Site, indexes
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.statements import execute

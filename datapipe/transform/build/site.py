@@ -42,6 +42,11 @@ class Site:
     def compiled(self) -> Compiled:
         return self.compiler.model(self.model)
 
+    @cached_property
+    def is_custom(self) -> bool:
+        """Whether a materialization of the user's builds the model."""
+        return not self.model.is_seed and self.compiler.materialization(self.model) is not None
+
     @property
     def contract(self) -> bool:
         """Whether the model's contract is enforced."""

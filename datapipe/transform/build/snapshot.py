@@ -12,7 +12,8 @@ import time
 import psycopg
 
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.incremental import place_of_increment, state_of
+from datapipe.transform.build.growth import place_of_increment
+from datapipe.transform.build.incremental import state_of
 from datapipe.transform.build.reshape import (
     DEST,
     SOURCE,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build.incremental import refreshes_fully
+from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph import ordered

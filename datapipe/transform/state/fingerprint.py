@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from datapipe.transform.build import aside, incremental
+from datapipe.transform.build import aside, growth
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
@@ -82,7 +82,7 @@ class Fingerprints:
         if model.materialized not in _BUILT_IN:
             found["the materialization"] = self._macros(f"materialization_{model.materialized}")
         strategy = str(config.get("incremental_strategy") or "")
-        if strategy and strategy not in incremental.STRATEGIES:
+        if strategy and strategy not in growth.STRATEGIES:
             macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
             found["the strategy"] = self._macros(macro)
         if model.is_seed:
@@ -157,7 +157,7 @@ class Fingerprints:
 
 def _asides(models: Iterable[Model]) -> Iterator[tuple[str, str]]:
     for schema in {model.relation.schema for model in models if model.relation.schema}:
-        for suffix in (aside.BUILD, incremental.SUFFIX):
+        for suffix in (aside.BUILD, growth.SUFFIX):
             name = aside.beside(schema, suffix)
             yield name.replace('"', '""'), schema.replace('"', '""')
 

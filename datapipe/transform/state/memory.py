@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from datapipe.transform.build import aside, incremental
+from datapipe.transform.build import aside, growth
 from datapipe.transform.build.model_hooks import rendered
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import quoted
@@ -100,7 +100,7 @@ class Memory:
         self._unnoted: list[Aside] = []
         self._noted_at = time.monotonic()
         for model in manifest.models.values():
-            for suffix in (aside.BUILD, incremental.SUFFIX):
+            for suffix in (aside.BUILD, growth.SUFFIX):
                 if model.relation.schema:
                     schema = aside.beside(model.relation.schema, suffix)
                     local = f"{quoted(schema)}.{quoted(model.relation.identifier)}"

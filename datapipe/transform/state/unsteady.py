@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from datapipe.transform.build import incremental
+from datapipe.transform.build import growth
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import words
@@ -34,7 +34,7 @@ def by_itself(
     if said.takes_a_slice:
         return "may take only a part of what is new (limit)"
     if not model.config.get("unique_key"):
-        new = incremental.place_of_increment(model).local
+        new = growth.place_of_increment(model).local
         row = execute(connection, f"SELECT EXISTS (SELECT FROM {new})").fetchone()
         if row and row[0]:
             return "added rows in the last run, and may add more"
