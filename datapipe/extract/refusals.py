@@ -100,6 +100,12 @@ _RULES = (
         cure="Correct ALPHA_VANTAGE_API_KEY.",
     ),
     _Rule(
+        ("this api function",),
+        RequestRefused,
+        "invalid_request",
+        cure="Leave its endpoint out. Of datapipe mock-api: it serves what its --source holds.",
+    ),
+    _Rule(
         ("invalid api call", "does not exist", "invalid inputs"),
         RequestRefused,
         "invalid_request",
