@@ -15,6 +15,7 @@ from datapipe.load.tables import Table
 Row = tuple[str | None, ...]
 
 _NUMBERING = re.compile(r"^\s*\d+[a-z]?\s*[.:]\s*", re.ASCII)  # "5. ", "01. ", "1a. ", "1: "
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 _NO_LETTER = re.compile(r"[^a-z0-9()]+")
 
 
@@ -36,7 +37,7 @@ class Document:
         """The answer as JSON, numbers as the texts that they came as; ValueError if it is CSV."""
         if self.format != "json":
             raise ValueError("it is CSV, and JSON was expected")
-        found = json.loads(self._text, parse_float=str, parse_int=str)
+        found = _DECODER.decode(self._text)
         if not isinstance(found, dict):
             raise ValueError("it is JSON, but not an object")
         return found
