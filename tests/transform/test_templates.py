@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -20,6 +21,7 @@ from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
+from datapipe.transform.jinja.templates import SqlEnvironment
 from datapipe.warehouse import Warehouse
 
 Render = Callable[..., str]
@@ -260,6 +262,30 @@ def test_what_is_more_than_plain_is_left_to_jinja(source: str) -> None:
 
 def test_reading_a_plain_template_takes_no_longer_for_being_wrong() -> None:
     assert plain.read("{{ config(" + "a='b', " * 200 + "c=~) }}") is None
+
+
+def test_what_was_compiled_once_is_read_the_next_time(
+    tmp_path: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, source = tmp_path / "kept", "{% if x %}{{ x }}{% endif %}"
+
+    def rendered(source: str = source) -> str:
+        again = Renderer(renderer.project, renderer.target, compiled_in=kept)
+        return again.render(Path("a.sql"), source, {"x": "seen"}, model="a")
+
+    assert rendered() == "seen"
+    file = max(kept.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    with monkeypatch.context() as never:
+        never.setattr(SqlEnvironment, "_parse", None)
+        assert rendered() == "seen"
+    assert rendered("{% if x %}other{% endif %}") == "other"
+    assert file.stat().st_mtime_ns == max(each.stat().st_mtime_ns for each in kept.iterdir())
+    for part in (b"", file.read_bytes()[:-20], b"nonsense"):
+        file.write_bytes(part)
+        assert rendered() == "seen"
+    shutil.rmtree(kept)
+    kept.write_text("not a folder")
+    assert rendered() == "seen"
 
 
 def test_a_value_of_yaml_keeps_its_type(renderer: Renderer) -> None:
