@@ -12,26 +12,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 
 import httpx
-import psycopg
+from database import new_warehouse
 
 from datapipe import extract
 from datapipe.extract.alpha_vantage import AlphaVantage
 from datapipe.extract.endpoints import named
 from datapipe.extract.quota import Limits, Quota
 from datapipe.warehouse import Warehouse
-from datapipe.warehouse.embedded import EmbeddedServer
 
 AT_MOST_TIMES = 1.3
 IN_FLIGHT = 20
@@ -130,26 +126,6 @@ def api(latency_seconds: float) -> Iterator[str]:
         assert server.stdout is not None
         yield f"http://127.0.0.1:{json.loads(server.stdout.readline())}/query"
         server.terminate()
-
-
-@contextmanager
-def new_warehouse() -> Iterator[Warehouse]:
-    outside = os.environ.get("TEST_SERVER_URL")
-    name = f"benchmark_{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="datapipe benchmark ") as folder:
-        server = None if outside else EmbeddedServer(Path(folder) / "data")
-        if server:
-            server.start()
-        url = (lambda name: f"{outside}/{name}") if server is None else server.url
-        warehouse = Warehouse(url(name), created_from=url("postgres"))
-        warehouse.upgrade()
-        try:
-            yield warehouse
-        finally:
-            with psycopg.connect(url("postgres"), autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            if server:
-                server.stop()
 
 
 if __name__ == "__main__":

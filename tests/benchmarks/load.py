@@ -9,24 +9,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from random import Random
 from statistics import median
 
 import psycopg
+from database import new_warehouse
 
 from datapipe import load
-from datapipe.warehouse import Warehouse
-from datapipe.warehouse.embedded import EmbeddedServer
 
 NOW = datetime(2026, 5, 18, 22, 0, tzinfo=UTC)
 LAST = date(2026, 5, 15)
@@ -52,14 +47,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    with a_server() as url, psycopg.connect(url("postgres"), autocommit=True) as admin:
-        name = f"bench_load_{os.getpid()}"
-        try:
-            Warehouse(url(name), created_from=url("postgres")).upgrade()
-            with psycopg.connect(url(name), autocommit=True) as connection:
-                met = [full(connection, rounds), *compact(connection, rounds)]
-        finally:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    with new_warehouse() as warehouse, warehouse.connect(autocommit=True) as connection:
+        met = [full(connection, rounds), *compact(connection, rounds)]
     return 0 if all(met) else 1
 
 
@@ -198,21 +187,6 @@ def check(connection: psycopg.Connection, rows: int) -> None:
 
 def empty(connection: psycopg.Connection) -> None:
     connection.execute("TRUNCATE raw.daily_prices")
-
-
-@contextmanager
-def a_server() -> Iterator[Callable[[str], str]]:
-    outside = os.environ.get("TEST_SERVER_URL")
-    if outside:
-        yield lambda name: outside.rstrip("/") + "/" + name
-        return
-    with tempfile.TemporaryDirectory(prefix="datapipe benchmark ") as folder:
-        server = EmbeddedServer(Path(folder))
-        server.start()
-        try:
-            yield server.url
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":
