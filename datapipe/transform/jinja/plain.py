@@ -18,7 +18,7 @@ from jinja2.utils import missing
 from datapipe.transform.jinja.scope import Variables
 
 _TAG = re.compile(r"\{\{-?(.*?)(-?)\}\}", re.DOTALL)
-_CALLED = re.compile(r"(ref|source|config|var|env_var)\s*\((.*)\)", re.DOTALL)
+_CALLED = re.compile(r"(ref|source|config|var|env_var|doc)\s*\((.*)\)", re.DOTALL)
 _STRING = r"'[^'\\\n]*'|\"[^\"\\\n]*\""
 _NUMBER = r"(?<!\w)\d+(?:\.\d+)?(?![\w.])"
 _LITERALS = re.compile(
@@ -53,8 +53,16 @@ class Plain:
     def text(self, variables: Variables) -> str:
         """What it renders to."""
         return "".join(
-            piece if isinstance(piece, str) else _written(piece, variables) for piece in self.pieces
+            piece if isinstance(piece, str) else str(_called(piece, variables))
+            for piece in self.pieces
         )
+
+    def value(self, variables: Variables) -> Any:
+        """What it comes to: what is one call and nothing else keeps its type."""
+        pieces = [piece for piece in self.pieces if piece]
+        if len(pieces) == 1 and isinstance(pieces[0], _Call):
+            return _called(pieces[0], variables)
+        return self.text(variables)
 
 
 class _Unknown(Exception):
@@ -86,14 +94,14 @@ def read(source: str) -> Plain | None:
     return Plain(tuple(pieces))
 
 
-def _written(call: _Call, variables: Variables) -> str:
+def _called(call: _Call, variables: Variables) -> Any:
     found = variables.find(call.name)
     if found is missing:
         raise KeyError(call.name)
     if call.name == "this":
-        return str(found)
-    return str(
-        found(*(value() for value in call.values), **{key: value() for key, value in call.options})
+        return found
+    return found(
+        *(value() for value in call.values), **{key: value() for key, value in call.options}
     )
 
 

@@ -90,9 +90,9 @@ class Renderer:
         """The text that ``source``, which stands in the file at ``path``, renders to."""
         variables = self.variables(own, package, replaced)
         if self.environment.marked == "nothing":
-            text = self._rendered_plainly(source, Scope(variables, replaced or {}))
+            text = self._plainly(plain.Plain.text, source, Scope(variables, replaced or {}))
             if text is not None:
-                return text
+                return str(text)
         with self._rendering(variables, replaced, model, path):
             key = path, source
             template = self._templates.get(key)
@@ -189,14 +189,22 @@ class Renderer:
     ) -> Any:
         variables = self.variables(own, package)
         text = text.strip()
+        value = self._plainly(plain.Plain.value, text, Scope(variables, {}))
+        if value is not None:
+            return value
         with self._rendering(variables, None, "", path, line):
             template = self._values.get(text)
             if template is None:
                 template = self._values[text] = self._native.from_yaml(text)
             return self._native.value(template, variables)
 
-    def _rendered_plainly(self, source: str, scope_: Scope) -> str | None:
-        """The text, if ``source`` is so simple that it needs no Jinja, and nothing is wrong."""
+    def _plainly(
+        self, form: Callable[[plain.Plain, Variables], Any], source: str, scope_: Scope
+    ) -> Any:
+        """``source`` in this form, if it is so simple that it needs no Jinja, and nothing is wrong.
+
+        Otherwise, and where it comes to nothing, None.
+        """
         if source not in self._plain:
             self._plain[source] = plain.read(source)
         found = self._plain[source]
@@ -204,7 +212,7 @@ class Renderer:
             return None
         try:
             with scope.entered(scope_):
-                return found.text(scope_.variables)
+                return form(found, scope_.variables)
         except Exception:  # Jinja comes to the same, and knows the line
             return None
 
