@@ -15,7 +15,7 @@ def compile(  # noqa: A001 - dbt's word
     select: options.Select = None,
     exclude: options.Exclude = None,
     selector: options.Selector = None,
-    indirect_selection: options.IndirectSelection = "eager",
+    indirect_selection: options.IndirectSelection = None,
     output: Annotated[
         Path | None, typer.Option(help="A folder to write a file each to. Default: stdout.")
     ] = None,

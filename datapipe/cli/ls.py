@@ -27,7 +27,7 @@ def ls(
     resource_type: Annotated[
         list[str] | None, typer.Option(help="Only these: model, test, seed, source ... or all.")
     ] = None,
-    indirect_selection: options.IndirectSelection = "eager",
+    indirect_selection: options.IndirectSelection = None,
     output: Annotated[
         Literal["selector", "name", "path", "json"], typer.Option(help="How to write each.")
     ] = "selector",

@@ -139,8 +139,11 @@ Selector = Annotated[
     str | None, typer.Option("--selector", help="What selectors.yml of the project names so.")
 ]
 IndirectSelection = Annotated[
-    Literal["eager", "cautious", "buildable", "empty"],
-    typer.Option(help="Which tests come with what is selected, as in dbt."),
+    Literal["eager", "cautious", "buildable", "empty"] | None,
+    typer.Option(
+        help="Which tests come with what is selected, as in dbt. Default: what flags: of the "
+        "project say, or eager."
+    ),
 ]
 Variables = Annotated[
     str | None,

@@ -10,6 +10,7 @@ def transform(
     select: options.Select = None,
     exclude: options.Exclude = None,
     selector: options.Selector = None,
+    indirect_selection: options.IndirectSelection = None,
     full_refresh: options.FullRefresh = False,
     rebuild: options.Rebuild = False,
     resume: options.Resume = False,
@@ -36,6 +37,7 @@ def transform(
     asked = Options(
         select=options.selected(select, selector),
         exclude=exclude or (),
+        indirect=indirect_selection,
         variables=console.variables(variables),
         full_refresh=full_refresh,
         threads=threads,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import psycopg
 
+from datapipe.errors import ProjectError
 from datapipe.transform import manifest, project
 from datapipe.transform.graph.select import Selection, asks_state, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.options import Options
+from datapipe.transform.options import Indirect, Options
+from datapipe.transform.project import Project
 from datapipe.transform.state.facts import facts
 
 
@@ -43,7 +46,18 @@ def opened(
     known = None
     if connection is not None and asks_state(options.select, options.exclude):
         known = facts(connection, read, renderer, options.target_schema)
-    selection = select(
-        read, options.select, options.exclude, facts=known, indirect=options.indirect
-    )
+    indirect = options.indirect or _indirect(loaded)
+    selection = select(read, options.select, options.exclude, facts=known, indirect=indirect)
     return Opened(read, renderer, selection)
+
+
+def _indirect(loaded: Project) -> Indirect:
+    """How the project itself wants its tests selected."""
+    for known in get_args(Indirect):
+        if loaded.flags.get("indirect_selection", "eager") == known:
+            return cast("Indirect", known)
+    raise ProjectError(
+        f"indirect_selection is one of {', '.join(get_args(Indirect))}.",
+        path=loaded.path,
+        line=loaded.settings.line_of("flags"),
+    )

@@ -27,7 +27,7 @@ class Options:
 
     select: Sequence[str] = ()
     exclude: Sequence[str] = ()
-    indirect: Indirect = "eager"
+    indirect: Indirect | None = None  # as the project's flags say, or eager
     variables: Mapping[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
     threads: int = 2  # on two cores a third faster than 1, and no slower than 4

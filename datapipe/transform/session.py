@@ -267,4 +267,5 @@ def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
         variables=last.variables,
         full_refresh=last.full_refresh,
         target_schema=last.target_schema,
+        **last.options,
     )

@@ -200,6 +200,34 @@ def test_a_test_that_reads_what_was_never_published_is_left_out_aloud(run: Run) 
     assert "The test same was not run: it reads b" in transformed.warnings[0]
 
 
+def test_tests_come_with_a_selection_as_was_asked_for_or_as_the_project_says(run: Run) -> None:
+    project_file = "name: shop\nmodels: {{+schema: shop}}\nflags: {{indirect_selection: {}}}\n"
+    run(
+        {
+            "dbt_project.yml": project_file.format("cautious"),
+            "models/a.sql": "select 1 as id",
+            "models/b.sql": "select id from {{ ref('a') }}",
+            "models/c.sql": "select id from {{ ref('b') }}",
+            "tests/of_b.sql": "select * from {{ ref('b') }} where id > 1",
+            "tests/of_ab.sql": "select id from {{ ref('a') }} except select id from {{ ref('b') }}",
+            "tests/of_bc.sql": "select id from {{ ref('b') }} except select id from {{ ref('c') }}",
+            "selectors.yml": "selectors: [{name: bc, definition: {union: [b, c]}}]",
+        }
+    )
+
+    def tested(*select: str, **options: Any) -> set[str]:
+        return {each.name for each in run(select=select, **options).tests}
+
+    assert tested("b") == {"of_b"}
+    assert tested("b c") == {"of_b", "of_bc"}
+    assert tested("selector:bc") == {"of_b"}
+    assert tested("b", indirect="eager") == {"of_b", "of_ab", "of_bc"}
+    assert tested("b", indirect="buildable") == {"of_b", "of_ab"}
+    assert tested("b", indirect="empty") == set()
+    with pytest.raises(ProjectError, match="indirect_selection is one of eager, cautious"):
+        run({"dbt_project.yml": project_file.format("bold")})
+
+
 def test_a_failed_test_of_the_selection_publishes_nothing(run: Run, rows: Any) -> None:
     files = {
         "models/a.sql": "{{ config(materialized='table') }} select {{ var('n', 1) }} as n",

@@ -86,7 +86,7 @@ def _set(how: Any, parts: Any, known: Mapping[str, Spec], indirect: Indirect) ->
             excluded = part["exclude"]
         else:
             included.append(_spec(part, known, indirect))
-    return _without(Group(how, tuple(included), indirect), excluded, known, indirect)
+    return _without(Group(how, tuple(included)), excluded, known, indirect)
 
 
 def _without(
@@ -97,7 +97,7 @@ def _without(
     if not isinstance(exclude, list):
         raise UsageError("exclude must be a list.")
     left_out = tuple(_spec(part, known, indirect) for part in exclude)
-    return Group("difference", (base, Group("union", left_out, indirect)), indirect)
+    return Group("difference", (base, Group("union", left_out)))
 
 
 def _criterion(given: Mapping[str, Any], indirect: Indirect) -> Criterion:

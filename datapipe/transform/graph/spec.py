@@ -49,21 +49,21 @@ Spec = Criterion | Group
 
 
 def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
-    """The union of what ``texts`` name, each of which may name several with spaces between."""
+    """The union of what ``texts`` name, each of which may name several with spaces between.
+
+    To what a selector of the project names no tests are added, as in dbt.
+    """
     words = [word for text in texts for word in text.split()]
-    return Group(
-        "union",
-        tuple(
-            Group(
-                "intersection",
-                tuple(criterion(part, indirect) for part in word.split(",")),
-                indirect,
-                word,
-            )
-            for word in words
-        ),
-        indirect,
+    parts = tuple(
+        Group(
+            "intersection",
+            tuple(criterion(part, indirect) for part in word.split(",")),
+            "eager" if word.startswith("selector:") else indirect,
+            word,
+        )
+        for word in words
     )
+    return Group("union", parts, parts[0].indirect if len(parts) == 1 else indirect)
 
 
 def criterion(text: str, indirect: Indirect = "eager") -> Criterion:

@@ -66,6 +66,12 @@ class Project:
         return self.directory / FILE
 
     @property
+    def flags(self) -> Mapping[str, Any]:
+        """What the project sets for options of the command line that are not given."""
+        flags = self.settings.get("flags")
+        return flags if isinstance(flags, Mapping) else {}
+
+    @property
     def variables(self) -> Mapping[str, Any]:
         """What ``var`` knows in this project's own templates."""
         return self.variables_for(self.name)

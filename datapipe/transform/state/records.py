@@ -15,6 +15,7 @@ from datapipe.transform.state.tokens import Token
 
 NOT_PASSED = "did not pass in the last run"
 _KEPT_RUNS = 100
+_KEPT_OPTIONS = ("indirect",)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class NodeState:
 
 @dataclass(frozen=True)
 class LastRun:
-    """What the last run was asked for; ``succeeded`` is False also where it was killed."""
+    """What the last run was asked for; ``succeeded`` is False also where it was killed.
+
+    ``options`` are those that not every run has, by name.
+    """
 
     run_id: int
     select: tuple[str, ...]
@@ -63,6 +67,7 @@ class LastRun:
     full_refresh: bool
     target_schema: str
     succeeded: bool
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -136,11 +141,12 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
     """Write down what a run was asked for."""
     connection.execute(
         "INSERT INTO meta.transform_runs (run_id, project, target_schema, selected, excluded, "
-        "variables, full_refresh) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "variables, full_refresh, options) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
         "ON CONFLICT (run_id) DO UPDATE SET succeeded = NULL, started_at = excluded.started_at, "
         "selected = excluded.selected, excluded = excluded.excluded, "
         "variables = excluded.variables, full_refresh = excluded.full_refresh, "
-        "project = excluded.project, target_schema = excluded.target_schema",
+        "project = excluded.project, target_schema = excluded.target_schema, "
+        "options = excluded.options",
         [
             run_id,
             project,
@@ -149,6 +155,7 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
             json.dumps(list(options.exclude)),
             json.dumps(dict(options.variables), default=str),
             options.full_refresh,
+            json.dumps({name: getattr(options, name) for name in _KEPT_OPTIONS}),
         ],
     )
 
@@ -191,13 +198,13 @@ def last_run(connection: psycopg.Connection, project: str | None = None) -> Last
     """What the last run (of ``project``) was asked for, and whether it came to its end."""
     row = connection.execute(
         "SELECT run_id, selected, excluded, variables, full_refresh, target_schema, "
-        "coalesce(succeeded, false) FROM meta.transform_runs "
+        "coalesce(succeeded, false), options FROM meta.transform_runs "
         "WHERE project = coalesce(%s, project) ORDER BY started_at DESC, run_id DESC LIMIT 1",
         [project],
     ).fetchone()
     if row is None:
         return None
-    return LastRun(row[0], tuple(row[1]), tuple(row[2]), row[3], row[4], row[5], row[6])
+    return LastRun(row[0], tuple(row[1]), tuple(row[2]), *row[3:])
 
 
 def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]:
