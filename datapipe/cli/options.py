@@ -99,6 +99,13 @@ Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Not these,
 FullRefresh = Annotated[
     bool, typer.Option("--full-refresh", help="Compute incremental models from the start.")
 ]
+StoreFailures = Annotated[
+    bool,
+    typer.Option(
+        "--store-failures",
+        help="Keep the rows that tests find, unless their settings say otherwise.",
+    ),
+]
 Threads = Annotated[
     int, typer.Option("--threads", min=1, help="How many models to build at the same time.")
 ]

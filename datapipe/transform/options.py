@@ -17,6 +17,7 @@ Indirect = Literal["eager", "cautious", "buildable", "empty"]
 class Options:
     """``select``, ``exclude``, ``indirect`` and ``variables`` are dbt's selection and its vars.
 
+    ``store_failures`` keeps the rows that tests find, unless their settings say otherwise.
     ``threads`` is how many models are built at the same time, each over a connection of its own.
     ``per_model`` publishes each model as soon as it is built, and not all of them at the end.
     ``rebuild`` builds also what did not change; ``resume`` goes on with what a failed run left.
@@ -30,6 +31,7 @@ class Options:
     indirect: Indirect | None = None  # as the project's flags say, or eager
     variables: Mapping[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
+    store_failures: bool = False
     threads: int = 2  # on two cores a third faster than 1, and no slower than 4
     fail_fast: bool = False
     per_model: bool = False

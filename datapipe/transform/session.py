@@ -246,6 +246,7 @@ class Session:
                 key for key in growing if models[key].materialized == "incremental"
             ),
             full_refresh=self.options.full_refresh,
+            store_failures=self.options.store_failures,
             own={"selected_resources": [node.unique_id for node in self.selection.nodes]},
         )
 

@@ -293,6 +293,26 @@ def test_failures_are_kept_where_dbt_keeps_them_also_when_nothing_is_published(
     assert rows("select id from audit.large order by id") == [(7,), (8,)]
 
 
+def test_failures_are_kept_where_a_run_asks_for_it_unless_the_test_says_otherwise(
+    run: Run, rows: Any
+) -> None:
+    files = {
+        "models/a.sql": "{{ config(materialized='table') }} select 1 as id",
+        "tests/silent.sql": "select * from {{ ref('a') }} where {{ should_store_failures() }}",
+        "tests/never.sql": "{{ config(store_failures=false) }} select 1 as id limit 0",
+        "tests/seen.sql": "{{ config(store_failures_as='view') }} select 1 as id limit 0",
+    }
+    run(files)
+    with pytest.raises(TestsFailedError) as caught:
+        run(store_failures=True)  # which is another test, though nothing changed
+    tests = [each for each in caught.value.results if each.resource_type == "test"]
+    assert {each.name: each.stored_in for each in tests if each.status != "reused"} == {
+        "silent": '"dbt_test__audit"."silent"'
+    }
+    assert {each.name for each in tests} == {"silent", "never", "seen"}
+    assert rows("select id from dbt_test__audit.silent") == [(1,)]
+
+
 def test_keeping_failures_destroys_nothing(run: Run, rows: Any, connection: Any) -> None:
     connection.execute("create schema audit; create table audit.mine as select 1 as id")
     with pytest.raises(RunFailedError) as caught:

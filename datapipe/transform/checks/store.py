@@ -44,11 +44,14 @@ class Keeper:
         return f"COMMENT ON {self.kind.upper()} {self.relation.local} IS {literal(_MARK)};\n"
 
 
-def kept_as(test: DataTest) -> Kept | None:
-    """What keeps the rows of ``test``: what ``store_failures_as`` says counts first, as in dbt."""
+def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
+    """What keeps the rows of ``test``: what ``store_failures_as`` says counts first, as in dbt.
+
+    Where its settings say nothing, there is a table if ``otherwise`` is true.
+    """
     kind: Any = test.config.get("store_failures_as")
     if kind is None:
-        return "table" if test.config.get("store_failures") else None
+        return "table" if otherwise else None
     if kind not in {"table", "view", "ephemeral"}:
         raise ProjectError(
             f"store_failures_as is table, view or ephemeral, not {kind}.",
@@ -61,7 +64,7 @@ def kept_as(test: DataTest) -> Kept | None:
 
 def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -> Keeper | None:
     """Where ``test`` keeps its rows; raises ProjectError where that would destroy something."""
-    kind = kept_as(test)
+    kind = kept_as(test, otherwise=compiler.store_failures)
     if kind is None:
         return None
     relation = _placed(test, compiler)

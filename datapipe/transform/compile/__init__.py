@@ -63,7 +63,8 @@ class Compiler:
     """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
 
     ``increments`` are the models for which ``is_incremental()`` holds; ``own`` is what templates
-    see in place of what they would, ``replaced`` are macros in place of others.
+    see in place of what they would, ``replaced`` are macros in place of others. ``store_failures``
+    keeps the failures of tests whose settings do not say.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Compiler:
         *,
         increments: Set[str] = frozenset(),
         full_refresh: bool = False,
+        store_failures: bool = False,
         own: Mapping[str, Any] | None = None,
         replaced: Mapping[str, Any] | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class Compiler:
         self.place = place
         self.increments = increments
         self.full_refresh = full_refresh
+        self.store_failures = store_failures
         self._own = own or {}
         self._replaced = replaced or {}
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -104,6 +107,7 @@ class Compiler:
             "place": self.place,
             "increments": self.increments,
             "full_refresh": self.full_refresh,
+            "store_failures": self.store_failures,
             "own": self._own,
             "replaced": self._replaced,
         }
@@ -312,9 +316,10 @@ class Compiler:
         config = node.config
         own = config.get("full_refresh")
         full_refresh = self.full_refresh if own is None else bool(own)
-        stores = _stores_failures(node)
+        stores = config.get("store_failures")
+        stores = self.store_failures if stores is None else bool(stores)
         relation = this or (node.relation if isinstance(node, Model) else None)
-        flags = Flags(full_refresh=self.full_refresh, store_failures=stores)
+        flags = Flags(full_refresh=self.full_refresh, store_failures=self.store_failures)
         return {
             **self._named(node.package, ctes),
             **self._asking,
@@ -372,11 +377,6 @@ def marked_again(
     renderer = Renderer(project, target, marked=marked)
     text, _ = compiler.with_renderer(renderer).rendered(node)
     return text, renderer.environment.files
-
-
-def _stores_failures(node: Model | DataTest) -> bool:
-    kept_as = node.config.get("store_failures_as")
-    return kept_as in ("table", "view") if kept_as else bool(node.config.get("store_failures"))
 
 
 def _quoting(given: Mapping[str, Any]) -> Parts:

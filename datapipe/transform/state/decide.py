@@ -175,7 +175,7 @@ class Decisions:
         self.manifest = manifest
         self.tests = selection.tests
         self.unit_tests = selection.unit_tests
-        self.fingerprints = Fingerprints(manifest, renderer)
+        self.fingerprints = Fingerprints(manifest, renderer, options)
         self.recorded = recorded
         self.seen = seen
         self.reused: dict[str, str] = {}
@@ -192,8 +192,11 @@ class Decisions:
         incremental = frozenset(
             key for key, model in manifest.models.items() if model.materialized == "incremental"
         )
-        self._whole = Compiler(manifest, renderer, _published)
-        self._increment = Compiler(manifest, renderer, _published, increments=incremental)
+        stores = options.store_failures
+        self._whole = Compiler(manifest, renderer, _published, store_failures=stores)
+        self._increment = Compiler(
+            manifest, renderer, _published, increments=incremental, store_failures=stores
+        )
         self._built: dict[str, str] = {}  # relation -> model, of what is built
         self.in_order = [
             model

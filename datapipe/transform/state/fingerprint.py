@@ -14,6 +14,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.options import Options
 
 # Settings that say nothing of what is built.
 _BESIDE = frozenset(
@@ -36,8 +37,11 @@ def hashed(value: Any) -> str:
 class Fingerprints:
     """Takes the fingerprints of one project's nodes."""
 
-    def __init__(self, manifest: Manifest, renderer: Renderer) -> None:
+    def __init__(
+        self, manifest: Manifest, renderer: Renderer, options: Options | None = None
+    ) -> None:
         self._manifest = manifest
+        self._stores_failures = options is not None and options.store_failures
         self._sources: dict[str, list[str]] = {}
         for name, source in renderer.macros.sources():
             for prefix in ("", *_DISPATCHED):
@@ -92,7 +96,10 @@ class Fingerprints:
     def test_settings(self, test: DataTest) -> dict[str, str]:
         """A hash for each setting of a data test."""
         config = test.config
-        return {key: hashed(value) for key, value in config.items() if key not in _BESIDE and value}
+        found = {key: value for key, value in config.items() if key not in _BESIDE and value}
+        if self._stores_failures and config.get("store_failures") is None:
+            found["store_failures"] = True
+        return {key: hashed(value) for key, value in found.items()}
 
     def unit_test(self, test: UnitTest) -> str:
         """The hash of a unit test and of the code that it tests, as written."""

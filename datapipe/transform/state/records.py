@@ -15,7 +15,7 @@ from datapipe.transform.state.tokens import Token
 
 NOT_PASSED = "did not pass in the last run"
 _KEPT_RUNS = 100
-_KEPT_OPTIONS = ("indirect",)
+_KEPT_OPTIONS = ("indirect", "store_failures")
 
 
 @dataclass(frozen=True)
