@@ -106,6 +106,14 @@ StoreFailures = Annotated[
         help="Keep the rows that tests find, unless their settings say otherwise.",
     ),
 ]
+EventTimeStart = Annotated[
+    datetime | None,
+    typer.Option(help="Of microbatch models: build the batches from here on, in UTC."),
+]
+EventTimeEnd = Annotated[
+    datetime | None,
+    typer.Option(help="Of microbatch models: build the batches before this, in UTC."),
+]
 Threads = Annotated[
     int, typer.Option("--threads", min=1, help="How many models to build at the same time.")
 ]

@@ -42,10 +42,10 @@ def compiled(
 ) -> tuple[tuple[CompiledNode, ...], tuple[str, ...]]:
     """The SQL of what is selected, over what is published, and what to warn of."""
     found = opened(connection, options)
-    read, full_refresh = found.manifest, options.full_refresh
-    growing = growth.starting(connection, list(read.models.values()), full_refresh=full_refresh)
+    read, models = found.manifest, list(found.manifest.models.values())
+    growing = growth.starting(connection, models, full_refresh=options.full_refresh)
     compiler = Compiler(
-        read, found.renderer, _published, increments=growing.keys(), full_refresh=full_refresh
+        read, found.renderer, _published, increments=growing.keys(), options=options
     )
     with found.renderer.using(connection):
         nodes = tuple(_compiled(read, found.selection, compiler))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from datapipe.errors import UsageError
 from datapipe.transform.results import NodeResult, Progress
 
 # How tests are selected with the nodes that they are of; dbt's --indirect-selection.
@@ -18,6 +20,9 @@ class Options:
     """``select``, ``exclude``, ``indirect`` and ``variables`` are dbt's selection and its vars.
 
     ``store_failures`` keeps the rows that tests find, unless their settings say otherwise.
+    ``event_time_start`` and ``event_time_end``, in UTC where they do not say, are the stretch of
+    time of which microbatch models build their batches.
+
     ``threads`` is how many models are built at the same time, each over a connection of its own.
     ``per_model`` publishes each model as soon as it is built, and not all of them at the end.
     ``rebuild`` builds also what did not change; ``resume`` goes on with what a failed run left.
@@ -32,6 +37,8 @@ class Options:
     variables: Mapping[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
     store_failures: bool = False
+    event_time_start: datetime | None = None
+    event_time_end: datetime | None = None
     threads: int = 2  # on two cores a third faster than 1, and no slower than 4
     fail_fast: bool = False
     per_model: bool = False
@@ -41,6 +48,23 @@ class Options:
     target_schema: str = "public"
     wait_seconds: float = 300
     compiled_in: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.event_time_start is None) != (self.event_time_end is None):
+            raise UsageError("--event-time-start and --event-time-end go together: give both.")
+        if self.event_time is not None and self.event_time[0] >= self.event_time[1]:
+            raise UsageError("--event-time-start must be before --event-time-end.")
+
+    @property
+    def event_time(self) -> tuple[datetime, datetime] | None:
+        """The stretch of time that was asked for, in UTC."""
+        if self.event_time_start is None or self.event_time_end is None:
+            return None
+        return _in_utc(self.event_time_start), _in_utc(self.event_time_end)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

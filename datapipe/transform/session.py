@@ -245,8 +245,7 @@ class Session:
             increments=frozenset(
                 key for key in growing if models[key].materialized == "incremental"
             ),
-            full_refresh=self.options.full_refresh,
-            store_failures=self.options.store_failures,
+            options=self.options,
             own={"selected_resources": [node.unique_id for node in self.selection.nodes]},
         )
 

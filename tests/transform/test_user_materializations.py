@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datapipe.errors import ProjectError, TestsFailedError
+from datapipe.errors import ProjectError, TestsFailedError, UsageError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -113,3 +113,37 @@ def test_microbatches_read_their_own_time_and_are_merged(run: Run, rows: Rows) -
     ]  # fmt: skip
     run(variables={"run": 2})  # today's batch, and the one before it
     assert rows("select id, run from shop.m order by id") == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+def test_batches_of_a_time_that_was_asked_for_are_built_again_and_no_others(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "models/events.sql": """
+            {{ config(materialized='table', event_time='at') }}
+            select g as id, timestamp '2024-01-01' + (g - 1) * interval '10 days' as at,
+                {{ var('run', 1) }} as run
+            from generate_series(1, 12) g
+        """,
+        "models/m.sql": """
+            {{ config(materialized='incremental', incremental_strategy='microbatch',
+                      unique_key='id', event_time='at', batch_size='month') }}
+            select id, run, '{{ model.batch.id }}' as batch, {{ is_incremental() }} as later
+            from {{ ref('events') }}
+        """,
+    }
+    start, middle = datetime(2024, 2, 10, tzinfo=UTC), datetime(2024, 3, 1, 12, tzinfo=UTC)
+    run(files, event_time_start=start, event_time_end=middle)  # and so it needs no begin
+    assert rows("select id, batch, later from shop.m order by id") == [
+        (5, "202402", False), (6, "202402", False),
+        (7, "202403", True), (8, "202403", True), (9, "202403", True), (10, "202403", True),
+    ]  # fmt: skip
+    end = datetime(2024, 4, 1, tzinfo=UTC)
+    run(variables={"run": 2}, event_time_start=middle, event_time_end=end)
+    assert rows("select id from shop.m where run = 2 order by id") == [(7,), (8,), (9,), (10,)]
+    assert rows("select count(*) from shop.m") == [(6,)]
+    run(full_refresh=True, event_time_start=end, event_time_end=datetime(2024, 5, 2, tzinfo=UTC))
+    assert rows("select id, later from shop.m") == [(11, False), (12, False)]
+    for times in ({"event_time_start": start}, {"event_time_start": end, "event_time_end": start}):
+        with pytest.raises(UsageError, match="--event-time-start"):
+            run(**times)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import psycopg
 
 from datapipe.transform.build.built import Built
+from datapipe.transform.build.growth import is_microbatch
 from datapipe.transform.build.growth import starting as growing
-from datapipe.transform.build.growth import strategy_of
 from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
@@ -62,7 +62,7 @@ def build(
 def _built(site: Site, witness: Witness | None) -> Built:
     model = site.model
     hooks = Hooks(site, run_by_materialization=site.is_custom)
-    if not model.is_seed and not _is_microbatch(model):
+    if not model.is_seed and not is_microbatch(model):
         site.compiled  # noqa: B018 - a mistake in the template is found before a hook is run
     hooks.run_before(in_transaction=False)
     if not hooks and witness is None:
@@ -105,7 +105,7 @@ def _materialized(site: Site) -> Built:
         from datapipe.transform.build import materialized_view
 
         return materialized_view.build(site)
-    if _is_microbatch(model):
+    if is_microbatch(model):
         from datapipe.transform.build import microbatch
 
         return microbatch.build(site)
@@ -117,8 +117,3 @@ def _materialized(site: Site) -> Built:
 def _is_sent_at_once(site: Site) -> bool:
     """Whether all of the build is one round trip, which is a transaction by itself."""
     return site.model.materialized in {"table", "view"} and not site.is_custom
-
-
-def _is_microbatch(model: Model) -> bool:
-    """Whether the template is rendered once for each batch, and not by itself."""
-    return model.materialized == "incremental" and strategy_of(model) == "microbatch"

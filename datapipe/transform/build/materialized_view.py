@@ -38,7 +38,7 @@ def build(site: Site) -> Built:
 
 def _stays_as_it_is(site: Site) -> bool:
     policy = site.model.config.get("on_configuration_change") or "apply"
-    if policy == "apply" or refreshes_fully(site.model, site.compiler.full_refresh):
+    if policy == "apply" or refreshes_fully(site.model, site.compiler.options.full_refresh):
         return False
     names = [site.model.relation.published, site.aside.standing]
     states = catalog.states(site.connection, names)

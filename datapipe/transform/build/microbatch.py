@@ -2,7 +2,8 @@
 
 In each batch, inputs that have an ``event_time`` are read for that stretch of time alone; its rows
 are merged by ``unique_key`` into those of the batches before. A first run starts at ``begin``, a
-later one ``lookback`` batches before the current one.
+later one ``lookback`` batches before the current one; a stretch of time that the run was asked for
+stands in place of both, and of the present.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from datapipe.transform.build.built import Built
+from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.increment import Increment
 from datapipe.transform.build.site import Site, indexes, place
 from datapipe.transform.compile import Compiler
@@ -51,8 +53,9 @@ def gather(site: Site, table: Relation) -> int | None:
     if not site.model.config.get("unique_key"):
         raise site.error("The strategy microbatch needs a unique_key.", "microbatch")
     grows = site.published is not None
+    anew = refreshes_fully(site.model, site.compiler.options.full_refresh)
     for number, (start, end) in enumerate(_batches(site)):
-        compiler = _compiler(site, start, end, incremental=grows or number > 0)
+        compiler = _compiler(site, start, end, incremental=(grows or number > 0) and not anew)
         compiled = compiler.model(site.model)
         into = table.local if number == 0 else _BATCH
         kind = "TABLE" if number == 0 else "TEMPORARY TABLE"
@@ -109,11 +112,14 @@ def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) 
 
 
 def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
-    size, now = _size(site), datetime.now(UTC)
-    end = _truncated(now, size)
-    if end != now:
+    size, asked = _size(site), site.compiler.options.event_time
+    until = asked[1] if asked else datetime.now(UTC)
+    end = _truncated(until, size)
+    if end != until:
         end = _moved(end, size, 1)
-    if site.published is None:
+    if asked:
+        start = _truncated(asked[0], size)
+    elif site.published is None:
         start = _truncated(_begin(site), size)
     else:
         lookback = site.model.config.get("lookback")

@@ -64,7 +64,7 @@ def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
 
 def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -> Keeper | None:
     """Where ``test`` keeps its rows; raises ProjectError where that would destroy something."""
-    kind = kept_as(test, otherwise=compiler.store_failures)
+    kind = kept_as(test, otherwise=compiler.options.store_failures)
     if kind is None:
         return None
     relation = _placed(test, compiler)

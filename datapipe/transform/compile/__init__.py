@@ -21,6 +21,7 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import Marked
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.options import Options
 
 Place = Callable[[Model], Relation]
 
@@ -63,8 +64,8 @@ class Compiler:
     """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
 
     ``increments`` are the models for which ``is_incremental()`` holds; ``own`` is what templates
-    see in place of what they would, ``replaced`` are macros in place of others. ``store_failures``
-    keeps the failures of tests whose settings do not say.
+    see in place of what they would, ``replaced`` are macros in place of others. ``options`` are
+    those of the run.
     """
 
     def __init__(
@@ -74,8 +75,7 @@ class Compiler:
         place: Place,
         *,
         increments: Set[str] = frozenset(),
-        full_refresh: bool = False,
-        store_failures: bool = False,
+        options: Options | None = None,
         own: Mapping[str, Any] | None = None,
         replaced: Mapping[str, Any] | None = None,
     ) -> None:
@@ -83,8 +83,7 @@ class Compiler:
         self.renderer = renderer
         self.place = place
         self.increments = increments
-        self.full_refresh = full_refresh
-        self.store_failures = store_failures
+        self.options = options or Options()
         self._own = own or {}
         self._replaced = replaced or {}
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -106,8 +105,7 @@ class Compiler:
             "renderer": self.renderer,
             "place": self.place,
             "increments": self.increments,
-            "full_refresh": self.full_refresh,
-            "store_failures": self.store_failures,
+            "options": self.options,
             "own": self._own,
             "replaced": self._replaced,
         }
@@ -315,11 +313,11 @@ class Compiler:
         """What the template of ``node`` sees besides what all see."""
         config = node.config
         own = config.get("full_refresh")
-        full_refresh = self.full_refresh if own is None else bool(own)
+        full_refresh = self.options.full_refresh if own is None else bool(own)
         stores = config.get("store_failures")
-        stores = self.store_failures if stores is None else bool(stores)
+        stores = self.options.store_failures if stores is None else bool(stores)
         relation = this or (node.relation if isinstance(node, Model) else None)
-        flags = Flags(full_refresh=self.full_refresh, store_failures=self.store_failures)
+        flags = Flags(self.options)
         return {
             **self._named(node.package, ctes),
             **self._asking,

@@ -20,6 +20,7 @@ from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.exceptions import Exceptions
 from datapipe.transform.jinja.modules import MODULES
 from datapipe.transform.jinja.templates import Return
+from datapipe.transform.options import Options
 from datapipe.transform.project import Project
 
 _NOTHING = object()
@@ -154,7 +155,7 @@ def shared(
             on_log(str(message))
         return ""
 
-    flags = Flags(full_refresh=False)
+    flags = Flags(Options())
     return {
         **DEFAULT_NAMESPACE,
         "adapter": ParsingAdapter(dispatch, target),
@@ -210,18 +211,16 @@ def shared(
 class Flags(Mapping[str, Any]):
     """``flags``: how the run was started; a flag that dbt has and datapipe has not is None."""
 
-    def __init__(
-        self, *, full_refresh: bool, store_failures: bool = False, which: str = "build"
-    ) -> None:
+    def __init__(self, options: Options) -> None:
         self._flags: dict[str, Any] = {
             "EMPTY": False,
-            "FAIL_FAST": False,
-            "FULL_REFRESH": full_refresh,
+            "FAIL_FAST": options.fail_fast,
+            "FULL_REFRESH": options.full_refresh,
             "INTROSPECT": True,
             "PRINT": True,
-            "STORE_FAILURES": store_failures,
+            "STORE_FAILURES": options.store_failures,
             "WARN_ERROR": None,
-            "WHICH": which,
+            "WHICH": "build",
         }
 
     def __getattr__(self, name: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build.growth import refreshes_fully
+from datapipe.transform.build.growth import is_microbatch, refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph import ordered
@@ -192,10 +192,10 @@ class Decisions:
         incremental = frozenset(
             key for key, model in manifest.models.items() if model.materialized == "incremental"
         )
-        stores = options.store_failures
-        self._whole = Compiler(manifest, renderer, _published, store_failures=stores)
+        self._event_time = options.event_time
+        self._whole = Compiler(manifest, renderer, _published, options=options)
         self._increment = Compiler(
-            manifest, renderer, _published, increments=incremental, store_failures=stores
+            manifest, renderer, _published, increments=incremental, options=options
         )
         self._built: dict[str, str] = {}  # relation -> model, of what is built
         self.in_order = [
@@ -237,6 +237,8 @@ class Decisions:
         """Why ``model`` has to be built; nothing where it has not."""
         if self._forced:
             return self._forced
+        if self._event_time is not None and is_microbatch(model):
+            return "batches of it were asked for"
         before = self.recorded.get(model.unique_id)
         if before is None or before.output is None:
             return "it was not published yet"

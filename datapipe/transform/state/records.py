@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -15,7 +16,7 @@ from datapipe.transform.state.tokens import Token
 
 NOT_PASSED = "did not pass in the last run"
 _KEPT_RUNS = 100
-_KEPT_OPTIONS = ("indirect", "store_failures")
+_KEPT_OPTIONS = ("indirect", "store_failures", "event_time_start", "event_time_end")
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
             json.dumps(list(options.exclude)),
             json.dumps(dict(options.variables), default=str),
             options.full_refresh,
-            json.dumps({name: getattr(options, name) for name in _KEPT_OPTIONS}),
+            json.dumps({name: getattr(options, name) for name in _KEPT_OPTIONS}, default=str),
         ],
     )
 
@@ -204,7 +205,13 @@ def last_run(connection: psycopg.Connection, project: str | None = None) -> Last
     ).fetchone()
     if row is None:
         return None
-    return LastRun(row[0], tuple(row[1]), tuple(row[2]), *row[3:])
+    kept = {
+        name: datetime.fromisoformat(value) if value and name.startswith("event_time") else value
+        for name, value in row[7].items()
+    }
+    return LastRun(
+        row[0], tuple(row[1]), tuple(row[2]), row[3], row[4], row[5], succeeded=row[6], options=kept
+    )
 
 
 def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]:
