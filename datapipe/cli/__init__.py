@@ -104,7 +104,8 @@ def main() -> None:
         given = gathered(sys.argv[1:])
         application(COMMANDS if completing else given)(given, prog_name="datapipe")
     except errors.DatapipeError as error:
-        console.tell(f"datapipe: {error}")
+        for line in (f"datapipe: {error}", *getattr(error, "__notes__", ())):
+            console.tell(line)
         sys.exit(next(status for kind, status in _STATUSES if isinstance(error, kind)))
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

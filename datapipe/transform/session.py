@@ -16,8 +16,7 @@ from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
-from datapipe.transform.execution import Doing, Execution
-from datapipe.transform.execution.hook_view import known
+from datapipe.transform.execution import Doing, Execution, hook_view
 from datapipe.transform.execution.outcome import error_of, result_of
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.execution.steps import planned
@@ -26,7 +25,7 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Listener, Options
-from datapipe.transform.results import Progress, Transformed
+from datapipe.transform.results import NodeResult, Progress, Transformed
 from datapipe.transform.state.published import into_meta_models
 from datapipe.warehouse import Warehouse
 
@@ -71,7 +70,7 @@ class Session:
         ready(self.connection)
         tests, unread = self.placement.tests(self.connection)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
-        self._hooks("on-run-start", known(nodes))
+        self._hooks("on-run-start", hook_view.before(nodes))
         memory = self._memory()
         execution, compiler = self._prepared(memory, nodes)
         with self._connections(min(self.options.threads, len(execution.steps))) as connections:
@@ -80,32 +79,46 @@ class Session:
             if error is not None:  # what was built stays aside, for the user to look at
                 memory.finish(self.connection, execution.results)
                 checks.store.views(self.connection, tests, compiler)
+                self._failed(error, nodes, execution.results)
                 raise error
             if not execution.built:
                 self._record(self.connection, ())  # a model may have left the project
             elif not self.options.per_model:
                 try:
                     self._publish(connections, execution.built, memory)
-                except DatapipeError:
+                except DatapipeError as refused:
                     memory.finish(self.connection, execution.results, succeeded=False)
+                    self._failed(refused, nodes, execution.results)
                     raise
             memory.finish(self.connection, execution.results)
         try:
-            self._hooks("on-run-end", known(nodes, execution.results))
+            self._hooks("on-run-end", hook_view.after(nodes, execution.results), is_published=True)
         finally:
             self._clean()
         self.warnings += checks.store.views(self.connection, tests, self.final)
         warned = (*self.renderer.warnings, *self.selection.warnings, *unread, *self.warnings)
         return Transformed(tuple(execution.results), warned)
 
-    def _hooks(self, moment: hooks.Moment, seen: Mapping[str, Any]) -> None:
+    def _failed(
+        self, error: DatapipeError, nodes: Sequence[Node], results: Sequence[NodeResult]
+    ) -> None:
+        """Send ``on-run-end`` of a run that ends with ``error``, which tells if that fails, too."""
+        unpublished = None if self.options.per_model else error
+        try:
+            self._hooks("on-run-end", hook_view.after(nodes, results, unpublished=unpublished))
+        except (DatapipeError, psycopg.Error) as another:
+            error.add_note(str(another))
+
+    def _hooks(
+        self, moment: hooks.Moment, seen: Mapping[str, Any], *, is_published: bool = False
+    ) -> None:
         """Send the project's statements of ``moment``; they find every schema, as in dbt."""
         if not self.manifest.project.hooks(moment):
             return
         schemas = sorted({model.relation.published[0] for model in self.models})
         texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas]
         execute(self.connection, "; ".join(texts))
-        hooks.run(self.connection, moment, self.final, seen)
+        hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
 
     @contextmanager
     def _connections(self, number: int) -> Iterator[list[psycopg.Connection]]:

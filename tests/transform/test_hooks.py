@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from datapipe.errors import ProjectError, TestsFailedError
+from datapipe.errors import ProjectError, PublishError, RunFailedError, TestsFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -40,12 +40,59 @@ def test_a_broken_end_says_that_the_models_are_published(run: Run, rows: Any) ->
     assert rows("select 1 from pg_namespace where nspname like 'shop\\_\\_%'") == []
 
 
-def test_on_run_end_is_not_sent_where_nothing_was_published(run: Run, rows: Any) -> None:
-    with pytest.raises(TestsFailedError):
-        run({**FILES, "tests/none.sql": "select * from {{ ref('a') }}"})
-    assert rows("select to_regnamespace('tools') is null, to_regclass('tools.seen')") == [
-        (False, None)
+ENDED = """
+    name: shop
+    models: {+schema: shop}
+    on-run-end:
+      - create table if not exists public.ended (name text, status text, message text, schemas text)
+      - "{% for each in results %} insert into public.ended values ('{{ each.node.name }}',
+        '{{ each.status }}', $${{ each.message or '' }}$$, '{{ schemas | join }}'); {% endfor %}"
+"""
+
+
+def test_the_end_of_a_run_that_failed_is_told_and_nothing_is_published_by_it(
+    run: Run, rows: Any, connection: Any
+) -> None:
+    table = "{{ config(materialized='table') }} "
+    ended = "select name, status, schemas from public.ended order by 1"
+    files = {
+        "dbt_project.yml": ENDED,
+        "models/a.sql": table + "select 1 as id",
+        "models/b.sql": table + "select 1 / {{ var('n', 0) }} as id from {{ ref('a') }}",
+        "models/c.sql": "select id from {{ ref('b') }}",
+        "tests/one.sql": "select * from {{ ref('a') }} where id <> 1",
+    }
+    with pytest.raises(RunFailedError):
+        run(files)
+    assert rows(ended) == [
+        ("a", "skipped", ""), ("b", "error", ""), ("c", "skipped", ""), ("one", "pass", "")
+    ]  # fmt: skip
+    assert rows("select to_regclass('shop.a')") == [(None,)]
+    connection.execute("truncate public.ended")
+    run(variables={"n": 1})
+    assert rows(ended) == [
+        ("a", "success", "shop"), ("b", "success", "shop"), ("c", "success", "shop"),
+        ("one", "pass", "shop"),
+    ]  # fmt: skip
+    connection.execute("truncate public.ended; create view public.mine as select id from shop.a")
+    with pytest.raises(PublishError):
+        run({"models/a.sql": table + "select 1 as other"}, select=["a"], indirect="empty")
+    assert rows("select name, status, message like 'It was not published:%' from public.ended") == [
+        ("a", "error", True)
     ]
+
+
+def test_a_broken_end_of_a_run_that_failed_hides_nothing(run: Run) -> None:
+    with pytest.raises(TestsFailedError, match="1 of 1 data test failed") as caught:
+        run(
+            {
+                "dbt_project.yml": "name: shop\non-run-end: select nothing_there\n",
+                "models/a.sql": "select 1 as id",
+                "tests/none.sql": "select * from {{ ref('a') }}",
+            }
+        )
+    (note,) = caught.value.__notes__
+    assert note.endswith('PostgreSQL stopped on-run-end: column "nothing_there" does not exist.')
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """``on-run-start`` and ``on-run-end``: statements of the project around a run.
 
 They are the user's own and take effect at once, as in dbt: what ``on-run-start`` did stays,
-whatever becomes of the run. ``on-run-end`` is sent when all is published.
+whatever becomes of the run. ``on-run-end`` is sent when all is published, and also when nothing
+could be, for those who keep a record of failures; its ``results`` tell, and ``ref`` is what readers
+then see.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ def run(
     moment: Moment,
     compiler: Compiler,
     known: Mapping[str, Any],
+    *,
+    is_published: bool,
 ) -> None:
     """Render and send the statements of ``moment`` one by one; ``known`` is what they see, too.
 
@@ -39,7 +43,7 @@ def run(
         except psycopg.Error as error:
             if (error.sqlstate or "08")[:2] in {"08", "53", "57", "58"}:
                 raise failure(error, moment) from error
-            published = " The models had been published." if moment == "on-run-end" else ""
+            published = " The models had been published." if is_published else ""
             raise ProjectError(
                 f"PostgreSQL stopped {moment}: {error.diag.message_primary}.{published}",
                 path=hook.path,
