@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,10 @@ Status = Literal["success", "reused", "pass", "warn", "fail", "error", "skipped"
 
 # What keeps a run from being published; a reused or warning node does not.
 FAILED = frozenset({"fail", "error", "skipped"})
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,7 @@ class NodeResult:
     because: str = ""
     path: Path | None = None
     line: int | None = None
+    ended_at: datetime = field(default_factory=_now, compare=False)
 
     @property
     def has_failed(self) -> bool:

@@ -25,7 +25,7 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Listener, Options
-from datapipe.transform.results import NodeResult, Progress, Transformed
+from datapipe.transform.results import Progress, Transformed
 from datapipe.transform.state.published import into_meta_models
 from datapipe.warehouse import Warehouse
 
@@ -79,7 +79,7 @@ class Session:
             if error is not None:  # what was built stays aside, for the user to look at
                 memory.finish(self.connection, execution.results)
                 checks.store.views(self.connection, tests, compiler)
-                self._failed(error, nodes, execution.results)
+                self._failed(error, nodes, execution)
                 raise error
             if not execution.built:
                 self._record(self.connection, ())  # a model may have left the project
@@ -88,26 +88,33 @@ class Session:
                     self._publish(connections, execution.built, memory)
                 except DatapipeError as refused:
                     memory.finish(self.connection, execution.results, succeeded=False)
-                    self._failed(refused, nodes, execution.results)
+                    self._failed(refused, nodes, execution)
                     raise
             memory.finish(self.connection, execution.results)
         try:
-            self._hooks("on-run-end", hook_view.after(nodes, execution.results), is_published=True)
+            self._hooks("on-run-end", self._ended(nodes, execution), is_published=True)
         finally:
             self._clean()
         self.warnings += checks.store.views(self.connection, tests, self.final)
         warned = (*self.renderer.warnings, *self.selection.warnings, *unread, *self.warnings)
         return Transformed(tuple(execution.results), warned)
 
-    def _failed(
-        self, error: DatapipeError, nodes: Sequence[Node], results: Sequence[NodeResult]
-    ) -> None:
+    def _failed(self, error: DatapipeError, nodes: Sequence[Node], execution: Execution) -> None:
         """Send ``on-run-end`` of a run that ends with ``error``, which tells if that fails, too."""
         unpublished = None if self.options.per_model else error
         try:
-            self._hooks("on-run-end", hook_view.after(nodes, results, unpublished=unpublished))
+            self._hooks("on-run-end", self._ended(nodes, execution, unpublished))
         except (DatapipeError, psycopg.Error) as another:
             error.add_note(str(another))
+
+    def _ended(
+        self, nodes: Sequence[Node], execution: Execution, unpublished: DatapipeError | None = None
+    ) -> Mapping[str, Any]:
+        if not self.manifest.project.hooks("on-run-end"):
+            return {}
+        return hook_view.after(
+            nodes, execution.results, execution.built, self.final, unpublished=unpublished
+        )
 
     def _hooks(
         self, moment: hooks.Moment, seen: Mapping[str, Any], *, is_published: bool = False
@@ -126,11 +133,11 @@ class Session:
 
         Losing what lies aside in a crash of the server does no harm: publishing commits in full.
         """
-        with ExitStack() as opened:
+        with ExitStack() as stack:
             connections = [self.connection]
             for _ in range(1, number):
                 connection = self.warehouse.new_connection(autocommit=True)
-                connections.append(opened.enter_context(closing(connection)))
+                connections.append(stack.enter_context(closing(connection)))
                 ready(connection)
             for connection in connections:
                 connection.execute("SET synchronous_commit = off")

@@ -113,3 +113,51 @@ def test_a_mistake_in_a_hook_is_found_at_its_line(run: Run, hooks: str, said: st
         )
     assert caught.value.path is not None
     assert (caught.value.path.name, caught.value.line) == ("dbt_project.yml", 5)
+
+
+def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
+    """They write down how each node ended: with its times, its answer, its code and its names."""
+    macro = """
+        {% macro written(results) %}
+        {% for each in results %}
+          insert into tools.ended values (
+            '{{ each.node.resource_type.value }} {{ each.status }} {{ each.status.name }}',
+            $${{ each.message }} {{ each.failures }} {{ tojson(each.adapter_response) }}$$,
+            {{ (each.timing | selectattr('name', 'eq', 'execute') | first).completed_at
+               > run_started_at.replace(tzinfo=none) }},
+            {{ each.node.config.full_refresh is none and each.node.depends_on.nodes | length }},
+            $${{ each.node.to_dict()['compiled_code'] or '' }}$$,
+            {{ each.to_dict().keys() | length + each.to_dict().timing | length }});
+        {% endfor %}
+        {% endmacro %}
+    """
+    run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models: {+schema: shop}
+                on-run-start:
+                  - create schema tools
+                  - "create table tools.ended
+                     (how text, said text, late bool, parents int, code text, keys int)"
+                on-run-end: "{{ written(results) }}"
+            """,
+            "macros/written.sql": macro,
+            "models/a.sql": "{{ config(materialized='table') }} select 1 as id",
+            "models/b.sql": "select * from {{ ref('a') }}",
+            "tests/odd.sql": "{{ config(severity='warn') }} select * from {{ ref('b') }}",
+        }
+    )
+    view = '{"_message": "CREATE VIEW", "code": "CREATE VIEW", "rows_affected": -1}'
+    one = '{"_message": "SELECT 1", "code": "SELECT", "rows_affected": 1}'
+    assert rows("select how, said, late, parents, keys from tools.ended order by parents, how") == [
+        ("model success Success", f"SELECT 1 None {one}", True, 0, 12),
+        ("model success Success", f"CREATE VIEW None {view}", True, 1, 12),
+        ("test warn Warn", f"Got 1 result, configured to warn if != 0 1 {one}", True, 1, 12),
+    ]
+    named = "regexp_replace(trim(code), '\"[^\"]*\"\\.', '')"
+    assert rows(f"select {named} from tools.ended order by 1") == [
+        ('select * from "shop"."a"',),
+        ('select * from "shop"."b"',),
+        ("select 1 as id",),
+    ]

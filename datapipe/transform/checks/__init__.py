@@ -167,7 +167,7 @@ def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[Tes
 
 
 def _status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
-    if test.config["severity"] == "error" and should_fail:
+    if test.severity == "error" and should_fail:
         return "fail"
     return "warn" if should_warn else "pass"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -95,6 +95,10 @@ class Compiler:
     def standing_in(self, own: Mapping[str, Any], macros: Mapping[str, Any]) -> Compiler:
         """A compiler whose templates see ``own`` and ``macros`` in place of what they would see."""
         return self._changed(own={**self._own, **own}, replaced={**self._replaced, **macros})
+
+    def growing(self, keys: Iterable[str]) -> Compiler:
+        """The same compiler, with ``is_incremental()`` holding for these models."""
+        return self._changed(increments=frozenset(keys))
 
     def with_renderer(self, renderer: Renderer) -> Compiler:
         return self._changed(renderer=renderer)

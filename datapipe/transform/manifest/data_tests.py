@@ -270,7 +270,7 @@ class Reader:
         )
 
     def _check(self, config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:
-        severity = config["severity"] = str(config["severity"]).lower()
+        severity = str(config["severity"]).lower()
         if severity not in _SEVERITIES:
             at, line = place_of("severity", layers, path)
             raise ProjectError(f"severity is error or warn, not {severity}.", path=at, line=line)

@@ -28,6 +28,10 @@ _NO_FRESHNESS = {
     "filter": None,
 }
 _PARTS = ("database", "schema", "identifier")
+_NO_CHECKSUM = {"name": "none", "checksum": ""}
+
+
+_LARGE = 2**20  # bytes: of a larger seed dbt compares no more than where it is
 
 
 def _checksum(text: str) -> dict[str, str]:
@@ -55,6 +59,9 @@ class Column:
             "quote": self.quote or None,
             "meta": dict(self.meta),
             "tags": list(self.tags),
+            "config": {"meta": dict(self.meta), "tags": list(self.tags)},
+            "doc_blocks": [],
+            "granularity": None,
         }
 
 
@@ -140,7 +147,7 @@ class Model:
             "path": self.file.partition("/")[2],
             "original_file_path": self.file,
             "patch_path": f"{self.package}://{self.described_in}" if self.described_in else None,
-            "checksum": _checksum(self.raw_code),
+            "checksum": self._checksum(),
             "raw_code": self.raw_code,
             "language": "sql",
             "docs": dict(self.config.get("docs") or {}),
@@ -165,6 +172,14 @@ class Model:
             "sources": [list(source) for source in self.sources],
         }
         return {key: seen[key] for key in seen if key not in _NO_SEED} if self.is_seed else seen
+
+    def _checksum(self) -> dict[str, str]:
+        """That of the file, of which the code of a snapshot is only a part."""
+        if self.resource_type == "model" or self.path.suffix not in {".csv", ".sql"}:
+            return _checksum(self.raw_code)
+        if self.path.stat().st_size > _LARGE:
+            return {"name": "path", "checksum": self.file}
+        return _checksum(self.path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -305,6 +320,10 @@ class DataTest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     attached_node: str | None = None
 
+    @property
+    def severity(self) -> str:
+        return str(self.config["severity"]).lower()
+
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model``."""
         generic = (
@@ -320,7 +339,10 @@ class DataTest:
             **generic,
             "relation_name": None,
             "group": self.config.get("group"),
-            "checksum": _checksum(self.raw_code),
+            "checksum": _NO_CHECKSUM if self.macro else _checksum(self.raw_code),
+            "columns": {},
+            "contract": {"alias_types": True, "checksum": None, "enforced": False},
+            "docs": {"node_color": None, "show": True},
             "name": self.name,
             "resource_type": "test",
             "package_name": self.package,
