@@ -33,8 +33,9 @@ class Witness(Protocol):
         model: Model,
         compiled: Compiled | None,
         answer: Sequence[tuple[Any, ...]],
+        hooks: Sequence[str] = (),
     ) -> None:
-        """Take the answer; ``connection`` may be in that transaction still."""
+        """Take the answer, and what the hooks are; ``connection`` may be in that transaction."""
 
 
 def build(
@@ -78,7 +79,8 @@ def _built(site: Site, witness: Witness | None) -> Built:
         built = hooks.run_after(_materialized(site), in_transaction=True)
         if witness is not None:
             answer = execute(site.connection, witness.question(model)).fetchall()
-            witness.saw(site.connection, model, None if model.is_seed else site.compiled, answer)
+            compiled = None if model.is_seed else site.compiled
+            witness.saw(site.connection, model, compiled, answer, hooks.told())
     return hooks.run_after(built, in_transaction=False)
 
 

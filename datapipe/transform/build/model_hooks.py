@@ -58,9 +58,19 @@ def of(model: Model, setting: Setting) -> tuple[Hook, ...]:
 
 
 def rendered(model: Model, compiler: Compiler) -> list[str]:
-    """The hooks of ``model`` without a line of Jinja left, ``this`` being what is published."""
-    hooks = (*of(model, "pre_hook"), *of(model, "post_hook"))
-    return [compiler.text(model, hook.text, this=model.relation) for hook in hooks]
+    """What ``Hooks`` would have told of itself, had it run over what is published.
+
+    A template may send statements itself, so this is for a connection that lets none of them write.
+    """
+    if compiler.materialization(model) is not None and not model.is_seed:
+        return []
+    before, after = of(model, "pre_hook"), of(model, "post_hook")
+    hooks = [hook for hook in before if not hook.in_transaction]
+    hooks += [hook for hook in (*before, *after) if hook.in_transaction]
+    return [
+        *(_statement(compiler.text(model, hook.text, this=model.relation)) for hook in hooks),
+        *(hook.text for hook in after if not hook.in_transaction),
+    ]
 
 
 class Hooks:
@@ -73,9 +83,14 @@ class Hooks:
         self.site = site
         self.before = () if run_by_materialization else of(site.model, "pre_hook")
         self.after = () if run_by_materialization else of(site.model, "post_hook")
+        self._rendered: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self.before or self.after)
+
+    def told(self) -> list[str]:
+        """What was rendered within the transaction and before it, and what is to come after it."""
+        return [*self._rendered, *(hook.text for hook in self.after if not hook.in_transaction)]
 
     def run_before(self, *, in_transaction: bool) -> None:
         """Run those of the pre_hooks that belong inside, or outside, of the transaction."""
@@ -143,7 +158,8 @@ class Hooks:
 
     def _text(self, hook: Hook) -> str:
         site = self.site
-        text = site.compiler.text(site.model, hook.text, this=site.aside).strip().rstrip(";")
+        text = _statement(site.compiler.text(site.model, hook.text, this=site.aside))
+        self._rendered.append(text)
         return definitions.renamed(text, {site.model.relation.published: site.aside.local})
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
@@ -176,6 +192,10 @@ def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
     if in_transaction and not _ALONE.match(text):
         return replace(built, increment=(*(built.increment or ()), aimed))
     return replace(built, afterwards=(*built.afterwards, aimed))
+
+
+def _statement(text: str) -> str:
+    return text.strip().rstrip(";")
 
 
 def _hook(given: Any) -> Hook:

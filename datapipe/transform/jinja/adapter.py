@@ -210,18 +210,8 @@ class Adapter(_Adapter):
 
     def get_column_schema_from_query(self, sql: str) -> list[Column]:
         """The columns that a query would give, without running it."""
-        name = "datapipe_described"
-        of = f"select * from ({sql}\n) as described"
-        self._send(f"create temporary view {name} as {of}")
-        try:
-            rows = self._database.connection().execute(
-                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-                "WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
-                [f"pg_temp.{name}"],
-            )
-            return [Column.from_description(*row) for row in rows]
-        finally:
-            self._send(f"drop view pg_temp.{name}")
+        described = self._database.described(f"select * from ({sql}\n) as described limit 0")
+        return [Column.from_description(*column) for column in described]
 
     def create_schema(self, relation: Relation) -> str:
         return self._send(f"create schema if not exists {quoted(relation.schema)}")

@@ -7,7 +7,8 @@ what stands aside, as dbt would have put it there already; so do queries of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -78,22 +79,40 @@ class Database:
 
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
         """Send ``sql``; raises ProjectError for what is wrong in it."""
-        connection = self.connection()
-        try:
-            cursor = execute(connection, self.as_published(sql))
+        with self._explained(sql):
+            cursor = execute(self.connection(), self.as_published(sql))
             while cursor.nextset():
                 pass
             response = _response(cursor)
             if not fetch or cursor.description is None:
                 return response, Table((), ())
             rows = cursor.fetchmany(limit) if limit else cursor.fetchall()
+        return response, converted(rows, [column.name for column in cursor.description])
+
+    def described(self, sql: str) -> list[tuple[str, str]]:
+        """The names and the types of what a query gives."""
+        with self._explained(sql):
+            cursor = execute(self.connection(), self.as_published(sql))
+            result, columns = cursor.pgresult, cursor.description or ()
+            assert result is not None  # noqa: S101 - a query was sent
+            kinds = [(column.type_code, result.fmod(at)) for at, column in enumerate(columns)]
+            types = self.connection().execute(
+                "SELECT format_type(oid, mod) FROM unnest(%s::oid[], %s::int[]) AS of (oid, mod)",
+                [[oid for oid, _ in kinds], [mod for _, mod in kinds]],
+            )
+            return [(column.name, row[0]) for column, row in zip(columns, types, strict=True)]
+
+    @contextmanager
+    def _explained(self, sql: str) -> Iterator[None]:
+        connection = self.connection()
+        try:
+            yield
         except psycopg.Error as error:
             if not said.is_fault_of_sql(error):
                 raise failure(error, "a query of a template") from error
             message = said.message(error, "a query of this template")
             message += said.near_name(error, connection, sql)
             raise QueryError(message, written=said.line(error, sql)) from error
-        return response, converted(rows, [column.name for column in cursor.description])
 
     def connection(self) -> psycopg.Connection:
         connection = scope.connection()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from datapipe.errors import DatapipeError
+from datapipe.transform.build import model_hooks
 from datapipe.transform.build.growth import is_microbatch, refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import execute
 from datapipe.transform.graph import ordered
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.jinja.render import Renderer
@@ -203,7 +206,7 @@ class Decisions:
             for model in ordered(manifest.models)
             if model.key in selection.models and model.materialized != "ephemeral"
         ]
-        with renderer.using(connection):
+        with renderer.using(connection), _only_read(connection):
             for model in self.in_order:
                 self._decide(model.unique_id, self._reason(model), model)
             for test in selection.tests:
@@ -256,7 +259,7 @@ class Decisions:
     def reason_to_repeat(self, model: Model, before: NodeState) -> str:
         """Why a build of which ``before`` is known would give something else today."""
         return (
-            self._other_settings(before.settings, self.fingerprints.settings(model))
+            self._other_settings(before.settings, self._settings(model, before.form))
             or self._other_input(
                 before, shape_only=before.output is not None and before.output.kind == "v"
             )
@@ -291,6 +294,16 @@ class Decisions:
                 yield from self._parents(model.refs)
             else:
                 yield model
+
+    def _settings(self, model: Model, form: str) -> dict[str, str]:
+        """The settings of ``model`` today, and what its hooks would do."""
+        hooks: list[str] | None = []
+        if model.config.get("pre_hook") or model.config.get("post_hook"):
+            try:
+                hooks = model_hooks.rendered(model, self.compiler(form))
+            except DatapipeError:  # they write by themselves, or the build will tell what is wrong
+                hooks = None
+        return self.fingerprints.settings(model, hooks)
 
     def _other_settings(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
         changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
@@ -348,6 +361,16 @@ class Decisions:
             return "it has not passed yet"
         same = before.sql_hash == self.fingerprints.unit_test(test)
         return self._other_input(before) if same else "it has changed, or what it tests"
+
+
+@contextmanager
+def _only_read(connection: psycopg.Connection) -> Iterator[None]:
+    """What templates would write is refused: only a build may do it."""
+    execute(connection, "SET default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        execute(connection, "RESET default_transaction_read_only")
 
 
 def _published(model: Model) -> Relation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -61,8 +61,11 @@ class Fingerprints:
         """The hash of SQL as it was sent, wherever the run had its relations."""
         return hashed(self.published_text(sql))
 
-    def settings(self, model: Model) -> dict[str, str]:
-        """A hash for each setting that matters to what ``model`` becomes."""
+    def settings(self, model: Model, hooks: Sequence[str] | None = ()) -> dict[str, str]:
+        """A hash for each setting that matters to what ``model`` becomes.
+
+        ``hooks`` are rendered; None are those of which it cannot be told.
+        """
         config = model.config
         found = {key: value for key, value in config.items() if key not in _BESIDE and value}
         persisted = config.get("persist_docs") or {}
@@ -80,9 +83,11 @@ class Fingerprints:
             found["constraints"] = model.constraints
         if config.get("quote_columns") is None and any(c.quote for c in model.columns.values()):
             found["quote"] = [column.name for column in model.columns.values() if column.quote]
-        hooks = [config.get("pre_hook"), config.get("post_hook")]
-        if any(hooks):
-            found["macros of its hooks"] = self._macros(json.dumps(hooks, default=str))
+        written = [config.get("pre_hook"), config.get("post_hook")]
+        if any(written):
+            found["macros of its hooks"] = self._macros(json.dumps(written, default=str))
+        if hooks or hooks is None:
+            found["what its hooks do"] = hooks and [self.published_text(each) for each in hooks]
         if model.materialized not in _BUILT_IN:
             found["the materialization"] = self._macros(f"materialization_{model.materialized}")
         strategy = str(config.get("incremental_strategy") or "")

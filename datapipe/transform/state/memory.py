@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 
 from datapipe.transform.build import aside, growth
-from datapipe.transform.build.model_hooks import rendered
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.graph.select import Selection
@@ -119,6 +118,7 @@ class Memory:
         model: Model,
         compiled: Compiled | None,
         answer: Sequence[tuple[Any, ...]],
+        hooks: Sequence[str] = (),
     ) -> None:
         """Notice what the build of ``model`` has read, by the answer to the question."""
         if not self._is_present:
@@ -130,15 +130,13 @@ class Memory:
         inputs, pending, oids = self._resolved(done.read)
         inputs.pop(own, None)
         pending.discard(own)
-        texts = [] if compiled is None else [compiled.sql]
-        if compiled is not None and (model.config.get("pre_hook") or model.config.get("post_hook")):
-            texts += rendered(model, self._decisions.compiler("whole"))
+        texts = [*([] if compiled is None else [compiled.sql]), *hooks]
         form = "increment" if model.key in self.growing else "whole"
         state = NodeState(
             unique_id=model.unique_id,
             form=form,
             sql_hash=self._decisions.fingerprints.sql(compiled.sql) if compiled else "",
-            settings=self._decisions.fingerprints.settings(model),
+            settings=self._decisions.fingerprints.settings(model, hooks),
             parts=self._decisions.fingerprints.parts(model),
             relation=own,
         )
