@@ -185,6 +185,13 @@ def test_a_statement_keeps_fields_that_have_no_column(connection: psycopg.Connec
     ]
 
 
+def test_what_no_text_of_postgresql_holds_is_left_out_of_it(connection: psycopg.Connection) -> None:
+    body = {"Symbol": "IBM", "Name": "I\0B\ud83dM \U0001f600", "Sector\0": "T"}
+    store(connection, "OVERVIEW", body)
+    loaded(connection)
+    assert current(connection, "company_overview", "name, sector") == [("IBM \U0001f600", "T")]
+
+
 LISTING = "symbol,name,exchange,assetType,ipoDate,delistingDate,status\r\n"
 
 

@@ -16,6 +16,7 @@ Row = tuple[str | None, ...]
 
 _NUMBERING = re.compile(r"^\s*\d+[a-z]?\s*[.:]\s*", re.ASCII)  # "5. ", "01. ", "1a. ", "1: "
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
+_MAY_NOT_BE_HELD = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 _NO_LETTER = re.compile(r"[^a-z0-9()]+")
 
 
@@ -34,10 +35,16 @@ class Document:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The answer as JSON, numbers as the texts that they came as; ValueError if it is CSV."""
+        """The answer as JSON, numbers as the texts that they came as; ValueError if it is CSV.
+
+        What PostgreSQL's text cannot hold is left out: an escaped NUL, half of a surrogate pair.
+        """
         if self.format != "json":
             raise ValueError("it is CSV, and JSON was expected")
-        found = _DECODER.decode(self._text)
+        text = self._text
+        found = _DECODER.decode(text)
+        if _MAY_NOT_BE_HELD.search(text):
+            found = _held(found)
         if not isinstance(found, dict):
             raise ValueError("it is JSON, but not an object")
         return found
@@ -91,6 +98,17 @@ def squashed(label: str) -> str:
     "Global Quote - DATA DELAYED BY 15 MINUTES" is "globalquote". What is in brackets stays.
     """
     return _NO_LETTER.sub("", _NUMBERING.sub("", label.partition(" - ")[0]).lower())
+
+
+def _held(value: Any) -> Any:
+    """``value`` without the characters that no text of PostgreSQL has."""
+    if isinstance(value, dict):
+        return {_held(name): _held(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_held(part) for part in value]
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "ignore").decode("utf-8")
+    return value
 
 
 def _squashed_keys(record: Mapping[str, Any]) -> Mapping[str, Any]:
