@@ -37,13 +37,13 @@ class Loaded:
         """What to raise when all is told: None when all that was to be read was read."""
         if self.rejected:
             return PartlyDoneError(
-                f"{len(self.rejected)} rows were put aside; they are in raw.rejected_rows, with "
-                "the reason. The others are loaded."
+                f"Rows put aside: {len(self.rejected):,}. They are in raw.rejected_rows, with the "
+                "reason. The others are loaded."
             )
         if self.unreadable:
             return PartlyDoneError(
-                f"{len(self.unreadable)} answers could not be read; they stay in raw.responses. "
-                "The others are loaded."
+                f"Answers that could not be read: {len(self.unreadable):,}. They stay in "
+                "raw.responses. The others are loaded."
             )
         return None
 

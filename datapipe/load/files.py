@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -63,10 +64,15 @@ def read(path: Path) -> ReadFile:
         raise LoadError(f"{path} is empty. Its first line must name the columns.")
     delimiter = max(",;\t|", key=lines[0].count)
     reader = csv.reader(lines, delimiter=delimiter)
-    header = next(reader)
+    try:
+        header = next(reader)
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise LoadError(
+            f"{path}:{reader.line_num}: this is not CSV: {error}. A quote may not be closed."
+        ) from None
     today = datetime.now(_EASTERN).date()
     cells = _Cells(path, _columns(path, header), len(header), today)
-    rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     if any(cells.has_time_of_day(row) for _, row in rows[:20]):
         result = ReadFile(INTRADAY_PRICES)
         interval_of = _intervals(cells, rows)
@@ -86,7 +92,7 @@ def read(path: Path) -> ReadFile:
             if first != line:
                 raise ValueError(f"it is of the same {symbol} bar as line {first}")
         except (ValueError, UsageError) as error:
-            content = delimiter.join(row)
+            content = delimiter.join(row).replace("\0", "\u2400")  # no text of PostgreSQL has NUL
             result.rejected.append(Rejected(path, line, str(error), content))
         else:
             result.rows.append((*key, *values))
@@ -154,9 +160,10 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise LoadError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
+        written = "UTF-16" if error.object[:2] in {BOM_UTF16_LE, BOM_UTF16_BE} else "LATIN1"
         raise LoadError(
             f"{path} is not UTF-8 (at byte {error.start}). Convert it first, for example with "
-            "iconv -f LATIN1 -t UTF-8."
+            f"iconv -f {written} -t UTF-8."
         ) from None
 
 

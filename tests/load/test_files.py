@@ -82,6 +82,8 @@ def test_a_bad_row_is_put_aside_with_its_line_and_the_good_ones_are_read(
         (b"", "is empty"),
         (b"symbol,open\nIBM,1\n", "no column for time .* and close"),
         (b"symbol,date,close\nIBM\xe9,2026-05-15,1\n", "is not UTF-8"),
+        ("symbol,date,close\n".encode("utf-16"), "iconv -f UTF-16"),
+        (b'symbol,date,close\n"IBM,' + b"2026-05-15,1\n" * 20_000, ":[0-9]+: .* not be closed"),
     ],
 )
 def test_a_file_that_cannot_be_read_at_all_is_an_error(
@@ -107,13 +109,13 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
 def test_the_good_rows_are_loaded_and_the_bad_ones_kept_with_the_reason(
     tmp_path: Path, connection: psycopg.Connection
 ) -> None:
-    path = write(tmp_path, GOOD + "IBM,2026-05-13,x,3,1,2,10\n")
+    path = write(tmp_path, GOOD + "IBM,2026-05-13,x\0,3,1,2,10\n")
     loaded = load.run(connection, [path], run_id=7)
     assert isinstance(loaded.error(), PartlyDoneError)
     rows = connection.execute("SELECT close, source FROM raw.daily_prices ORDER BY session_date")
     assert rows.fetchall() == [(Decimal(2), "csv"), (Decimal("2.5"), "csv")]
     kept = connection.execute("SELECT run_id, file, line, reason FROM raw.rejected_rows").fetchall()
-    assert kept == [(7, str(path), 4, "open: 'x' is not a number")]
+    assert kept == [(7, str(path), 4, r"open: 'x\x00' is not a number")]
 
 
 def test_loading_the_same_file_again_writes_nothing(
