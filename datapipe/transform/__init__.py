@@ -13,6 +13,7 @@ from datapipe.transform.results import (
     TestResult,
     Transformed,
 )
+from datapipe.transform.snippet import showing
 from datapipe.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
 ]
 
 
+@showing()
 def run(
     warehouse: Warehouse, options: Options, *, run_id: int, listener: Listener | None = None
 ) -> Transformed:
@@ -83,6 +85,7 @@ def flush(connection: psycopg.Connection) -> None:
     state.flush(connection)
 
 
+@showing()
 def plan(warehouse: Warehouse, options: Options) -> Plan:
     """What ``run`` would build, reuse and test, and why; changes nothing."""
     from datapipe.transform import planning
@@ -91,6 +94,7 @@ def plan(warehouse: Warehouse, options: Options) -> Plan:
         return planning.plan(connection, options)
 
 
+@showing()
 def verify(warehouse: Warehouse, options: Options) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
     """Build each incremental model in full and by increments, and compare; and warnings.
 
@@ -102,6 +106,7 @@ def verify(warehouse: Warehouse, options: Options) -> tuple[tuple[Verified, ...]
         return verification.verify(connection, options)
 
 
+@showing()
 def listed(
     options: Options, warehouse: Warehouse | None = None
 ) -> tuple[tuple[Node, ...], tuple[str, ...]]:
@@ -115,6 +120,7 @@ def listed(
         return listing.listed(connection, options)
 
 
+@showing()
 def compiled(
     warehouse: Warehouse, options: Options
 ) -> tuple[tuple[CompiledNode, ...], tuple[str, ...]]:
@@ -128,6 +134,7 @@ def compiled(
         return listing.compiled(connection, options)
 
 
+@showing()
 def documented(warehouse: Warehouse, options: Options) -> tuple[str, tuple[str, ...]]:
     """The documentation of the project as one HTML page, and warnings; changes nothing."""
     from datapipe.transform import docs
@@ -136,6 +143,7 @@ def documented(warehouse: Warehouse, options: Options) -> tuple[str, tuple[str, 
         return docs.page(connection, options)
 
 
+@showing()
 def source_freshness(
     warehouse: Warehouse, options: Options
 ) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:

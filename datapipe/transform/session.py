@@ -75,7 +75,8 @@ class Session:
         execution, compiler = self._prepared(memory, nodes)
         with self._connections(min(self.options.threads, len(execution.steps))) as connections:
             execution.run(connections)
-            error = error_of(execution.results, is_published=self.options.per_model)
+            warned = (*self.renderer.warnings, *self.selection.warnings, *unread)
+            error = error_of(execution.results, warned, is_published=self.options.per_model)
             if error is not None:  # what was built stays aside, for the user to look at
                 memory.finish(self.connection, execution.results)
                 checks.store.views(self.connection, tests, compiler)

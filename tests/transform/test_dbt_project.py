@@ -13,6 +13,7 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
+from datapipe.transform.snippet import showing
 
 Read = Callable[..., Manifest]
 Run = Callable[..., Transformed]
@@ -23,6 +24,7 @@ Write = Callable[..., Path]
 def read(write: Write) -> Read:
     """Writes files, and reads the project as far as a run does before it sends anything."""
 
+    @showing()
     def read_project(files: dict[str, str]) -> Manifest:
         loaded = project.load(write(files))
         read = manifest.read(loaded, Renderer(loaded, described(None, "public")))
@@ -181,8 +183,9 @@ def test_no_model_may_go_where_datapipe_remembers(read: Read) -> None:
 def test_a_file_that_is_not_utf8_is_named(read: Read, write: Write) -> None:
     (write({"models/a.sql": ""}) / "models" / "a.sql").write_bytes(b"select '\xff'")
     error = error_of(read, {})
-    assert place(error) == ("a.sql", None)
-    assert "cannot be read" in str(error)
+    assert place(error) == ("a.sql", 1)
+    assert "Save the file as UTF-8." in str(error)
+    assert "\n  1 | select '" in str(error)
 
 
 def test_a_project_without_models_is_a_run_without_models(run: Run) -> None:

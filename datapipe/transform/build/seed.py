@@ -26,6 +26,7 @@ from datapipe.transform.build.table import create, finish
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.project import yaml_file
 from datapipe.warehouse.failures import failure
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"
@@ -110,7 +111,7 @@ def _cells(seed: Model) -> tuple[list[str], list[list[str]], list[int]]:
             rows.append(row)
             lines.append(reader.line_num)
     except (OSError, UnicodeDecodeError) as error:
-        raise _mistake(seed, f"The file cannot be read: {error}.", None) from None
+        raise yaml_file.unreadable(seed.path, error) from None
     except (csv.Error, TypeError) as error:
         raise _mistake(seed, f"This is not valid CSV: {error}.", None) from None
     if not header:

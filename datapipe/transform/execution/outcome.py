@@ -9,6 +9,7 @@ from datapipe.transform.checks.message import tell
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.transform.results import ModelResult, NodeResult, Status, TestResult
+from datapipe.transform.snippet import shown
 
 _NAMED_AT_MOST = 8
 
@@ -26,7 +27,7 @@ def result_of(
     path, line = node.path, None if isinstance(node, Model) else node.line
     if isinstance(error, ProjectError) and error.path is not None:
         path, line = error.path, error.line
-    message = str(error) if error else ""
+    message = str(shown(error)) if error else ""
     if isinstance(node, Model):
         return ModelResult(
             unique_id=node.unique_id,
@@ -59,10 +60,13 @@ def result_of(
     )
 
 
-def error_of(results: Sequence[NodeResult], *, is_published: bool) -> DatapipeError | None:
+def error_of(
+    results: Sequence[NodeResult], warnings: Sequence[str] = (), *, is_published: bool
+) -> DatapipeError | None:
     """The error that a run with these results ends with; None if all went well.
 
-    ``is_published`` says that what went well was published on the way.
+    ``is_published`` says that what went well was published on the way. What there is to warn of is
+    told, too: a failure is often what a warning was about.
     """
     failed = [each for each in results if each.status in {"error", "fail"}]
     if not failed:
@@ -79,6 +83,8 @@ def error_of(results: Sequence[NodeResult], *, is_published: bool) -> DatapipeEr
         else:
             told.append(each.message)
         told += _skipped_because(each, results)
+    if warnings:
+        told += ["There are warnings, too:", *(f"  {each}" for each in warnings[:_NAMED_AT_MOST])]
     message, names = "\n".join(told), [each.name for each in failed]
     if not broken:
         return TestsFailedError(message, failed=names, results=results)

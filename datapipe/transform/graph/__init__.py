@@ -7,7 +7,6 @@ from graphlib import CycleError, TopologicalSorter
 
 from datapipe.errors import ProjectError
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.project.snippet import shown
 
 
 def ordered(models: Mapping[str, Model]) -> tuple[Model, ...]:
@@ -18,14 +17,13 @@ def ordered(models: Mapping[str, Model]) -> tuple[Model, ...]:
     except CycleError as error:
         circle = error.args[1]
     first = models[circle[-1]]  # graphlib names each before the one that selects from it
-    circular = ProjectError(
+    raise ProjectError(
         f"These models select from each other in a circle: {' -> '.join(reversed(circle))}. "
         "Take one ref out.",
         path=first.path,
         line=_line_of_ref(first, circle[-2]),
         model=first.name,
     )
-    raise shown(circular)
 
 
 def _line_of_ref(model: Model, name: str) -> int:

@@ -27,7 +27,6 @@ from datapipe.transform.manifest.references import (
     asked_source,
 )
 from datapipe.transform.project import Project
-from datapipe.transform.project.snippet import shown
 from datapipe.transform.project.yaml_file import Block
 
 
@@ -71,13 +70,6 @@ def read(project: Project, renderer: Renderer) -> Manifest:
 
     Raises ProjectError for the first mistake, with file and line where they are known.
     """
-    try:
-        return _read(project, renderer)
-    except ProjectError as error:
-        raise shown(error) from error.__cause__
-
-
-def _read(project: Project, renderer: Renderer) -> Manifest:
     properties = {
         name: Reader(project, package, renderer).read_all()
         for name, package in project.all_packages.items()

@@ -13,7 +13,6 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.transform.project import config, ignored, yaml_file
 from datapipe.transform.project.config import merged
-from datapipe.transform.project.snippet import shown
 from datapipe.transform.project.yaml_file import Block
 
 __all__ = ["FILE", "Hook", "Project", "load", "merged"]
@@ -142,7 +141,7 @@ class Project:
         try:
             return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
+            raise yaml_file.unreadable(path, error) from None
 
     def relative(self, path: Path) -> str:
         """``path`` from the project's folder on, with forward slashes."""
@@ -184,11 +183,8 @@ def load(directory: Path, overrides: Mapping[str, Any] | None = None) -> Project
     """
     from datapipe.transform.project.packages import installed
 
-    try:
-        own = read(directory, overrides or {})
-        packages = installed(own)
-    except ProjectError as error:
-        raise shown(error) from error.__cause__
+    own = read(directory, overrides or {})
+    packages = installed(own)
     return Project(own.directory, own.name, own.folders, own.settings, own.given, packages)
 
 

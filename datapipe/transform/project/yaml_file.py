@@ -84,12 +84,25 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 
 
+def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ProjectError:
+    """What to say of a file that is not there or is no text, with the line where that ends."""
+    if isinstance(error, OSError):
+        return ProjectError(f"The file cannot be read: {error.strerror}.", path=path)
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return ProjectError(
+        f"This is not UTF-8: the byte {error.object[error.start]:#04x} stands here. "
+        "Save the file as UTF-8.",
+        path=path,
+        line=line,
+    )
+
+
 def read(path: Path) -> File:
     """The mapping that the file at ``path`` holds; an empty one for an empty file."""
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip()  # as dbt: a last `|` loses its newline
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"The file cannot be read: {error}.", path=path) from None
+        raise unreadable(path, error) from None
     loader: Any = None
     try:
         loader = _Loader(text)
@@ -119,11 +132,28 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return None
+    opened = error.context_mark
+    if opened is not None and _is_left_open(error, opened.line, mark.line, text):
+        return opened.line + 1
     if "mapping values are not allowed" in str(error.problem) and mark.line > 0:
         before = text.splitlines()[mark.line - 1].strip()
         if before and ":" not in before and not before.startswith(("-", "#")):
             return mark.line  # that line lacks its colon: only then this one makes no sense
     return mark.line + 1
+
+
+def _is_left_open(error: yaml.MarkedYAMLError, opened: int, stopped: int, text: str) -> bool:
+    """Whether a quote or a bracket of the line ``opened`` is not closed, to judge by the lines.
+
+    A list of several lines that lacks a comma is another thing: it goes on indented.
+    """
+    if "quoted scalar" in str(error.context):
+        return stopped > opened
+    lines = text.split("\n")
+    if "flow" not in str(error.context) or stopped <= opened:
+        return False
+    after = lines[stopped] if stopped < len(lines) else ""
+    return len(after) - len(after.lstrip()) <= len(lines[opened]) - len(lines[opened].lstrip())
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
