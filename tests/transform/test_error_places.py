@@ -33,6 +33,19 @@ BROKEN = {
         "too_many.sql:3",
     ),
     "twice": (TABLE + "select id,\n  id\nfrom {{ ref('a') }}", "twice.sql:3"),
+    "date_of_text": (
+        TABLE + "select id, 1 / 2 as half,\n  to_date(name, 'YYYY') as d\nfrom {{ ref('a') }}",
+        "date_of_text.sql:3",
+    ),
+    "array_of_text": (
+        TABLE + "select id,\n  name::text[] as n\nfrom {{ ref('a') }}",
+        "array_of_text.sql:3",
+    ),
+    "through_view": (TABLE + "select * from {{ ref('unsound') }}", "unsound.sql:2"),
+    "star_and_more": (
+        TABLE + "select\n  a.*,\n  b.*\nfrom {{ ref('a') }} a join {{ ref('a') }} b using (id)",
+        "star_and_more.sql:4",
+    ),
     "no_index": (
         "{{ config(materialized='table',\n  indexes=[{'columns': ['idd']}]) }}\nselect 1 as id",
         "no_index.sql:2",
@@ -69,6 +82,8 @@ select relname,
 def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     models = {f"models/{name}.sql": source for name, (source, _) in BROKEN.items()}
     hidden = "{{ config(materialized='ephemeral') }}\nselect id,\n  amout\nfrom {{ ref('a') }}"
+    unsound = "select id,\n  name::int as n\nfrom {{ ref('a') }}"
+    models |= {"models/unsound.sql": unsound}
     models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
     with pytest.raises(RunFailedError) as caught:
         run(models)
@@ -78,4 +93,4 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     assert "Did you mean half?" in told
     assert "It was called for query_of_macro." in told
     assert "pg_class.reltuples" in told
-    assert told.count("it is likely here") == 5
+    assert told.count("it is likely here") == 9

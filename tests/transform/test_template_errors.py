@@ -27,9 +27,9 @@ CASES = {
             """
         },
     ),
-    "in a loop": (
+    "in the list of a loop": (
         "a.sql",
-        4,
+        2,
         {
             "a": """
                 select
@@ -55,6 +55,40 @@ CASES = {
                 from pg_class
             """
         },
+    ),
+    "in a loop": (
+        "a.sql",
+        3,
+        {
+            "a": """
+                select
+                {% for column in ['relname', 'relkind'] %}
+                    {{ column }}_of_it,
+                {% endfor %}
+                1 as id
+                from pg_class
+            """
+        },
+    ),
+    "in what a macro is called with": (
+        "a.sql",
+        4,
+        {
+            "a": """
+                select
+                    relname,
+                    {{ half(
+                        'relpage'
+                    ) }}
+                from pg_class
+            """,
+            "macros/half": "{% macro half(column) %}\n  {{ column }} / 2\n{% endmacro %}",
+        },
+    ),
+    "a quote that is left open": (
+        "a.sql",
+        2,
+        {"a": "select 1 as id,\n  'a as name,\n  'b' as other,\n  3 as more\nfrom pg_class"},
     ),
     "in the other branch": (
         "a.sql",
@@ -159,14 +193,24 @@ def test_a_near_column_is_proposed(run: Run) -> None:
         )
 
 
-def test_a_near_table_is_proposed(run: Run) -> None:
-    with pytest.raises(ProjectError, match="Did you mean daily_prices"):
-        run({"models/a.sql": "select * from raw.daily_price"})
+MEANT = {
+    "select * from raw.daily_price": "Did you mean daily_prices?",
+    "select * from rwa.daily_prices": "There is no schema rwa. Did you mean raw?",
+    "with prices as (select 1 as one) select * from price": "Did you mean prices?",
+    "select clas.relname from pg_class as class": "Did you mean class?",
+    "select lowr('X')": "Did you mean lower?",
+    "select coalesc(1, 2)": "Did you mean coalesce?",
+    "select '1'::int64": "Did you mean bigint?",
+    "select '1'::intger": "Did you mean integer?",
+    'select 1 from pg_class where relkind = "r"': "text stands in single ones: 'r'.",
+}
 
 
-def test_a_near_function_is_proposed(run: Run) -> None:
-    with pytest.raises(ProjectError, match=r"Did you mean lower\?"):
-        run({"models/a.sql": "select lowr('X')"})
+@pytest.mark.parametrize("sql", MEANT)
+def test_what_may_have_been_meant_is_proposed(run: Run, sql: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        run({"models/a.sql": sql})
+    assert MEANT[sql] in str(caught.value)
 
 
 def test_an_error_among_the_rows_names_the_model(run: Run) -> None:

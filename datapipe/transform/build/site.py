@@ -10,7 +10,6 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.compile.locate import project_error, with_near_name
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
@@ -87,8 +86,9 @@ class Stopped(Exception):
 
     def told(self, connection: psycopg.Connection) -> DatapipeError:
         """The error to raise, with its place in the template and a near name."""
-        told = project_error(self.error, self.compiled, self.sent_at, self.compiler)
-        return with_near_name(told, self.error, connection, self.compiled)
+        from datapipe.transform.compile.locate import project_error  # seldom needed
+
+        return project_error(self.error, self.compiled, self.sent_at, self.compiler, connection)
 
 
 class Statements:

@@ -18,10 +18,10 @@ from datapipe.transform.checks import store
 from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.compile.locate import project_error, with_near_name
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import DataTest, UnitTest
 from datapipe.transform.results import Status, TestResult
+from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
 
 Saw = Callable[[psycopg.Connection, Sequence[tuple[DataTest, Compiled]]], None]
@@ -202,6 +202,7 @@ def _with_rows(
 
 def _unable(test: DataTest, error: DatapipeError) -> TestResult:
     """The result of a test that could not be run."""
+    error = shown(error)
     result = replace(_result(test, "error"), message=str(error), error=error)
     if isinstance(error, ProjectError) and error.path is not None:
         return replace(result, path=error.path, line=error.line)
@@ -225,8 +226,9 @@ def _error(
 ) -> DatapipeError:
     if connection.broken:
         raise failure(error, f"the test {query.test.name}") from error
-    told = project_error(error, query.compiled, [query.start], compiler)
-    return with_near_name(told, error, connection, query.compiled)
+    from datapipe.transform.compile.locate import project_error  # seldom needed
+
+    return project_error(error, query.compiled, [query.start], compiler, connection)
 
 
 def _known(error: psycopg.Error, connection: psycopg.Connection, doing: str) -> DatapipeError:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import psycopg
 
-_HIDDEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+from datapipe.transform.compile.lexer import hidden
+
 _NAMED = re.compile(r'"([^"]+)"')
 _TYPE = re.compile(
     r"\btype ([a-z][a-z ]*[a-z])|^([a-z][a-z ]*) out of range|^(numeric) field overflow"
+    r"|^malformed (array|record|range) literal"
 )
 
-_DIVISIONS = (r"/(?!\s*nullif\b)|%(?!\s*nullif\b)|\bmod\s*\(|\bdiv\s*\(", r"/")
+# What no row can make zero needs no look: a number, or what nullif() guards.
+_NOT_ZERO = r"(?!\s*nullif\b)(?!\s*[\d.]*[1-9])"
+_DIVISIONS = (rf"(?:/|%){_NOT_ZERO}|\bmod\s*\(|\bdiv\s*\(", r"/|%")
 _SUBQUERIES = (r"(?:[,(=<>+*|-]|\b(?:select|then|else|when|and|or|case))\s*\(\s*select\b",)
 _ARITHMETIC = (r"[*+]|\bpower\s*\(|\bexp\s*\(",)
 _DATES = (r"::\s*(?:date|time)|\bas\s+(?:date|time)|\bto_(?:date|timestamp)\s*\(|\bmake_date",)
@@ -26,6 +30,7 @@ _BY_WORDS = {
     "power": (r"\bpower\s*\(|\^",),
     "step size": (r"\bgenerate_series\s*\(",),
     "field position": (r"\bsplit_part\s*\(",),
+    "time zone": (r"\bat\s+time\s+zone\b|\btimezone\s*\(",),
 }
 _ALIASES = {
     "integer": "integer|int|int4",
@@ -37,21 +42,29 @@ _ALIASES = {
     "numeric": "numeric|decimal",
     "character varying": r"character\s+varying|varchar",
     "character": "character|char|bpchar",
-    "timestamp": "timestamp",
+    "timestamp": "timestamp|timestamptz",
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz|timestamp",
+    "json": "jsonb?",
+    "array": r"[\w ]+\[\]",
+    "range": r"\w+range",
+    "record": r"\w+",
 }
+_FUNCTIONS = {"numeric": r"\bto_number\s*\(", "json": r"\b(?:json\w*|to_jsonb?)\s*\("}
 
 
-def likely_offset(error: psycopg.Error, sql: str) -> int | None:
-    """The offset in ``sql`` of what the error is about, as far as its words tell."""
-    text = _HIDDEN.sub(lambda found: " " * len(found[0]), sql)
+def likely_offsets(error: psycopg.Error, sql: str) -> list[int]:
+    """The offsets in ``sql`` of what the error may be about, as far as its words tell."""
+    text = hidden(sql)
     said = error.diag.message_primary or ""
+    if error.sqlstate == "42701":
+        return _given_twice(said, text)
     for pattern in _patterns(error.sqlstate or "", said):
-        found = re.search(pattern, text, re.IGNORECASE)
+        found = [match.end() - 1 for match in re.finditer(pattern, text, re.IGNORECASE | re.DOTALL)]
         if found:
-            return found.end() - 1
-    return _named(said, text, again=error.sqlstate == "42701")
+            return found
+    named = _named(said, text)
+    return [] if named is None else [named]
 
 
 def _patterns(state: str, said: str) -> tuple[str, ...]:
@@ -60,7 +73,7 @@ def _patterns(state: str, said: str) -> tuple[str, ...]:
     if state == "21000":
         return _SUBQUERIES
     for words, patterns in _BY_WORDS.items():
-        if words in said:
+        if words in said and "input syntax" not in said:
             return patterns
     type_ = _TYPE.search(said)
     casts = _casts(next(filter(None, type_.groups()))) if type_ else ()
@@ -72,25 +85,39 @@ def _patterns(state: str, said: str) -> tuple[str, ...]:
 def _casts(type_: str) -> tuple[str, ...]:
     names = _ALIASES.get(type_, re.escape(type_))
     operand = r"(?<![\d)])"  # a cast of what is no number itself
-    return (
-        rf"{operand}\s*::\s*(?:{names})\b",
-        rf"::\s*(?:{names})\b",
-        rf"\bcast\s*\((?:(?!\bcast\s*\().)*?\bas\s+(?:{names})\b",
+    end = "" if names.endswith("]") else r"\b"
+    casts = (
+        rf"{operand}\s*::\s*(?:{names}){end}",
+        rf"::\s*(?:{names}){end}",
+        rf"\bcast\s*\((?:(?!\bcast\s*\().)*?\bas\s+(?:{names}){end}",
     )
+    return (*casts, _FUNCTIONS[type_]) if type_ in _FUNCTIONS else casts
 
 
-def _named(said: str, text: str, *, again: bool) -> int | None:
-    """The first place, or the second, of what the message has in quotes."""
+def _named(said: str, text: str) -> int | None:
+    """The first place of what the message has in quotes."""
     for name in _NAMED.findall(said):
-        places = [found.start() for found in re.finditer(rf"\b{re.escape(name)}\b", text)]
-        if places:
-            return places[1] if again and len(places) > 1 else places[0]
+        found = re.search(rf"\b{re.escape(name)}\b", text)
+        if found:
+            return found.start()
     return None
+
+
+def _given_twice(said: str, text: str) -> list[int]:
+    """Where a column gets its name for the second time: by that name, or by a last star."""
+    for name in _NAMED.findall(said):
+        written = rf'\b{re.escape(name)}"?\s*(?=,|\)|\bfrom\b|\Z)'
+        places = [found.start() for found in re.finditer(written, text, re.IGNORECASE)]
+        stars = [found.end() - 1 for found in re.finditer(r"(?:\.|\bselect\s+|,\s*)\*", text)]
+        both = places[1:] or stars[-1:] or places
+        if both:
+            return both[:1]
+    return []
 
 
 def named_line(error: psycopg.Error, source: str) -> int | None:
     """The line of a template that has what the message names, such as a column in its config."""
-    offset = _named(error.diag.message_primary or "", source, again=False)
+    offset = _named(error.diag.message_primary or "", source)
     return None if offset is None else source.count("\n", 0, offset) + 1
 
 

@@ -2,133 +2,141 @@
 
 from __future__ import annotations
 
-import bisect
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.compile import Compiled, Compiler, guess, marked_again
-from datapipe.transform.jinja import said
-from datapipe.transform.jinja.places import BUILT_IN
-from datapipe.transform.jinja.templates import MARK, Marked
+from datapipe.transform.compile import Compiled, Compiler, guess, lexer
+from datapipe.transform.compile.place import Place, template_place
+from datapipe.transform.jinja import meant, said
 from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.snippet import snippet
 from datapipe.warehouse.failures import failure
 
-_MARKED: tuple[Marked, ...] = ("all", "body")
+_WORD = re.compile(r"""'?([\w."]+)""")
+_OTHERS_AT_MOST = 3
 
 
 def project_error(
-    error: psycopg.Error, compiled: Compiled, sent_at: list[int], compiler: Compiler
+    error: psycopg.Error,
+    compiled: Compiled,
+    sent_at: list[int],
+    compiler: Compiler,
+    connection: psycopg.Connection | None = None,
 ) -> DatapipeError:
     """The error to raise for what PostgreSQL said of a statement that holds ``compiled``.
 
-    ``sent_at`` are the offsets at which the compiled SQL begins in what was sent.
+    ``sent_at`` are the offsets at which the compiled SQL begins in what was sent. ``connection`` is
+    asked for a near name of what PostgreSQL did not find.
     """
     node = compiled.node
     doing = f"building {node.name}" if isinstance(node, Model) else f"the test {node.name}"
     if not said.is_fault_of_sql(error):
         return failure(error, doing)
-    message = said.message(error, doing)
-    offset = _offset(error, compiled, sent_at)
+    offset = _offset(error, sent_at)
+    at_end = offset is not None and offset >= len(compiled.sql.rstrip())
+    message = said.message(error, doing, at_end=at_end)
+    if connection is not None:
+        message += meant.near_name(error, connection, compiled.sql)
+    about = ""
     if offset is None:
-        offset = guess.likely_offset(error, compiled.sql)
-        if offset is not None:
-            message += " PostgreSQL does not say where; it is likely here."
-    path, line = node.path, node.line if isinstance(node, DataTest) else None
-    if offset is not None:
-        path, line = template_place(compiler, *compiled.origin(offset))
-    elif isinstance(node, Model):
-        line = guess.named_line(error, node.raw_code)
-    return ProjectError(message + _snippet(path, line), path=path, line=line, model=node.name)
+        place, more = _guessed(error, compiled, compiler)
+    else:
+        about = _asked(error, compiled.sql, offset)
+        place, more = _pointed_at(error, compiled, compiler, offset, about)
+    return ProjectError(
+        message
+        + more
+        + _through(place)
+        + snippet(
+            place.path,
+            place.line,
+            about=about,
+            with_line_before=offset is not None and _begins_its_line(error, compiled.sql, offset),
+        ),
+        path=place.path,
+        line=place.line,
+        model=node.name,
+    )
 
 
-def with_near_name(
-    error: DatapipeError, cause: psycopg.Error, connection: psycopg.Connection, compiled: Compiled
-) -> DatapipeError:
-    """``error`` with the near name of what PostgreSQL did not find, if there is one."""
-    if not isinstance(error, ProjectError):
-        return error
-    near = said.near_name(cause, connection, compiled.sql)
-    if near:
-        first, newline, rest = str(error.args[0]).partition("\n")
-        error.args = (f"{first}{near}{newline}{rest}",)
-    return error
+def _pointed_at(
+    error: psycopg.Error, compiled: Compiled, compiler: Compiler, offset: int, word: str
+) -> tuple[Place, str]:
+    """The place of ``offset``, or of what was left open before it; and what to say of that."""
+    sql, more = compiled.sql, ""
+    if error.sqlstate == "42601":
+        quote = lexer.quote_left_open(sql, offset)
+        bracket = lexer.bracket_left_open(sql, offset) if quote is None else None
+        if quote is not None:
+            return _place(compiler, compiled, quote), " Is the quote that opens here ever closed?"
+        if bracket is not None:
+            opens, here = (_place(compiler, compiled, at) for at in (bracket, offset))
+            if (opens.path, opens.line) != (here.path, here.line):
+                more = f" A bracket is not closed: the last that is open opens at {opens}."
+    return _place(compiler, compiled, offset, word), more
 
 
-def template_place(
-    compiler: Compiler, node: Model | DataTest, offset: int
-) -> tuple[Path, int | None]:
-    """The file and line of the template that wrote what stands at ``offset`` of its rendering."""
-    plain, _ = compiler.rendered(node)
-    for marked in _MARKED:
-        text, files = marked_again(compiler, node, marked)
-        text, marks = _without_marks(text)
-        at = offset
-        if text != plain:
-            # A mark may keep a trim from cutting spaces: count what is not space instead. Where
-            # a template's logic looked at the marks, more than that is different.
-            if "".join(text.split()) != "".join(plain.split()):
-                continue
-            at = _same_character(text, len("".join(plain[:offset].split())))
-        found = bisect.bisect_right([mark.start for mark in marks], at) - 1
-        if found >= 0 and files[marks[found].file].parent != BUILT_IN:
-            mark = marks[found]
-            further = text.count("\n", mark.start, at) if mark.counts else 0
-            return files[mark.file], mark.line + further
-    return node.path, node.line if isinstance(node, DataTest) else None
+def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tuple[Place, str]:
+    """Where an error lies that came up among the rows, and how sure that is."""
+    node = compiled.node
+    for each in (compiled, *_views(node, compiler)):
+        offsets = guess.likely_offsets(error, each.sql)
+        if not offsets:
+            continue
+        places = [_place(compiler, each, at) for at in offsets[: 1 + _OTHERS_AT_MOST]]
+        of = "" if each is compiled else f" in {each.node.name}, which {node.name} reads"
+        others = dict.fromkeys(str(place) for place in places if str(place) != str(places[0]))
+        more = f" PostgreSQL does not say where; it is likely here{of}"
+        return places[0], f"{more}{', or at ' if others else ''}{', or at '.join(others)}."
+    if isinstance(node, Model):
+        return Place(node.path, guess.named_line(error, node.raw_code)), ""
+    return Place(node.path, node.line), ""
 
 
-@dataclass(frozen=True)
-class _Mark:
-    start: int
-    file: int
-    line: int
-    counts: bool
+def _views(node: Model | DataTest, compiler: Compiler) -> Iterator[Compiled]:
+    """The views that ``node`` reads, itself or through others, the nearest first."""
+    models = compiler.manifest.models
+    waiting, seen = list(node.refs), set(node.refs)
+    while waiting:
+        model = models[waiting.pop(0)]
+        if model.materialized not in {"view", "ephemeral"}:
+            continue
+        if model.materialized == "view":
+            with suppress(DatapipeError):
+                yield compiler.model(model)
+        waiting += [key for key in model.refs if key not in seen]
+        seen.update(model.refs)
 
 
-def _without_marks(marked: str) -> tuple[str, list[_Mark]]:
-    """The text without its marks, and where they were."""
-    pieces, marks = [], []
-    end = length = 0
-    for found in MARK.finditer(marked):
-        pieces.append(marked[end : found.start()])
-        length += found.start() - end
-        end = found.end()
-        marks.append(_Mark(length, int(found[1]), int(found[2]), found[3] == "c"))
-    pieces.append(marked[end:])
-    return "".join(pieces), marks
+def _place(compiler: Compiler, compiled: Compiled, offset: int, word: str = "") -> Place:
+    return template_place(compiler, *compiled.origin(offset), word)
 
 
-def _same_character(text: str, count: int) -> int:
-    """The offset of the character of ``text`` that has ``count`` others but spaces before it."""
-    for offset, character in enumerate(text):
-        if not character.isspace():
-            if count == 0:
-                return offset
-            count -= 1
-    return len(text)
+def _through(place: Place) -> str:
+    """Where a word came into the SQL that is written elsewhere."""
+    return f" It came into the SQL at {place.through}." if place.through else ""
 
 
-def _offset(error: psycopg.Error, compiled: Compiled, sent_at: list[int]) -> int | None:
-    """Where in the compiled SQL PostgreSQL points; None if it points nowhere."""
+def _asked(error: psycopg.Error, sql: str, offset: int) -> str:
+    """The word that PostgreSQL points at; of a column, only its own name."""
+    found = _WORD.match(sql, offset)
+    word = found[1].strip('".') if found else ""
+    return word.rpartition(".")[2].strip('"') if error.sqlstate == "42703" else word
+
+
+def _begins_its_line(error: psycopg.Error, sql: str, offset: int) -> bool:
+    """Whether the line before is to be seen, too: a comma may be missing there, or be too much."""
+    return error.sqlstate == "42601" and not sql[sql.rfind("\n", 0, offset) + 1 : offset].strip()
+
+
+def _offset(error: psycopg.Error, sent_at: list[int]) -> int | None:
+    """Where in the compiled SQL PostgreSQL points, maybe behind it; None if it points nowhere."""
     if error.diag.statement_position is None:
         return None
     position = int(error.diag.statement_position) - 1
-    length = len(compiled.sql)
     before = [start for start in sent_at if start <= position]
-    if not before:
-        return 0
-    # Behind its end, something in it was left open: its last line is the best there is to say.
-    return min(position - before[-1], length)
-
-
-def _snippet(path: Path, line: int | None) -> str:
-    if line is None:
-        return ""
-    try:
-        text = path.read_text(encoding="utf-8").splitlines()[line - 1]
-    except (OSError, IndexError):
-        return ""
-    return f"\n  {line} | {text}"
+    return position - before[-1] if before else 0

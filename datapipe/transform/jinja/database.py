@@ -110,8 +110,10 @@ class Database:
         except psycopg.Error as error:
             if not said.is_fault_of_sql(error):
                 raise failure(error, "a query of a template") from error
+            from datapipe.transform.jinja import meant  # seldom needed
+
             message = said.message(error, "a query of this template")
-            message += said.near_name(error, connection, sql)
+            message += meant.near_name(error, connection, sql)
             raise QueryError(message, written=said.line(error, sql)) from error
 
     def connection(self) -> psycopg.Connection:

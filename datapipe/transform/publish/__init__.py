@@ -17,7 +17,6 @@ from datapipe.errors import PublishError, WarehouseError
 from datapipe.transform.build import aside, incremental
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.compile.locate import project_error
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, RelationState
 from datapipe.transform.database.dependents import Dependent
@@ -244,6 +243,8 @@ class Publication:
         except _BUSY:
             raise
         except psycopg.Error as error:
+            from datapipe.transform.compile.locate import project_error  # seldom needed
+
             raise project_error(error, compiled, [len(before)], self.final) from error
 
     def _restate(self, plan: Plan) -> None:

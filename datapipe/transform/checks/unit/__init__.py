@@ -20,11 +20,11 @@ from datapipe.transform.checks.unit.alone import Alone
 from datapipe.transform.checks.unit.columns import Columns
 from datapipe.transform.checks.unit.given import Fixtures
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.compile.locate import project_error, with_near_name
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import Var, env_var
 from datapipe.transform.manifest.nodes import UnitTest
 from datapipe.transform.results import TestResult
+from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
 
 _ACTUAL, _EXPECTED = "__datapipe_actual", "__datapipe_expected"
@@ -58,6 +58,7 @@ def run(connection: psycopg.Connection, test: UnitTest, compiler: Compiler) -> T
 
 
 def _unable(result: TestResult, error: DatapipeError) -> TestResult:
+    error = shown(error)
     result = replace(result, status="error", message=str(error), error=error)
     if isinstance(error, ProjectError) and error.path is not None:
         result = replace(result, path=error.path, line=error.line)
@@ -124,8 +125,9 @@ class _Case:
         position = error.diag.statement_position
         part, start = statement.at(int(position) - 1 if position else -1)
         if part is not None and part.line is None:
-            told = project_error(error, compiled, [start], self.alone.compiler)
-            return with_near_name(told, error, self.connection, compiled)
+            from datapipe.transform.compile.locate import project_error  # seldom needed
+
+            return project_error(error, compiled, [start], self.alone.compiler, self.connection)
         if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
             return failure(error, f"the unit test {self.test.name}")
         said = (error.diag.message_primary or str(error)).strip()

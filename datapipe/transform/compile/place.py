@@ -1,0 +1,163 @@
+"""Where in the templates a piece of compiled SQL was written."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datapipe.transform.compile import Compiler, marked_again
+from datapipe.transform.jinja.places import BUILT_IN
+from datapipe.transform.jinja.templates import MARK, Marked
+from datapipe.transform.manifest.nodes import DataTest, Model
+
+_MARKED: tuple[Marked, ...] = ("all", "body")
+_TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a template; ``through`` is the one that brought into the SQL what is written here.
+
+    That is another one where an argument of a macro, or an item of a list, is what is wrong.
+    """
+
+    path: Path
+    line: int | None
+    through: Place | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+def template_place(
+    compiler: Compiler, node: Model | DataTest, offset: int, word: str = ""
+) -> Place:
+    """The place that wrote what stands at ``offset`` of what ``node`` renders to.
+
+    What an expression gave may be written elsewhere, as ``word``: then that is the place.
+    """
+    plain, _ = compiler.rendered(node)
+    found: list[tuple[Place, bool]] = []
+    files: list[Path] = []
+    for marked in _MARKED:
+        text, files = marked_again(compiler, node, marked)
+        place = _marked_place(text, files, plain, offset)
+        if place is not None:
+            found.append(place)
+    of_test = Place(node.path, node.line) if isinstance(node, DataTest) else None
+    if not found:
+        place_, counts = of_test or Place(node.path, None), False
+    else:
+        place_, counts = found[0]
+    if counts or not word or _has(word, _line(place_)):
+        return place_
+    calling = [each for each, _ in found[1:]] + ([of_test] if of_test else [])
+    written = _written(word, calling, node, files)
+    if written is None:
+        return place_
+    return written if place_ == of_test else Place(written.path, written.line, place_)
+
+
+def _marked_place(
+    marked: str, files: list[Path], plain: str, offset: int
+) -> tuple[Place, bool] | None:
+    """The place of ``offset`` as the marks tell it, and whether it is text that stands there."""
+    text, marks = _without_marks(marked)
+    at = offset
+    if text != plain:
+        # A mark may keep a trim from cutting spaces: count what is not space instead. Where
+        # a template's logic looked at the marks, more than that is different.
+        if "".join(text.split()) != "".join(plain.split()):
+            return None
+        at = _same_character(text, len("".join(plain[:offset].split())))
+    found = bisect.bisect_right([mark.start for mark in marks], at) - 1
+    if found < 0 or files[marks[found].file].parent == BUILT_IN:
+        return None
+    mark = marks[found]
+    further = text.count("\n", mark.start, at) if mark.counts else 0
+    return Place(files[mark.file], mark.line + further), mark.counts
+
+
+@dataclass(frozen=True)
+class _Mark:
+    start: int
+    file: int
+    line: int
+    counts: bool
+
+
+def _without_marks(marked: str) -> tuple[str, list[_Mark]]:
+    """The text without its marks, and where they were."""
+    pieces, marks = [], []
+    end = length = 0
+    for found in MARK.finditer(marked):
+        pieces.append(marked[end : found.start()])
+        length += found.start() - end
+        end = found.end()
+        marks.append(_Mark(length, int(found[1]), int(found[2]), found[3] == "c"))
+    pieces.append(marked[end:])
+    return "".join(pieces), marks
+
+
+def _same_character(text: str, count: int) -> int:
+    """The offset of the character of ``text`` that has ``count`` others but spaces before it."""
+    for offset, character in enumerate(text):
+        if not character.isspace():
+            if count == 0:
+                return offset
+            count -= 1
+    return len(text)
+
+
+def _written(
+    word: str, calling: Iterable[Place], node: Model | DataTest, files: Iterable[Path]
+) -> Place | None:
+    """Where ``word`` is written: in a line that calls, below a test in YAML, in the only tag."""
+    for place in calling:
+        if _has(word, _line(place)):
+            return place
+    if isinstance(node, DataTest) and node.macro is not None:
+        return _below(word, Place(node.path, node.line))
+    for path in dict.fromkeys((node.path, *files)):
+        lines = set(_in_tags(word, _read(path)))
+        if len(lines) == 1:
+            return Place(path, lines.pop())
+    return None
+
+
+def _below(word: str, test: Place) -> Place | None:
+    """The line that has ``word`` among those that are indented below the one of a test."""
+    lines = _read(test.path).split("\n")
+    first = lines[(test.line or 1) - 1]
+    for number, line in enumerate(lines[test.line or 1 :], (test.line or 1) + 1):
+        if line.strip() and len(line) - len(line.lstrip()) <= len(first) - len(first.lstrip()):
+            return None
+        if _has(word, line):
+            return Place(test.path, number)
+    return None
+
+
+def _in_tags(word: str, text: str) -> Iterable[int]:
+    """The lines on which ``word`` stands within Jinja."""
+    for tag in _TAG.finditer(text):
+        for found in re.finditer(rf"\b{re.escape(word)}\b", tag[0]):
+            yield text.count("\n", 0, tag.start() + found.start()) + 1
+
+
+def _has(word: str, line: str) -> bool:
+    return re.search(rf"\b{re.escape(word)}\b", line) is not None
+
+
+def _line(place: Place) -> str:
+    lines = _read(place.path).split("\n")
+    return lines[place.line - 1] if place.line and place.line <= len(lines) else ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return ""
