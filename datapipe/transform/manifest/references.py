@@ -22,6 +22,10 @@ class FoundConfig(Config):
 
     def __call__(self, *values: Mapping[str, Any], **options: Any) -> str:
         for value in (*values, options):
+            if not isinstance(value, Mapping):
+                raise ProjectError(
+                    f"config() takes settings by name, such as materialized='table', not {value!r}."
+                )
             self.given = merged(self.given, value)
         return ""
 
