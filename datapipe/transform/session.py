@@ -183,7 +183,7 @@ class Session:
             self.placement, [each.key for each in models if each.key in published]
         )
 
-        def build_(connection: psycopg.Connection, model: Model) -> Built:
+        def build_(connection: psycopg.Connection, model: Model, compiler: Compiler) -> Built:
             return build(connection, model, compiler, published.get(model.key), witness=memory)
 
         def publish(connection: psycopg.Connection, built: Built) -> None:

@@ -46,9 +46,9 @@ def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:
     pieces: list[Piece] = []
     shifts: dict[int, int] = {}
     for piece in compiled.pieces:
-        text, shift = written.sub(in_public, piece.text), shifts.get(id(piece.node), 0)
+        text, shift = written.sub(in_public, piece.as_written), shifts.get(id(piece.node), 0)
         pieces.append(Piece(text, piece.node, piece.start + shift))
-        shifts[id(piece.node)] = shift + len(text) - len(piece.text)
+        shifts[id(piece.node)] = shift + len(text) - len(piece.as_written)
     return Compiled(compiled.node, tuple(pieces))
 
 

@@ -159,7 +159,8 @@ class Hooks:
         site = self.site
         text = _statement(site.compiler.text(site.model, hook.text, this=site.aside))
         self._rendered.append(text)
-        return definitions.renamed(text, {site.model.relation.published: site.aside.local})
+        text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
+        return site.compiler.standing(text)
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,16 +12,22 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.compile.graph import Graph, Seen
-from datapipe.transform.database.relation import Parts, Relation, quoted
+from datapipe.transform.compile.pieces import Compiled, Piece, Unbuilt, parts
+from datapipe.transform.database import standing
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.relation import Relation, parts_of, quoted
+from datapipe.transform.database.standing import Mention, Standing
+from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.adapter import Adapter
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.context import Flags, KnownConfig
 from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.templates import Marked
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, Source
 from datapipe.transform.options import Options
+
+__all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]
 
 Place = Callable[[Model], Relation]
 
@@ -30,42 +36,13 @@ _DATA = re.compile(r"'(?:[^']|'')*'(?!\s*::\s*regclass)")
 _WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A stretch of compiled SQL that one template rendered to, from ``start`` of its own text."""
-
-    text: str
-    node: Model | DataTest | None = None
-    start: int = 0
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """SQL without a line of Jinja left; ``pieces`` tell whose text it is."""
-
-    node: Model | DataTest
-    pieces: tuple[Piece, ...]
-
-    @property
-    def sql(self) -> str:
-        return "".join(piece.text for piece in self.pieces)
-
-    def origin(self, offset: int) -> tuple[Model | DataTest, int]:
-        """Whose text stands at ``offset``, and where in what its own template rendered to."""
-        for piece in self.pieces:
-            if offset < len(piece.text) and piece.node is not None:
-                return piece.node, piece.start + offset
-            offset -= len(piece.text)
-        last = [piece for piece in self.pieces if piece.node is not None][-1]
-        return self.node, last.start + max(0, len(last.text.rstrip()) - 1)
-
-
 class Compiler:
     """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
 
     ``increments`` are the models for which ``is_incremental()`` holds; ``own`` is what templates
     see in place of what they would, ``replaced`` are macros in place of others. ``options`` are
-    those of the run.
+    those of the run. For a node that ``waits``, Unbuilt is raised where its SQL names, without
+    ``ref``, what the run is still to build.
     """
 
     def __init__(
@@ -78,6 +55,7 @@ class Compiler:
         options: Options | None = None,
         own: Mapping[str, Any] | None = None,
         replaced: Mapping[str, Any] | None = None,
+        waits: Callable[[Model | DataTest], bool] = lambda node: False,
     ) -> None:
         self.manifest = manifest
         self.renderer = renderer
@@ -86,6 +64,7 @@ class Compiler:
         self.options = options or Options()
         self._own = own or {}
         self._replaced = replaced or {}
+        self._waits = waits
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def at(self, place: Place) -> Compiler:
@@ -103,6 +82,10 @@ class Compiler:
     def with_renderer(self, renderer: Renderer) -> Compiler:
         return self._changed(renderer=renderer)
 
+    def waiting(self, waits: Callable[[Model | DataTest], bool]) -> Compiler:
+        """The same compiler, for nodes that can wait for what they name."""
+        return self._changed(waits=waits)
+
     def _changed(self, **options: Any) -> Compiler:
         known: dict[str, Any] = {
             "manifest": self.manifest,
@@ -112,15 +95,16 @@ class Compiler:
             "options": self.options,
             "own": self._own,
             "replaced": self._replaced,
+            "waits": self._waits,
         }
         return Compiler(**{**known, **options})
 
     def model(self, model: Model, *, this: Relation | None = None) -> Compiled:
         """The SQL of ``model``; ``this`` is its own relation, where that stands elsewhere."""
-        return self._with_ctes(model, *self.rendered(model, this=this))
+        return self.with_ctes(model, *self.rendered(model, this=this))
 
     def test(self, test: DataTest, *, this: Relation | None = None) -> Compiled:
-        return self._with_ctes(test, *self.rendered(test, this=this))
+        return self.with_ctes(test, *self.rendered(test, this=this))
 
     def text(
         self,
@@ -135,6 +119,11 @@ class Compiler:
         return self.renderer.text(
             text, own, path=model.path, line=line, model=model.name, **self._as(model)
         )
+
+    def standing(self, statement: str) -> str:
+        """``statement`` with what it names as it is published called as this run has it aside."""
+        connection = scope.connection()
+        return self._standing.read(connection, statement) if connection else statement
 
     def call(
         self,
@@ -270,15 +259,23 @@ class Compiler:
         return asides
 
     @cached_property
+    def _by_name(self) -> dict[Name, Model]:
+        return {model.relation.published: model for model in self.manifest.models.values()}
+
+    @cached_property
+    def _standing(self) -> Standing:
+        return Standing(self._asides)
+
+    @cached_property
     def _asking(self) -> dict[str, Any]:
         """What asks the database, which is seen as it will be when the run is published."""
-        quoting = _quoting(self.manifest.project.settings.get("quoting") or {})
+        given = self.manifest.project.settings.get("quoting")
         renderer = self.renderer
         adapter = Adapter(
             renderer.macros.dispatched,
             renderer.target,
             Database(str(renderer.target["dbname"]), self._asides),
-            quoting,
+            parts_of(given or {}),
         )
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
         return {"adapter": adapter, "api": api, "graph": Graph(self.manifest)}
@@ -341,13 +338,13 @@ class Compiler:
             **self._own,
         }
 
-    def _with_ctes(self, node: Model | DataTest, text: str, ctes: tuple[str, ...]) -> Compiled:
+    def with_ctes(self, node: Model | DataTest, text: str, ctes: tuple[str, ...] = ()) -> Compiled:
         """The SQL of ``node`` with the ephemeral models that it needs written in front."""
         names: list[str] = []
         for name in ctes:
             self._gather(name, names)
         if not names:
-            return Compiled(node, (Piece(text, node),))
+            return self._as_it_stands(node, [Piece(text, node)])
         leading = _LEADING.match(text)
         start = leading.end() if leading else 0
         with_ = _WITH.match(text, start)
@@ -360,7 +357,37 @@ class Compiler:
                 Piece("\n)"),
             ]
         pieces += [Piece(", " if with_ else "\n"), Piece(text[start:], node, start)]
-        return Compiled(node, tuple(pieces))
+        return self._as_it_stands(node, pieces)
+
+    def _as_it_stands(self, node: Model | DataTest, pieces: list[Piece]) -> Compiled:
+        """``pieces``, with what they name without ``ref`` called as this run now has it."""
+        connection = scope.connection()
+        if not self._asides or connection is None:
+            return Compiled(node, tuple(pieces))
+        found = [(piece, self._named_as_text(piece)) for piece in pieces]
+        mentions = [each for _, named in found for each in named]
+        there = standing.aside(connection, mentions)
+        if mentions and self._waits(node):
+            for each in mentions:
+                self._wait_for(each, there, node)
+        return Compiled(
+            node, tuple(part for piece, named in found for part in parts(piece, named, there))
+        )
+
+    def _wait_for(self, named: Mention, there: Set[Name], node: Model | DataTest) -> None:
+        model = self._by_name.get(named.published)
+        if model is None or model is node or named.aside in there:
+            return
+        if self.place(model).standing == named.aside:
+            raise Unbuilt(node, model)
+
+    def _named_as_text(self, piece: Piece) -> list[Mention]:
+        if (node := piece.node) is None:
+            return []
+        known = {self.place(self.manifest.models[key]).standing for key in node.refs}
+        if isinstance(node, Model):
+            known.add(node.relation.published)
+        return self._standing.mentions(piece.text, known)
 
     def _gather(self, name: str, names: list[str]) -> None:
         if name not in self._ephemeral:
@@ -369,20 +396,3 @@ class Compiler:
             self._gather(inner, names)
         if name not in names:
             names.append(name)
-
-
-def marked_again(
-    compiler: Compiler, node: Model | DataTest, marked: Marked
-) -> tuple[str, list[Path]]:
-    """What ``node`` renders to with marks in it, and the files that the marks number."""
-    project, target = compiler.renderer.project, compiler.renderer.target
-    renderer = Renderer(project, target, marked=marked)
-    text, _ = compiler.with_renderer(renderer).rendered(node)
-    return text, renderer.environment.files
-
-
-def _quoting(given: Mapping[str, Any]) -> Parts:
-    database, schema, identifier = (
-        bool(given.get(part, True)) for part in ("database", "schema", "identifier")
-    )
-    return database, schema, identifier

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datapipe.transform.compile import Compiler, marked_again
+from datapipe.transform.compile import Compiler
 from datapipe.transform.jinja.places import BUILT_IN
+from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import MARK, Marked
 from datapipe.transform.manifest.nodes import DataTest, Model
 
@@ -43,7 +44,7 @@ def template_place(
     found: list[tuple[Place, bool]] = []
     files: list[Path] = []
     for marked in _MARKED:
-        text, files = marked_again(compiler, node, marked)
+        text, files = _marked_again(compiler, node, marked)
         place = _marked_place(text, files, plain, offset)
         if place is not None:
             found.append(place)
@@ -59,6 +60,16 @@ def template_place(
     if written is None:
         return place_
     return written if place_ == of_test else Place(written.path, written.line, place_)
+
+
+def _marked_again(
+    compiler: Compiler, node: Model | DataTest, marked: Marked
+) -> tuple[str, list[Path]]:
+    """What ``node`` renders to with marks in it, and the files that the marks number."""
+    project, target = compiler.renderer.project, compiler.renderer.target
+    renderer = Renderer(project, target, marked=marked)
+    text, _ = compiler.with_renderer(renderer).rendered(node)
+    return text, renderer.environment.files
 
 
 def _marked_place(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import psycopg
@@ -13,8 +13,15 @@ from datapipe.transform.database.relation import quoted
 
 _PIECE = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
 # What is passed over, a comment or a string, or a chain of names.
-_TOKEN = re.compile(rf"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|{_PIECE}(?:\s*\.\s*{_PIECE})*", re.DOTALL)
+_TOKEN = re.compile(
+    rf"--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|{_PIECE}(?:\s*\.\s*{_PIECE})*",
+    re.DOTALL,
+)
+_PASSED_OVER = ("'", "e'", "E'", "--", "/*")
 _NAME = re.compile(_PIECE)
+# Words after which a relation stands, and no column.
+_BEFORE_RELATIONS = frozenset({"from", "into", "join", "only", "table", "update", "using"})
+_CALLED = re.compile(r"\s*\(")
 _BARE = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -119,9 +126,40 @@ def mentions(sql: str, name: Name) -> bool:
     return any(name == found for token in _TOKEN.finditer(sql) for found, _ in _names(token[0]))
 
 
+def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Name]]:
+    """The relations of ``schemas`` that ``sql`` names: where each begins, where it ends, its name.
+
+    A column may look like one: that of an alias which is called like a schema. So may a function.
+    """
+    found: list[tuple[int, int, Name]] = []
+    doubtful: list[tuple[int, int, Name]] = []
+    aliases: set[str] = set()
+    before, end = "", 0
+    for token in _TOKEN.finditer(sql):
+        text = token[0]
+        if text.startswith(_PASSED_OVER):
+            before, end = (before, token.end()) if text[0] in "-/" else ("", token.end())
+            continue
+        parts = [_plain(piece[0]) for piece in _NAME.finditer(text)]
+        is_relation = before in _BEFORE_RELATIONS and not sql[end : token.start()].strip(" \t\r\n(")
+        if len(parts) == 1 or is_relation:
+            aliases.add(parts[-1])
+        for name, length in _names(text):
+            if name[0] not in schemas:
+                continue
+            if length == len(text) and before != "into" and _CALLED.match(sql, token.end()):
+                break
+            named = token.start(), token.start() + length, name
+            (found if is_relation or len(parts) > 2 else doubtful).append(named)
+            break
+        before, end = text.lower(), token.end()
+    found += [named for named in doubtful if named[2][0] not in aliases]
+    yield from sorted(found)
+
+
 def _names(token: str) -> list[tuple[Name, int]]:
     """The relations that a chain of names may stand for, and where their names end in it."""
-    if token.startswith(("'", "--", "/*")):
+    if token.startswith(_PASSED_OVER):
         return []
     parts = [(_plain(piece[0]), piece.end()) for piece in _NAME.finditer(token)]
     return [((one, two), end) for (one, _), (two, end) in pairwise(parts[:3])]

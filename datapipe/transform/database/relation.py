@@ -251,6 +251,12 @@ def _changed(
     )
 
 
+def parts_of(given: Mapping[str, Any]) -> Parts:
+    """For each part of a name, what is ``given`` of it; where nothing is, it holds."""
+    database, schema, identifier = (bool(given.get(part, True)) for part in _PARTS)
+    return database, schema, identifier
+
+
 def _type(type_: Any) -> str | None:
     return None if type_ is None else str(type_)
 

@@ -12,9 +12,9 @@ import psycopg
 from datapipe.errors import DatapipeError, WarehouseError
 from datapipe.transform import checks
 from datapipe.transform.build import Built
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiler, Unbuilt
 from datapipe.transform.execution.outcome import result_of
-from datapipe.transform.execution.schedule import Schedule, Step
+from datapipe.transform.execution.schedule import Node, Schedule, Step
 from datapipe.transform.execution.workers import Workers
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.results import NodeResult
@@ -30,14 +30,22 @@ _HOPELESS = ("08", "53", "57P", "58", "XX")
 class Doing:
     """How the nodes of a run are done, on whichever connection.
 
-    ``build`` builds a model aside; ``publish``, if there is one, makes it visible at once.
-    ``saw`` is told of data tests within the transaction that they ran in.
+    ``build`` builds a model aside, with ``compiler`` or one like it; ``publish``, if there is one,
+    makes it visible at once. ``saw`` is told of data tests within the transaction that they ran in.
     """
 
     compiler: Compiler
-    build: Callable[[psycopg.Connection, Model], Built]
+    build: Callable[[psycopg.Connection, Model, Compiler], Built]
     publish: Callable[[psycopg.Connection, Built], None] | None = None
     saw: checks.Saw | None = None
+
+
+@dataclass(frozen=True)
+class _Postponed:
+    """A node that names, without ``ref``, what is still to be built."""
+
+    node: Node
+    by: Unbuilt
 
 
 class Execution:
@@ -58,6 +66,9 @@ class Execution:
         self._fail_fast = fail_fast
         self._on_result = on_result
         self._schedule = Schedule(steps)
+        self._lost: dict[str, str] = {}  # what failed or was skipped, and because of what
+        self._impatient: set[str] = set()  # what can wait no longer
+        self._compiler = doing.compiler.waiting(lambda node: node.unique_id not in self._impatient)
         self._stopped_by = ""
         self._publishing = threading.Lock()
 
@@ -68,8 +79,11 @@ class Execution:
         """
         workers = Workers(connections, self._do)
 
-        def settle(results: Sequence[NodeResult]) -> None:
+        def settle(results: Sequence[NodeResult | _Postponed]) -> None:
             for result in results:
+                if isinstance(result, _Postponed):
+                    self._postpone(result)
+                    continue
                 self._settle(result)
                 if result.has_failed and self._fail_fast and not self._stopped_by:
                     self._stopped_by = result.name
@@ -88,33 +102,67 @@ class Execution:
             result = replace(result, status="skipped", because=self._stopped_by, message="")
         self.done(result)
         if result.has_failed:
+            self._lost[result.unique_id] = result.name
             self._skip(self._schedule.failed(result.unique_id), result.name)
         else:
             self._schedule.done(result.unique_id)
 
+    def _postpone(self, postponed: _Postponed) -> None:
+        node, by = postponed.node, postponed.by
+        because = self._stopped_by or self._lost.get(by.model.unique_id, "")
+        if because:
+            self._skip([Step(node.unique_id, node)], because)
+            self._skip(self._schedule.failed(node.unique_id), because)
+        elif not self._schedule.postpone(node.unique_id, by.model.unique_id):
+            self._impatient.add(by.node.unique_id)
+
     def _skip(self, steps: Sequence[Step], because: str) -> None:
         for step in steps:
+            self._lost[step.unique_id] = because
             self.done(result_of(step.node, "skipped", because=because))
 
-    def _do(self, connection: psycopg.Connection, steps: Sequence[Step]) -> Sequence[NodeResult]:
+    def _do(
+        self, connection: psycopg.Connection, steps: Sequence[Step]
+    ) -> Sequence[NodeResult | _Postponed]:
         """Do one model or some tests of a kind; called in the thread of a worker."""
-        compiler, nodes = self._doing.compiler, [step.node for step in steps]
-        with compiler.renderer.using(connection):
-            if isinstance(nodes[0], Model):
-                return [self._model(connection, nodes[0])]
-            units = [node for node in nodes if isinstance(node, UnitTest)]
+        node = steps[0].node
+        with self._compiler.renderer.using(connection):
+            if isinstance(node, Model):
+                return [self._model(connection, node)]
+            units = [step.node for step in steps if isinstance(step.node, UnitTest)]
             if units:
-                return checks.unit_tests(connection, units, compiler)
-            tests = [node for node in nodes if isinstance(node, DataTest)]
-            return checks.data_tests(connection, tests, compiler, saw=self._doing.saw)
+                return [self._unit_test(connection, test) for test in units]
+            tests = [step.node for step in steps if isinstance(step.node, DataTest)]
+            return self._data_tests(connection, tests)
 
-    def _model(self, connection: psycopg.Connection, model: Model) -> NodeResult:
+    def _unit_test(self, connection: psycopg.Connection, test: UnitTest) -> NodeResult | _Postponed:
+        try:
+            return checks.unit_tests(connection, [test], self._compiler)[0]
+        except Unbuilt as unbuilt:
+            return _Postponed(test, unbuilt)
+
+    def _data_tests(
+        self, connection: psycopg.Connection, tests: Sequence[DataTest]
+    ) -> Sequence[NodeResult | _Postponed]:
+        postponed: list[_Postponed] = []
+        left = list(tests)
+        while True:
+            try:
+                done = checks.data_tests(connection, left, self._compiler, saw=self._doing.saw)
+                return [*done, *postponed]
+            except Unbuilt as unbuilt:  # while they were compiled: none was asked
+                postponed += [_Postponed(test, unbuilt) for test in left if test is unbuilt.node]
+                left = [test for test in left if test is not unbuilt.node]
+
+    def _model(self, connection: psycopg.Connection, model: Model) -> NodeResult | _Postponed:
         began = time.perf_counter()
         try:
-            built = self._doing.build(connection, model)
+            built = self._doing.build(connection, model, self._compiler)
             if self._doing.publish is not None:
                 with self._publishing:
                     self._doing.publish(connection, built)
+        except Unbuilt as unbuilt:
+            return _Postponed(model, unbuilt)
         except (DatapipeError, psycopg.Error) as caught:
             error = caught
             if isinstance(error, psycopg.Error):

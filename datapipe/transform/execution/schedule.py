@@ -62,18 +62,37 @@ class Schedule:
             if not self._needs[number] and number in self._left:
                 self._offer(number)
 
+    def postpone(self, unique_id: str, need: str) -> bool:
+        """Give ``unique_id`` out again when ``need`` went well: it was found to wait for that, too.
+
+        Where ``need`` has ended, or waits for it in turn, it is False and given out at once.
+        """
+        number = self._number[unique_id]
+        waits = self._number[need] in self._left - self._behind(unique_id)
+        if waits:
+            self._needed_by.setdefault(need, []).append(number)
+            self._needs[number] += 1
+        else:
+            self._offer(number)
+        return waits
+
     def failed(self, unique_id: str) -> tuple[Step, ...]:
         """``unique_id`` failed: leave out what can never be done because of it, and return it."""
         self._left.discard(self._number[unique_id])
-        skipped: set[int] = set()
+        skipped = self._behind(unique_id)
+        self._left -= skipped
+        return self._in_order(skipped)
+
+    def _behind(self, unique_id: str) -> set[int]:
+        """What is left and waits for ``unique_id``, if only through others."""
+        found: set[int] = set()
         edge = [unique_id]
         while edge:
             for number in self._needed_by.get(edge.pop(), ()):
-                if number in self._left:
-                    self._left.discard(number)
-                    skipped.add(number)
+                if number in self._left and number not in found:
+                    found.add(number)
                     edge.append(self._steps[number].unique_id)
-        return self._in_order(skipped)
+        return found
 
     def give_up(self) -> tuple[Step, ...]:
         """Leave out all that was not given out yet, and return it."""

@@ -15,6 +15,7 @@ import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.standing import Standing
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.jinja import said, scope
 from datapipe.transform.jinja.columns import Column
@@ -75,6 +76,7 @@ class Database:
     def __init__(self, name: str, asides: Mapping[str, str]) -> None:
         self.name = name
         self.asides = asides
+        self._standing = Standing(asides)
         self._columns_of: dict[str, list[tuple[str, str]]] = {}
 
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
@@ -202,7 +204,8 @@ class Database:
         return rows.fetchone() is not None
 
     def as_published(self, sql: str) -> str:
-        """``sql`` with the views of the catalog as they will be when the run is published."""
+        """``sql`` with the relations that it names as they will be when the run is published."""
+        sql = self._standing.read(self.connection(), sql)
         if not self.asides or not ("_schema" in sql.lower() or "pg_" in sql.lower()):
             return sql
         pieces = []

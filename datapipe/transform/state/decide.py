@@ -209,6 +209,7 @@ class Decisions:
         with renderer.using(connection), _only_read(connection):
             for model in self.in_order:
                 self._decide(model.unique_id, self._reason(model), model)
+            self._decide_again()
             for test in selection.tests:
                 self._decide(test.unique_id, self._reason_to_test(test))
             for unit in selection.unit_tests:
@@ -235,6 +236,18 @@ class Decisions:
         self.why[unique_id] = reason
         if model is not None:
             self._built[model.relation.local] = model.name
+
+    def _decide_again(self) -> None:
+        """Build also what reads, without ``ref``, what was decided on after it."""
+        late = [model for model in self.in_order if model.unique_id in self.reused]
+        found = True
+        while found:
+            found = False
+            for model in late:
+                why = self._rebuilt_parent(model.refs, self.recorded[model.unique_id])
+                if why and self.reused.pop(model.unique_id, ""):
+                    self._decide(model.unique_id, why, model)
+                    found = True
 
     def _reason(self, model: Model) -> str:
         """Why ``model`` has to be built; nothing where it has not."""

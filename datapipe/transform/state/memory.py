@@ -135,7 +135,7 @@ class Memory:
         state = NodeState(
             unique_id=model.unique_id,
             form=form,
-            sql_hash=self._decisions.fingerprints.sql(compiled.sql) if compiled else "",
+            sql_hash=self._decisions.fingerprints.sql(compiled.as_written) if compiled else "",
             settings=self._decisions.fingerprints.settings(model, hooks),
             parts=self._decisions.fingerprints.parts(model),
             relation=own,
@@ -169,7 +169,7 @@ class Memory:
             state = NodeState(
                 unique_id=test.unique_id,
                 form="test",
-                sql_hash=fingerprints.sql(compiled.sql),
+                sql_hash=fingerprints.sql(compiled.as_written),
                 settings=fingerprints.test_settings(test),
                 parts=fingerprints.parts(test),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from datapipe.transform.compile import Compiled, Compiler, Piece
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation, ephemeral
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model, Source
@@ -47,7 +47,7 @@ class Alone:
     def compiled(self) -> Compiled:
         """The model's own SQL."""
         text, _ = self.compiler.rendered(self.model)
-        return Compiled(self.model, (Piece(text, self.model),))
+        return self.compiler.with_ctes(self.model, text)
 
     def relation(self, node: Model | Source) -> Relation:
         """What stands for ``node``, to be written into SQL."""

@@ -1,0 +1,79 @@
+"""Compiled SQL in pieces that know which template wrote them, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.standing import Mention
+from datapipe.transform.manifest.nodes import DataTest, Model
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of compiled SQL that one template rendered to, from ``start`` of its own text.
+
+    ``written`` is what it rendered to, where that names what now stands elsewhere.
+    """
+
+    text: str
+    node: Model | DataTest | None = None
+    start: int = 0
+    written: str | None = None
+
+    @property
+    def as_written(self) -> str:
+        return self.text if self.written is None else self.written
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """SQL without a line of Jinja left; ``pieces`` tell whose text it is."""
+
+    node: Model | DataTest
+    pieces: tuple[Piece, ...]
+
+    @property
+    def sql(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+    @property
+    def as_written(self) -> str:
+        """The same with each relation under the name that the templates gave it."""
+        return "".join(piece.as_written for piece in self.pieces)
+
+    def origin(self, offset: int) -> tuple[Model | DataTest, int]:
+        """Whose text stands at ``offset``, and where in what its own template rendered to."""
+        for piece in self.pieces:
+            if offset < len(piece.text) and piece.node is not None:
+                inside = offset if piece.written is None else min(offset, len(piece.written) - 1)
+                return piece.node, piece.start + inside
+            offset -= len(piece.text)
+        last = [piece for piece in self.pieces if piece.node is not None][-1]
+        return self.node, last.start + max(0, len(last.text.rstrip()) - 1)
+
+
+class Unbuilt(Exception):
+    """The SQL of ``node`` names ``model``, which the run is still to build."""
+
+    def __init__(self, node: Model | DataTest, model: Model) -> None:
+        super().__init__(f"{node.name} names {model.name}, which is still to be built.")
+        self.node = node
+        self.model = model
+
+
+def parts(piece: Piece, mentions: Sequence[Mention], there: Container[Name]) -> list[Piece]:
+    """``piece`` in parts: what stands elsewhere, and what lies between."""
+    found, end = [], 0
+    for each in mentions:
+        local = each.local(there)
+        if local:
+            found.append(Piece(piece.text[end : each.start], piece.node, piece.start + end))
+            written = piece.text[each.start : each.end]
+            found.append(Piece(local, piece.node, piece.start + each.start, written))
+            end = each.end
+    if not found:
+        return [piece]
+    rest = piece.text[end:]
+    return [*found, Piece(rest, piece.node, piece.start + end)] if rest else found
