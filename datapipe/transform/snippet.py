@@ -1,9 +1,9 @@
-"""The line that an error is about, shown below its message."""
+"""The line of a file that an error is about."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +49,17 @@ def showing() -> Iterator[None]:
         yield
     except ProjectError as error:
         raise shown(error) from error.__cause__
+
+
+def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
+    """The first of the files that has the first line of ``text``, and the line it has it in."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    for path in paths:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        for number, line in enumerate(lines, 1):
+            if first and first in line:
+                return path, number
+    return None
 
 
 def _cut(text: str, about: str) -> str:

@@ -114,3 +114,41 @@ def test_a_header_is_sent_before_the_model(run: Run, rows: Rows) -> None:
         }
     )
     assert rows("select n from shop.m") == [(42,)]
+
+
+def test_a_hook_that_writes_by_itself_does_so_once_in_each_run_and_is_never_reused(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop, +materialized: table}\n",
+        "macros/fill.sql": """{% macro fill(table) %}{% if execute %}
+            {% call statement() %}insert into {{ table }} values (7){% endcall %}
+        {% endif %}{% endmacro %}""",
+        "models/filled.sql": "{{ config(post_hook='{{ fill(this) }}') }} select 1 as id",
+        "models/kept.sql": "{{ config(post_hook='grant select on {{ this }} to public') }}"
+        " select 2 as id",
+    }
+    for kept in ("success", "reused"):
+        done = run(files)
+        statuses = {each.name: each.status for each in done.results}
+        assert statuses == {"filled": "success", "kept": kept}
+        assert rows("select id from shop.filled order by 1") == [(1,), (7,)]
+
+
+def test_what_a_hook_refers_to_is_built_first_and_known_to_exist(run: Run, rows: Rows) -> None:
+    files = {
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop, +materialized: table}\n",
+        "models/first.sql": '{{ config(post_hook="insert into {{ this }} select * from '
+        "{{ ref('second') }}\") }} select 1 as id",
+        "models/second.sql": "select 2 as id",
+    }
+    run(files)
+    assert rows("select id from shop.first order by 1") == [(1,), (2,)]
+    with pytest.raises(ProjectError, match="no model third") as refused:
+        run(
+            {
+                "models/first.sql": "-- first\n"
+                + files["models/first.sql"].replace("second", "third")
+            }
+        )
+    assert refused.value.line == 2

@@ -29,6 +29,7 @@ from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.snippet import written_in
 from datapipe.warehouse.failures import failure
 
 Setting = Literal["pre_hook", "post_hook"]
@@ -172,8 +173,6 @@ class Hooks:
         model, project = self.site.model, self.site.compiler.manifest.project
         if (error.sqlstate or "08")[:2] in {"08", "40", "53", "55", "57", "58"}:
             return failure(error, f"the {setting} of {model.name}")
-        from datapipe.transform.compile.guess import written_in  # seldom needed
-
         files = [model.path, project.path, project.directory / model.described_in]
         path, line = written_in(files, hook.text) or (model.path, line_of(model, setting))
         hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""

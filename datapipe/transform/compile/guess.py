@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 import psycopg
 
@@ -119,14 +117,3 @@ def named_line(error: psycopg.Error, source: str) -> int | None:
     """The line of a template that has what the message names, such as a column in its config."""
     offset = _named(error.diag.message_primary or "", source)
     return None if offset is None else source.count("\n", 0, offset) + 1
-
-
-def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
-    """The first of the files that has the first line of ``text``, and the line it has it in."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    for path in paths:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, 1):
-            if first and first in line:
-                return path, number
-    return None

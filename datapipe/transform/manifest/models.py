@@ -142,17 +142,17 @@ class Reader:
             )
             layers.append(Layer(found.config.given, path, written.line, {}, written.code))
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
+        model = replace(model, config=config)
+        if config["enabled"]:
+            check_model(model, layers, self.renderer, self.properties)
+            self._read_hooks(model, layers, found)
         model = replace(
             model,
-            config=config,
-            asked=tuple(found.refs),
-            sources=tuple(found.sources),
+            # A seed comes first, as with dbt, whatever its hooks name.
+            asked=() if model.is_seed else tuple(found.refs),
+            sources=() if model.is_seed else tuple(found.sources),
         )
-        if not config["enabled"]:
-            return model
-        check_model(model, layers, self.renderer, self.properties)
-        self._read_hooks(model, layers)
-        if written.kind == "analysis":
+        if not config["enabled"] or written.kind == "analysis":
             return model
         return self._placed(model, layers)
 
@@ -171,22 +171,18 @@ class Reader:
             "latest_version": properties.latest_version,
         }
 
-    def _read_hooks(self, model: Model, layers: Sequence[Layer]) -> None:
-        """Render the hooks of ``model``: so their mistakes are found before anything is built."""
+    def _read_hooks(self, model: Model, layers: Sequence[Layer], found: Found) -> None:
+        """Render the hooks of ``model``: what they refer to is found, and their mistakes.
+
+        All of it is to be there before the model is built.
+        """
         for key in ("pre_hook", "post_hook"):
             for hook in model.config.get(key) or ():
                 if "{{" not in hook["sql"] and "{%" not in hook["sql"]:
                     continue
                 path, line = place_of(key, layers, model.path)
-                found = Found(
-                    self.renderer.target,
-                    self.project.variables_for(model.package),
-                    model.relation,
-                    model.as_template_sees_it(),
-                )
-                self.renderer.value(
-                    hook["sql"], found.variables(), path=path, line=line, package=model.package
-                )
+                own = {**found.variables(), "model": model.as_template_sees_it()}
+                self.renderer.value(hook["sql"], own, path=path, line=line, package=model.package)
 
     def _placed(self, model: Model, layers: Sequence[Layer]) -> Model:
         """``model`` with the schema and the name that the project's macros give it."""

@@ -13,6 +13,7 @@ from datapipe.transform.jinja.context import Config, Var, near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.project import Project, merged
+from datapipe.transform.snippet import written_in
 
 _TO = re.compile(r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]+)\3)?")
 
@@ -301,6 +302,12 @@ class References:
 
         own = {**found.variables(), "ref": ref, "source": source}
         self.renderer.render(node.path, node.raw_code, own, model=node.name, package=node.package)
+        package = self.project.package(node.package)
+        files = (node.path, package.directory / node.described_in, package.path, self.project.path)
+        for key in ("pre_hook", "post_hook"):
+            for hook in node.config.get(key) or ():
+                path, line = written_in(files, hook["sql"]) or (node.path, 1)
+                self.renderer.text(hook["sql"], own, path=path, line=line, package=package.name)
 
 
 def _constrained(model: Model) -> Iterator[tuple[Ref, int | None]]:
