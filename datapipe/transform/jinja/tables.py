@@ -6,7 +6,9 @@ as text, JSON and arrays as the text of their JSON.
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -198,6 +200,12 @@ class Table:
             for line in (names, ["-" * width for width in widths], *rows)
         ]
         return "\n".join(lines)
+
+    def print_csv(self, **_: Any) -> str:
+        """The table as CSV."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.column_names, *self.rows])
+        return text.getvalue().rstrip("\n")
 
 
 def _key(row: Row, key: Any) -> Any:
