@@ -53,7 +53,10 @@ def test_the_graph_has_sources_and_what_tests_and_exposures_depend_on(
         "sources": ["away_2024"],
         "tests": [
             {"macros": ["macro.dbt.test_not_null"], "nodes": ["model.shop.Shown"]},
-            {"macros": ["macro.shop.test_kept"], "nodes": ["model.shop.Shown"]},
+            {
+                "macros": ["macro.shop.test_kept", "macro.dbt.get_where_subquery"],
+                "nodes": ["model.shop.Shown"],
+            },
         ],
         "exposures": [["model.shop.Shown"]],
     }
@@ -74,3 +77,38 @@ def test_names_without_quotes_are_folded_as_postgresql_does(
         }
     )
     assert rows("select id from shop.second") == [(1,)]
+
+
+def test_every_node_names_the_macros_that_it_calls_itself_and_has_what_dbt_nodes_have(
+    run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    insert = """insert into {{ this }} {%- for each in graph.nodes.values() %}
+      select '{{ each.unique_id }}', '{{ each.depends_on.macros | join(" ") }}',
+        '{{ each.database ~ "." ~ each.schema }}', {{ each.columns | length }}
+      {{ "union all" if not loop.last }}{% endfor %}"""
+    run(
+        {
+            "dbt_project.yml": "name: shop\nmodels: {+schema: shop}\n"
+            "on-run-end: select {{ one() }}\n",
+            "macros/all.sql": "{% macro one() %}{{ two() }}{% endmacro %}{% macro two() %}2"
+            "{% endmacro %}{% macro fill() %}{% if execute %}{% call statement() %}"
+            + insert
+            + "{% endcall %}{% endif %}{% endmacro %}",
+            "models/raw.sql": "{{ config(materialized='ephemeral') }}select {{ one() }} as two",
+            "models/all_nodes.sql": "{{ config(materialized='table', post_hook='{{ fill() }}') }}"
+            "select ''::text as id, ''::text as macros, ''::text as place, 0 as columns limit 0",
+            "models/schema.yml": "models: [{name: raw, columns: [{name: two, tests: [unique]}]}]",
+            "analyses/sum.sql": "select {{ dbt.type_int() }}",
+        }
+    )
+    [(database,)] = rows("select current_database()")
+    found = rows(
+        "select id, macros, replace(place, %s, 'db'), columns from shop.all_nodes", database
+    )
+    assert sorted(found) == [
+        ("analysis.shop.sum", "macro.dbt.type_int", "db.public", 0),
+        ("model.shop.all_nodes", "macro.shop.fill", "db.shop", 0),
+        ("model.shop.raw", "macro.shop.one", "db.shop", 1),
+        ("operation.shop.shop-on-run-end-0", "macro.shop.one", "db.public", 0),
+        ("test.shop.unique_raw_two.a1e4ce59d2", "macro.dbt.test_unique", "db.dbt_test__audit", 0),
+    ]

@@ -15,11 +15,11 @@ import psycopg
 from datapipe.errors import DatapipeError, ProjectError, PublishError
 from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile.naming import AUDIT, name_of_test
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import DataTest, Model, Source
 
-_SCHEMA = "dbt_test__audit"
 _MARK = "Rows that a data test found; made anew by datapipe transform each time it is run."
 _TAKEN = ("raw", "meta")
 _KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
@@ -75,7 +75,7 @@ def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -
     ).fetchone()
     if row is None:
         return Keeper(relation, kind)
-    audit = str(test.config.get("schema") or _SCHEMA) == _SCHEMA
+    audit = str(test.config.get("schema") or AUDIT) == AUDIT
     if row[0] not in _KINDS or not (row[1] == _MARK or audit):
         raise ProjectError(
             f"The test {test.name} would keep its rows in {relation.local}, and datapipe did not "
@@ -89,25 +89,7 @@ def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -
 
 def _placed(test: DataTest, compiler: Compiler) -> Relation:
     """The schema and the name that the project's macros give it, as they do to a model."""
-    node = {**test.as_template_sees_it(), "config": {"schema": _SCHEMA, **test.config}}
-    names = {}
-    for macro, setting, given in (
-        ("generate_schema_name", "schema", test.config.get("schema") or _SCHEMA),
-        ("generate_alias_name", "alias", test.alias or test.name),
-    ):
-        arguments = {f"custom_{setting}_name": given, "node": node}
-        said = compiler.renderer.call(
-            macro,
-            arguments,
-            {"node": node},
-            path=test.path,
-            line=test.line,
-            model=test.of,
-            package=test.package,
-        )
-        names[setting] = str(said).strip()
-    target = compiler.renderer.target
-    relation = Relation(target["dbname"], names["schema"], names["alias"])
+    relation = name_of_test(test, compiler.renderer)
     manifest = compiler.manifest
     others: list[Model | Source] = [*manifest.models.values(), *manifest.sources.values()]
     taken = any(each.relation.published == relation.published for each in others)

@@ -278,7 +278,7 @@ class Compiler:
             parts_of(given or {}),
         )
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
-        return {"adapter": adapter, "api": api, "graph": Graph(self.manifest)}
+        return {"adapter": adapter, "api": api, "graph": Graph(self.manifest, renderer)}
 
     def _named(self, package: str, ctes: list[str]) -> dict[str, Any]:
         """What turns names into relations; ephemeral models are added to ``ctes``."""

@@ -6,21 +6,25 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Exposure, Model
+from datapipe.transform.compile.naming import name_of_test
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import Manifest, seen
+from datapipe.transform.manifest.beside import Exposure, Operation
+from datapipe.transform.manifest.nodes import DataTest, Model
 
 _KINDS = (
     *("nodes", "sources", "exposures", "groups", "metrics", "semantic_models", "saved_queries"),
-    "unit_tests",
+    "functions",
 )
-_TESTS_OF_DBT = frozenset({"accepted_values", "not_null", "relationships", "unique"})
+_Shown = Model | DataTest | Exposure | Operation
 
 
 class Graph(Mapping[str, Any]):
     """The nodes by their unique ids; made when a template first looks, as few do."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, renderer: Renderer) -> None:
         self._manifest = manifest
+        self._renderer = renderer
 
     def __getitem__(self, kind: str) -> Any:
         if kind not in _KINDS:
@@ -35,8 +39,17 @@ class Graph(Mapping[str, Any]):
 
     @cached_property
     def _nodes(self) -> dict[str, Any]:
-        nodes: list[Model | DataTest] = [*self._manifest.models.values(), *self._manifest.tests]
-        return {node.unique_id: with_parents(self._manifest, node) for node in nodes}
+        manifest, target = self._manifest, self._renderer.target
+        found = {node.unique_id: with_parents(manifest, node) for node in manifest.models.values()}
+        placed = {"database": target["dbname"], "schema": target["schema"]}
+        beside: tuple[Model | Operation, ...] = (*manifest.analyses, *manifest.operations)
+        for node in beside:
+            found[node.unique_id] = {**with_parents(manifest, node), **placed}
+        for test in manifest.tests:
+            named = name_of_test(test, self._renderer)
+            own = {"database": named.database, "schema": named.schema, "alias": named.identifier}
+            found[test.unique_id] = {**with_parents(manifest, test), **own}
+        return found
 
     @cached_property
     def _sources(self) -> dict[str, Any]:
@@ -49,7 +62,28 @@ class Graph(Mapping[str, Any]):
 
     @cached_property
     def _metrics(self) -> dict[str, Any]:
-        return self._others("metric")
+        """The metrics, with the measures and metrics that each is made of."""
+        found = self._others("metric")
+        measured = {
+            measure["name"]: model["unique_id"]
+            for model in self._semantic_models.values()
+            for measure in model.get("measures") or ()
+        }
+        named = {metric["name"]: metric for metric in found.values()}
+        for metric in found.values():
+            made_of = [named[name] for name in seen.metrics(metric) if name in named]
+            nodes = [measured[name] for name in seen.measures(metric) if name in measured]
+            nodes += [each["unique_id"] for each in made_of]
+            metric["depends_on"]["nodes"] = list(dict.fromkeys(nodes))
+        return found
+
+    @cached_property
+    def _semantic_models(self) -> dict[str, Any]:
+        return self._others("semantic_model")
+
+    @cached_property
+    def _saved_queries(self) -> dict[str, Any]:
+        return self._others("saved_query")
 
     @cached_property
     def _groups(self) -> dict[str, Any]:
@@ -90,21 +124,14 @@ class Seen(Mapping[str, Any]):
         return _known(shown)
 
 
-def with_parents(manifest: Manifest, node: Model | DataTest | Exposure) -> dict[str, Any]:
+def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
     """The node as ``graph`` has it."""
     parents = [manifest.sources[key].unique_id for key in node.sources]
     parents += [manifest.models[key].unique_id for key in node.refs]
-    depends_on = {"macros": _macros(node), "nodes": parents}
+    depends_on = {"macros": list(getattr(node, "macros", ())), "nodes": parents}
+    if isinstance(node, Model) and node.is_seed:
+        del depends_on["nodes"]
     return {**node.as_template_sees_it(), "depends_on": depends_on}
-
-
-def _macros(node: Model | DataTest | Exposure) -> list[str]:
-    """What a generic test is a call of; of other nodes nobody is known to ask."""
-    if not isinstance(node, DataTest) or not node.metadata:
-        return []
-    name, package = node.metadata["name"], node.metadata["namespace"]
-    own = "dbt" if name in _TESTS_OF_DBT else node.package
-    return [f"macro.{package or own}.test_{name}"]
 
 
 def _known(given: Mapping[str, Any]) -> dict[str, Any]:

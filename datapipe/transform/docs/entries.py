@@ -11,10 +11,10 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.docs.lineage import Lineage, Origin
 from datapipe.transform.graph import ordered
 from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import (
     Column,
     DataTest,
-    Exposure,
     Model,
     Source,
     SourceKey,

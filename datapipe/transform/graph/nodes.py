@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Exposure, Model
+from datapipe.transform.manifest.beside import Exposure
+from datapipe.transform.manifest.nodes import DataTest, Model
 
 TESTS = frozenset({"test", "unit_test"})
 _BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis"})

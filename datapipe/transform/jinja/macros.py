@@ -22,6 +22,19 @@ _PREFIXES = ("postgres__", "default__")
 Macro = Callable[..., Any]
 
 
+def noted(unique_id: str, macro: Macro) -> Macro:
+    """``macro``, whose calls are noted where somebody wants to know of them."""
+
+    def called(*values: Any, **options: Any) -> Any:
+        calls = scope.calls()
+        if calls is None:
+            return macro(*values, **options)
+        with calls.within(unique_id):
+            return macro(*values, **options)
+
+    return called
+
+
 class Package(Mapping[str, Macro]):
     """The macros of one package, as ``package.macro`` finds them."""
 
@@ -65,10 +78,10 @@ class Macros:
         built_in = (
             (path, path.read_text(encoding="utf-8")) for path in sorted(BUILT_IN.glob("*.sql"))
         )
-        self._packages = {DBT: Package(DBT, self._with_dispatching(self._read(built_in)))}
+        self._packages = {DBT: Package(DBT, self._with_dispatching(self._read(DBT, built_in)))}
         for package in (*project.packages, project):
             files = ((path, package.text(path)) for path in _paths(package))
-            macros = self._read(files, checked=package is project)
+            macros = self._read(package.name, files, checked=package is project)
             self._packages[package.name] = Package(package.name, macros)
 
     def seen_from(self, package: str) -> Mapping[str, Any]:
@@ -123,6 +136,14 @@ class Macros:
                 return self._packages[each][name]
         return None
 
+    def unique_id(self, name: str, package: str) -> str:
+        """dbt's id of the macro that ``name``, or ``package.name``, means in ``package``."""
+        of, _, bare = name.rpartition(".")
+        for each in (of,) if of else (package, self._project.name, DBT):
+            if bare in self._packages.get(each, {}):
+                return f"macro.{each}.{bare}"
+        return f"macro.{package}.{bare}"
+
     def names(self) -> list[str]:
         return [name for name, found in self.seen_from("").items() if callable(found)]
 
@@ -148,7 +169,7 @@ class Macros:
         return [self._project.name, *([namespace] if namespace else []), DBT]
 
     def _read(
-        self, files: Iterator[tuple[Path, str]], *, checked: bool = False
+        self, package: str, files: Iterator[tuple[Path, str]], *, checked: bool = False
     ) -> dict[str, Macro]:
         """The macros of ``files``; those that are ``checked`` need not be called to be refused."""
         macros: dict[str, Macro] = {}
@@ -164,7 +185,8 @@ class Macros:
                         path=path,
                         line=block.line,
                     )
-                macro = macros[block.name] = self._macro(path, block, checked=checked)
+                macro = self._macro(path, block, checked=checked)
+                macro = macros[block.name] = noted(f"macro.{package}.{block.name}", macro)
                 self._places[macro] = path, block
         return macros
 
@@ -174,7 +196,8 @@ class Macros:
             for prefix in _PREFIXES:
                 name = full.removeprefix(prefix)
                 if name != full and name not in macros:
-                    macros[name] = self._dispatching(name, macros.get(_PREFIXES[0] + name))
+                    macro = self._dispatching(name, macros.get(_PREFIXES[0] + name))
+                    macros[name] = noted(f"macro.{DBT}.{name}", macro)
                     self._places[macros[name]] = self._places[macros[full]]
         return macros
 

@@ -66,7 +66,27 @@ class Scope:
         self.unknown: list[tuple[str, Place | None]] = []
 
 
+class Calls:
+    """The macros that a template calls itself, by dbt's ids, and not through another macro."""
+
+    def __init__(self) -> None:
+        self.macros: dict[str, None] = {}
+        self._depth = 0
+
+    @contextmanager
+    def within(self, macro: str) -> Iterator[None]:
+        """A call of ``macro``."""
+        if not self._depth:
+            self.macros[macro] = None
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
+
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_calls: ContextVar[Calls | None] = ContextVar("calls", default=None)
 _connection: ContextVar[psycopg.Connection | None] = ContextVar("connection", default=None)
 
 
@@ -108,6 +128,21 @@ def entered(scope: Scope) -> Iterator[None]:
         yield
     finally:
         _scope.reset(token)
+
+
+def calls() -> Calls | None:
+    """Where the calls of macros are noted, if they are."""
+    return _calls.get()
+
+
+@contextmanager
+def noting(calls: Calls) -> Iterator[None]:
+    """What this thread renders notes the macros that it calls in ``calls``."""
+    token = _calls.set(calls)
+    try:
+        yield
+    finally:
+        _calls.reset(token)
 
 
 def connection() -> psycopg.Connection | None:

@@ -8,12 +8,19 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest import data_tests, exposures, models, sources, unit_tests
+from datapipe.transform.manifest import (
+    data_tests,
+    exposures,
+    models,
+    operations,
+    sources,
+    unit_tests,
+)
+from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.nodes import (
     DataTest,
-    Exposure,
     Model,
     Source,
     SourceKey,
@@ -50,6 +57,7 @@ class Manifest:
     docs: Mapping[tuple[str, str], str] = field(default_factory=dict)
     disabled: tuple[Model, ...] = ()
     seeds: Mapping[SourceKey, str] = field(default_factory=dict)
+    operations: tuple[Operation, ...] = ()
 
     def ref(self, names: tuple[Any, ...], *, package: str, version: Any = None) -> Model:
         """The model that ``ref(*names)`` means in ``package``; raises ProjectError if none."""
@@ -74,8 +82,6 @@ def read(project: Project, renderer: Renderer) -> Manifest:
         name: Reader(project, package, renderer).read_all()
         for name, package in project.all_packages.items()
     }
-    for moment in ("on-run-start", "on-run-end"):
-        project.hooks(moment)
     configs, docs = Configs(project, renderer), Docs(project, renderer)
     groups = exposures.groups_of(
         project, {package: of.blocks.get("groups", []) for package, of in properties.items()}
@@ -112,13 +118,14 @@ def read(project: Project, renderer: Renderer) -> Manifest:
                 *exposures.exposures_of(
                     project, package, of.blocks.get("exposures", ()), configs, names, renderer
                 ),
-                *exposures.semantics_of(project, package, of.blocks),
+                *exposures.semantics_of(project, package, of.blocks, names),
             )
         ),
         groups=groups,
         docs=docs.blocks,
         disabled=tuple(found.disabled),
         seeds=references.seeds,
+        operations=tuple(operations.operations_of(project, renderer, configs, names)),
     )
 
 

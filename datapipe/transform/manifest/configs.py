@@ -37,7 +37,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "snapshot_meta_column_names": {}, "dbt_valid_to_current": None,
     },
     "source": {
-        "enabled": True, "event_time": None, "freshness": None, "loaded_at_field": None,
+        "enabled": True, "event_time": None, "freshness": {}, "loaded_at_field": None,
         "loaded_at_query": None, "meta": {}, "tags": [], "static_analysis": None,
     },
     "test": {

@@ -8,6 +8,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer, place_of
@@ -106,7 +107,8 @@ class Reader:
         at: dict[str, Any] = {"path": test.path, "line": test.line, "package": package}
         own = found.variables()
         arguments = self.renderer.value(dict(test.arguments), own, **at)
-        if test.package or arguments.keys() not in _PLAIN.get(test.test, ()):
+        is_plain = not test.package and arguments.keys() in _PLAIN.get(test.test, ())
+        if not is_plain:
             self.renderer.call(macro, {"model": tested, **arguments}, own, **at, model=of)
         given = self._rendered(test.config, package, test.path, test.line)
         config, layers = self.configs.of(
@@ -151,7 +153,15 @@ class Reader:
                 "kwargs": {**test.arguments, "model": name},
             },
             attached_node=model.unique_id if model else None,
+            macros=self._called(macro, package, is_plain=is_plain),
         )
+
+    def _called(self, macro: str, package: str, *, is_plain: bool) -> tuple[str, ...]:
+        """The macros that dbt notes for a generic test, by their ids."""
+        found = self.renderer.macros.unique_id(macro, package)
+        if is_plain and macro in {"test_not_null", "test_unique"} and found == f"macro.dbt.{macro}":
+            return (found,)
+        return found, "macro.dbt.get_where_subquery"
 
     def _macro(self, test: WrittenTest, package: str, of: str) -> str:
         """The macro that ``test`` calls; raises ProjectError if there is none."""
@@ -236,7 +246,8 @@ class Reader:
             None,
             {"name": name, "resource_type": "test", "package_name": package.name},
         )
-        self.renderer.render(path, source, found.variables(), package=package.name)
+        with scope.noting(found.calls):
+            self.renderer.render(path, source, found.variables(), package=package.name)
         layers = [Layer(found.config.given, path, 1, {}, source)]
         description, described_in = "", ""
         if described is not None:
@@ -267,6 +278,7 @@ class Reader:
             description=description,
             asked=tuple(found.refs),
             described_in=described_in,
+            macros=tuple(found.calls.macros),
         )
 
     def _check(self, config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:

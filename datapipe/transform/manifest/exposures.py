@@ -8,10 +8,11 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
-from datapipe.transform.manifest.nodes import Exposure
+from datapipe.transform.manifest.nodes import Ref
 from datapipe.transform.manifest.properties import config_of
-from datapipe.transform.manifest.references import Found, Names
+from datapipe.transform.manifest.references import Found, Names, written_ref
 from datapipe.transform.project import Project
 from datapipe.transform.project.yaml_file import Block
 
@@ -54,21 +55,27 @@ def exposures_of(
         lines = getattr(depends, "lines", [block.line_of("depends_on")])
         refs: dict[str, None] = {}
         sources: dict[tuple[str, str], None] = {}
+        asked: tuple[Ref, ...] = ()
         for text, line in zip(depends, lines, strict=False):
             found = Found(renderer.target)
             renderer.value(text, found.variables(), path=path, line=line)
+            asked = (*asked, *found.refs)
             try:
                 refs |= {names.model(ref, package).key: None for ref in found.refs}
                 sources |= {names.source(key, package).key: None for key in found.sources}
             except ProjectError as error:
                 raise ProjectError(str(error), path=path, line=line) from None
         yield Exposure(
-            name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block
-        )
+            name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block,
+            asked=asked,
+        )  # fmt: skip
 
 
 def semantics_of(
-    project: Project, package: str, blocks: Mapping[str, list[tuple[Path, Block]]]
+    project: Project,
+    package: str,
+    blocks: Mapping[str, list[tuple[Path, Block]]],
+    names: Names,
 ) -> Iterator[Exposure]:
     """Metrics, semantic models and saved queries: dbt's semantic layer has them, no table does."""
     for kind, name in (
@@ -79,11 +86,16 @@ def semantics_of(
         for path, block in blocks.get(kind, ()):
             file = project.package(package).relative(path)
             fqn = (package, *Path(file).parts[1:-1], str(block["name"]))
-            config: dict[str, Any] = {"enabled": True, **config_of(block, path)}
+            config: dict[str, Any] = {
+                "enabled": True, "group": None, "meta": {}, **config_of(block, path)
+            }  # fmt: skip
+            asked = written_ref(block.get("model"))
+            found = asked and names.find(asked, package)
             if config["enabled"] is not False:
                 yield Exposure(
                     str(block["name"]), path, block.line, package, file, fqn, config,
-                    resource_type=name,
+                    refs=(found.key,) if found else (), described=block, resource_type=name,
+                    asked=(asked,) if asked else (),
                 )  # fmt: skip
 
 
@@ -114,7 +126,9 @@ def groups_of(
             "resource_type": "group",
             "package_name": package,
             "unique_id": f"group.{package}.{block['name']}",
-            "path": file,
+            "path": file.partition("/")[2],
             "original_file_path": file,
+            "description": block.get("description"),
+            "config": {"meta": {}, **config_of(block, path)},
         }
     return groups

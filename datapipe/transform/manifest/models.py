@@ -9,6 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation, ephemeral
+from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.checks import check_model, check_names
@@ -137,9 +138,10 @@ class Reader:
         if properties is not None:
             layers.append(layer(properties.config, properties.path, properties.line))
         if written.kind != "seed":
-            self.renderer.render(
-                path, written.code, found.variables(), model=name, package=package.name
-            )
+            with scope.noting(found.calls):
+                self.renderer.render(
+                    path, written.code, found.variables(), model=name, package=package.name
+                )
             layers.append(Layer(found.config.given, path, written.line, {}, written.code))
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
         model = replace(model, config=config)
@@ -151,6 +153,7 @@ class Reader:
             # A seed comes first, as with dbt, whatever its hooks name.
             asked=() if model.is_seed else tuple(found.refs),
             sources=() if model.is_seed else tuple(found.sources),
+            macros=tuple(found.calls.macros),
         )
         if not config["enabled"] or written.kind == "analysis":
             return model
@@ -169,6 +172,8 @@ class Reader:
             "described_in": self.project.package(of).relative(path),
             "version": properties.version,
             "latest_version": properties.latest_version,
+            "deprecation_date": properties.deprecation_date,
+            "time_spine": properties.block.get("time_spine"),
         }
 
     def _read_hooks(self, model: Model, layers: Sequence[Layer], found: Found) -> None:
@@ -182,13 +187,21 @@ class Reader:
                     continue
                 path, line = place_of(key, layers, model.path)
                 own = {**found.variables(), "model": model.as_template_sees_it()}
-                self.renderer.value(hook["sql"], own, path=path, line=line, package=model.package)
+                with scope.noting(found.calls):
+                    self.renderer.value(
+                        hook["sql"], own, path=path, line=line, package=model.package
+                    )
 
     def _placed(self, model: Model, layers: Sequence[Layer]) -> Model:
         """``model`` with the schema and the name that the project's macros give it."""
-        if model.materialized == "ephemeral":
-            return replace(model, relation=ephemeral(_relation_name(model)))
         node = model.as_template_sees_it()
+        if model.materialized == "ephemeral":
+            named = Relation(
+                self._named("database", model, node),
+                self._named("schema", model, node),
+                self._named("alias", model, node),
+            )
+            return replace(model, relation=ephemeral(_relation_name(model)), named=named)
         database = self._named("database", model, node)
         wanted = self.renderer.target["dbname"]
         if wanted and database and database.lower() != wanted.lower():

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.manifest import seen
 
 SourceKey = tuple[str, str]
 
-
-# What dbt's nodes have and PostgreSQL has no use for; templates that walk over nodes expect it.
-_NOTHING: Mapping[str, Any] = {
-    "doc_blocks": [], "primary_key": [], "metrics": [], "functions": [], "time_spine": None,
-    "deprecation_date": None, "defer_relation": None, "unrendered_config": {},
-    "config_call_dict": {}, "build_path": None,
-}  # fmt: skip
-_NO_SEED = frozenset({
-    "access", "constraints", "language", "refs", "sources", "version", "latest_version",
-})  # fmt: skip
-_NO_FRESHNESS = {
-    "warn_after": {"count": None, "period": None},
-    "error_after": {"count": None, "period": None},
-    "filter": None,
-}
 _PARTS = ("database", "schema", "identifier")
+_HOOKS = {"pre_hook": "pre-hook", "post_hook": "post-hook"}
 _NO_CHECKSUM = {"name": "none", "checksum": ""}
-
-
 _LARGE = 2**20  # bytes: of a larger seed dbt compares no more than where it is
-
-
-def _checksum(text: str) -> dict[str, str]:
-    return {"name": "sha256", "checksum": hashlib.sha256(text.strip().encode()).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -49,19 +29,20 @@ class Column:
     quote: bool = False
     meta: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    granularity: str | None = None
 
     def as_template_sees_it(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "description": self.description,
             "data_type": self.data_type,
-            "constraints": [dict(constraint) for constraint in self.constraints],
+            "constraints": [seen.constraint(each) for each in self.constraints],
             "quote": self.quote or None,
             "meta": dict(self.meta),
             "tags": list(self.tags),
             "config": {"meta": dict(self.meta), "tags": list(self.tags)},
+            "granularity": self.granularity,
             "doc_blocks": [],
-            "granularity": None,
         }
 
 
@@ -74,14 +55,16 @@ class Ref:
     version: str | None = None
 
     def as_template_sees_it(self) -> dict[str, Any]:
-        return {"name": self.name, "package": self.package, "version": self.version}
+        version = seen.version(self.version)
+        return {"name": self.name, "package": self.package, "version": version}
 
 
 @dataclass(frozen=True)
 class Model:
     """One SQL file under the model paths, one seed or one snapshot, with what YAML says of it.
 
-    Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys.
+    Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
+    is what an ephemeral model would be called; ``macros`` are dbt's ids of what its template calls.
     """
 
     name: str
@@ -104,6 +87,10 @@ class Model:
     key: str = ""
     asked: tuple[Ref, ...] = ()
     line: int = 1
+    named: Relation | None = None
+    macros: tuple[str, ...] = ()
+    deprecation_date: Any = None
+    time_spine: Mapping[str, Any] | None = None
 
     @property
     def unique_id(self) -> str:
@@ -133,53 +120,65 @@ class Model:
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
-        config = dict(self.config)
-        for name in ("pre_hook", "post_hook"):
-            if name in config:
-                config[name.replace("_", "-")] = config[name]
-        seen = {
-            **_NOTHING,
+        config = {_HOOKS.get(key, key): value for key, value in self.config.items()}
+        named = self.named or self.relation
+        path = self.file.partition("/")[2]
+        if self.resource_type == "analysis":
+            path = f"analysis/{path}"
+        shown = {
+            **seen.NOTHING,
             "name": self.name,
             "resource_type": self.resource_type,
             "package_name": self.package,
             "unique_id": self.unique_id,
             "fqn": list(self.fqn),
-            "path": self.file.partition("/")[2],
+            "path": path if path.endswith((".sql", ".csv")) else f"{path}/{self.name}.sql",
             "original_file_path": self.file,
             "patch_path": f"{self.package}://{self.described_in}" if self.described_in else None,
             "checksum": self._checksum(),
-            "raw_code": self.raw_code,
-            "language": "sql",
+            "raw_code": self.raw_code.strip(),
             "docs": dict(self.config.get("docs") or {}),
             "config": config,
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "group": self.config.get("group"),
             "access": self.access,
-            "version": self.version,
-            "latest_version": self.latest_version,
+            "version": seen.version(self.version),
+            "latest_version": seen.version(self.latest_version),
+            "deprecation_date": seen.date(self.deprecation_date),
+            "time_spine": self.time_spine and {"custom_granularities": [], **self.time_spine},
+            "primary_key": [],
+            "batch": None,
+            "defer_relation": None,
+            "config_call_dict": {},
             "description": self.description,
             "columns": {
                 column.name: column.as_template_sees_it() for column in self.columns.values()
             },
-            "constraints": [dict(constraint) for constraint in self.constraints],
-            "contract": dict(self.config.get("contract") or {"enforced": False}),
-            "database": self.relation.database,
-            "schema": self.relation.schema,
-            "alias": self.relation.identifier.removeprefix("__dbt__cte__"),
+            "constraints": [
+                {**seen.constraint(each), "columns": each.get("columns") or []}
+                for each in self.constraints
+            ],
+            "contract": {"checksum": None, **(self.config.get("contract") or {"enforced": False})},
+            "database": named.database,
+            "schema": named.schema,
+            "alias": named.identifier,
             "relation_name": None if self.materialized == "ephemeral" else str(self.relation),
             "refs": [ref.as_template_sees_it() for ref in self.asked],
             "sources": [list(source) for source in self.sources],
         }
-        return {key: seen[key] for key in seen if key not in _NO_SEED} if self.is_seed else seen
+        without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
+        if self.resource_type == "model":
+            return shown
+        return {key: value for key, value in shown.items() if key not in without}
 
     def _checksum(self) -> dict[str, str]:
         """That of the file, of which the code of a snapshot is only a part."""
         if self.resource_type == "model" or self.path.suffix not in {".csv", ".sql"}:
-            return _checksum(self.raw_code)
+            return seen.checksum(self.raw_code)
         if self.path.stat().st_size > _LARGE:
             return {"name": "path", "checksum": self.file}
-        return _checksum(self.path.read_text(encoding="utf-8"))
+        return seen.checksum(self.path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -214,6 +213,7 @@ class Source:
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``graph.sources``."""
+        freshness = None if self.freshness is None else {**seen.NO_FRESHNESS, **self.freshness}
         return {
             "name": self.name,
             "resource_type": "source",
@@ -232,7 +232,7 @@ class Source:
             "columns": {
                 column.name: column.as_template_sees_it() for column in self.columns.values()
             },
-            "config": dict(self.config),
+            "config": {**self.config, "freshness": freshness},
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "loader": self.loader,
@@ -242,7 +242,8 @@ class Source:
             "patch_path": None,
             "loaded_at_field": self.config.get("loaded_at_field"),
             "loaded_at_query": self.config.get("loaded_at_query"),
-            "freshness": self.freshness and {**_NO_FRESHNESS, **self.freshness},
+            "freshness": freshness,
+            "doc_blocks": [],
         }
 
 
@@ -319,6 +320,7 @@ class DataTest:
     described_in: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     attached_node: str | None = None
+    macros: tuple[str, ...] = ()
 
     @property
     def severity(self) -> str:
@@ -332,71 +334,39 @@ class DataTest:
             else {
                 "test_metadata": dict(self.metadata),
                 "attached_node": self.attached_node,
+                "column_name": self.column,
+                "file_key_name": self._described_as,
             }
         )
+        package = f"{self.metadata['namespace']}." if self.metadata.get("namespace") else ""
+        called = f"{{{{ {package}test_{self.metadata.get('name')}(**_dbt_generic_test_kwargs) }}}}"
+        path = self.file.partition("/")[2]
         return {
-            **_NOTHING,
+            **seen.NOTHING,
             **generic,
-            "relation_name": None,
             "group": self.config.get("group"),
-            "checksum": _NO_CHECKSUM if self.macro else _checksum(self.raw_code),
-            "columns": {},
-            "contract": {"alias_types": True, "checksum": None, "enforced": False},
-            "docs": {"node_color": None, "show": True},
+            "checksum": _NO_CHECKSUM if self.macro else seen.checksum(self.raw_code),
             "name": self.name,
             "resource_type": "test",
             "package_name": self.package,
             "unique_id": self.unique_id,
             "fqn": list(self.fqn),
             "alias": self.alias or self.name,
-            "path": self.file.partition("/")[2],
+            "path": path if self.macro is None else f"{self.alias or self.name}.sql",
             "original_file_path": self.file,
-            "raw_code": self.raw_code,
-            "language": "sql",
+            "raw_code": self.raw_code.strip() if self.macro is None else called,
             "config": dict(self.config),
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "description": self.description,
-            "column_name": self.column,
             "refs": [ref.as_template_sees_it() for ref in self.asked],
             "sources": [list(source) for source in self.sources],
         }
 
-
-@dataclass(frozen=True)
-class Exposure:
-    """What reads the models outside of the project: a dashboard, a notebook, an application."""
-
-    name: str
-    path: Path
-    line: int
-    package: str
-    file: str
-    fqn: tuple[str, ...]
-    config: Mapping[str, Any]
-    refs: tuple[str, ...] = ()
-    sources: tuple[SourceKey, ...] = ()
-    described: Mapping[str, Any] = field(default_factory=dict)
-    resource_type: str = "exposure"
-
     @property
-    def unique_id(self) -> str:
-        return f"{self.resource_type}.{self.package}.{self.name}"
-
-    def as_template_sees_it(self) -> dict[str, Any]:
-        """The node as dbt shows it to templates, under ``graph.exposures``."""
-        return {
-            "label": None,
-            "url": None,
-            "maturity": None,
-            **self.described,
-            "meta": dict(self.config.get("meta") or {}),
-            "tags": list(self.config.get("tags") or []),
-            "name": self.name,
-            "resource_type": self.resource_type,
-            "package_name": self.package,
-            "unique_id": self.unique_id,
-            "fqn": list(self.fqn),
-            "original_file_path": self.file,
-            "config": dict(self.config),
-        }
+    def _described_as(self) -> str | None:
+        """Under which list of the YAML file, and which name in it, the test is written."""
+        if self.attached_node is None:
+            return f"sources.{self.of.partition('.')[0]}" if self.sources else None
+        kind, _, name = self.attached_node.split(".")[:3]
+        return f"{kind}s.{name}"

@@ -82,6 +82,7 @@ class NodeProperties:
     version: str | None = None
     latest_version: str | None = None
     file_name: str = ""
+    deprecation_date: Any = None
 
 
 @dataclass
@@ -178,6 +179,7 @@ class Reader:
                 tested=(*columns, block),
                 description=text(block.get("description")),
                 file_name=name,
+                deprecation_date=block.get("deprecation_date"),
             )
             return
         entries = self._versions(versions, path, block)
@@ -198,6 +200,7 @@ class Reader:
                 version=str(entry["v"]),
                 latest_version=str(latest),
                 file_name=str(entry.get("defined_in") or f"{name}_v{entry['v']}"),
+                deprecation_date=entry.get("deprecation_date") or block.get("deprecation_date"),
             )
 
     def _versions(self, versions: Any, path: Path, block: Block) -> list[Block]:
@@ -278,6 +281,7 @@ def columns_of(blocks: list[Block]) -> dict[str, Column]:
             bool(column.get("quote")),
             {**(column.get("meta") or {}), **(config.get("meta") or {})},
             tuple(map(str, tags)),
+            column.get("granularity"),
         )
     return columns
 

@@ -11,6 +11,7 @@ from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.context import Config, Var, near
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.jinja.scope import Calls
 from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.project import Project, merged
 from datapipe.transform.snippet import written_in
@@ -42,6 +43,7 @@ class Found:
         node: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = FoundConfig()
+        self.calls = Calls()
         self.refs: dict[Ref, None] = {}
         self.sources: dict[SourceKey, None] = {}
         self._target = target
@@ -85,6 +87,14 @@ def asked_source(names: tuple[Any, ...]) -> SourceKey:
     if len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise ProjectError("source() takes the name of a source and that of one of its tables.")
     return names[0], names[1]
+
+
+def written_ref(text: Any) -> Ref | None:
+    """What a text such as ``ref('orders')``, which is no template, asks for."""
+    written = _TO.match(str(text or ""))
+    if written is None:
+        return None
+    return asked(tuple(name for name in (written["first"], written["second"]) if name))
 
 
 class Names:
@@ -314,10 +324,9 @@ def _constrained(model: Model) -> Iterator[tuple[Ref, int | None]]:
     """The models that foreign keys of ``model`` point to, with the lines that say so."""
     columns = (each for column in model.columns.values() for each in column.constraints)
     for constraint in (*model.constraints, *columns):
-        written = _TO.match(str(constraint.get("to") or ""))
-        if constraint.get("type") == "foreign_key" and written is not None:
-            names = [name for name in (written["first"], written["second"]) if name]
-            yield asked(tuple(names)), getattr(constraint, "line", None)
+        ref = written_ref(constraint.get("to"))
+        if constraint.get("type") == "foreign_key" and ref is not None:
+            yield ref, getattr(constraint, "line", None)
 
 
 def _may_read(node: Model | DataTest, model: Model) -> bool:

@@ -1,0 +1,104 @@
+"""What stands beside the models: statements around a run, and what reads them outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datapipe.transform.manifest import seen
+from datapipe.transform.manifest.nodes import Ref, SourceKey
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A statement under ``on-run-start`` or ``on-run-end``, the ``index``-th of its package."""
+
+    moment: str
+    sql: str
+    package: str
+    index: int
+    asked: tuple[Ref, ...] = ()
+    sources: tuple[SourceKey, ...] = ()
+    refs: tuple[str, ...] = ()
+    macros: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"{self.package}-{self.moment}-{self.index}"
+
+    @property
+    def unique_id(self) -> str:
+        return f"operation.{self.package}.{self.name}"
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``graph.nodes``."""
+        return {
+            **seen.NOTHING,
+            "name": self.name,
+            "alias": self.name,
+            "resource_type": "operation",
+            "package_name": self.package,
+            "unique_id": self.unique_id,
+            "fqn": [self.package, "hooks", self.name],
+            "path": f"hooks/{self.name}.sql",
+            "original_file_path": "./dbt_project.yml",
+            "raw_code": self.sql,
+            "checksum": seen.checksum(self.sql),
+            "tags": [self.moment],
+            "meta": {},
+            "config": dict(self.config),
+            "index": self.index,
+            "refs": [ref.as_template_sees_it() for ref in self.asked],
+            "sources": [list(source) for source in self.sources],
+        }
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What reads the models outside of the project: a dashboard, a notebook, an application."""
+
+    name: str
+    path: Path
+    line: int
+    package: str
+    file: str
+    fqn: tuple[str, ...]
+    config: Mapping[str, Any]
+    refs: tuple[str, ...] = ()
+    sources: tuple[SourceKey, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
+    resource_type: str = "exposure"
+    asked: tuple[Ref, ...] = ()
+
+    @property
+    def unique_id(self) -> str:
+        return f"{self.resource_type}.{self.package}.{self.name}"
+
+    def as_template_sees_it(self) -> dict[str, Any]:
+        """The node as dbt shows it to templates, under ``graph.exposures`` and beside it."""
+        of: Mapping[str, Any] = {}
+        if self.resource_type == "exposure":
+            of = {"description": "", "label": None, "url": None, "maturity": None, "metrics": []}
+            refs = [ref.as_template_sees_it() for ref in self.asked]
+            of = {**of, "refs": refs, "sources": [list(source) for source in self.sources]}
+        described = self.described
+        if self.resource_type == "metric":
+            described = seen.metric(described)
+        return {
+            **of,
+            **{key: described[key] for key in described if key != "depends_on"},
+            "path": self.file.partition("/")[2],
+            "unrendered_config": {},
+            "meta": dict(self.config.get("meta") or {}),
+            "tags": list(self.config.get("tags") or []),
+            "name": self.name,
+            "resource_type": self.resource_type,
+            "package_name": self.package,
+            "unique_id": self.unique_id,
+            "fqn": list(self.fqn),
+            "original_file_path": self.file,
+            "config": dict(self.config),
+        }

@@ -1,0 +1,106 @@
+"""How dbt shows what PostgreSQL has no use for: templates that walk over nodes expect all of it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+NOTHING: Mapping[str, Any] = {
+    "doc_blocks": [], "metrics": [], "functions": [], "unrendered_config": {}, "build_path": None,
+    "compiled_path": None, "group": None, "description": "", "columns": {},
+    "docs": {"show": True, "node_color": None}, "patch_path": None, "relation_name": None,
+    "language": "sql",
+    "contract": {"enforced": False, "alias_types": True, "checksum": None},
+}  # fmt: skip
+OF_A_MODEL = frozenset({
+    "access", "constraints", "version", "latest_version", "primary_key", "deprecation_date",
+    "time_spine", "defer_relation", "config_call_dict", "batch",
+})  # fmt: skip
+NOT_OF_A_SEED = OF_A_MODEL | {
+    "language",
+    "refs",
+    "sources",
+    "metrics",
+    "functions",
+    "contract",
+    "compiled_path",
+}
+NO_FRESHNESS = {
+    "warn_after": {"count": None, "period": None},
+    "error_after": {"count": None, "period": None},
+    "filter": None,
+}
+_CONSTRAINT: Mapping[str, Any] = {
+    "type": None, "name": None, "expression": None, "warn_unenforced": True,
+    "warn_unsupported": True, "to": None, "to_columns": [],
+}  # fmt: skip
+_METRIC: Mapping[str, Any] = {
+    "description": "", "label": None, "type": None, "filter": None, "metadata": None,
+    "time_granularity": None, "sources": [], "refs": [], "metrics": [], "group": None,
+}  # fmt: skip
+_TYPE_PARAMS: Mapping[str, Any] = {
+    "measure": None, "input_measures": [], "numerator": None, "denominator": None, "expr": None,
+    "window": None, "grain_to_date": None, "metrics": [], "conversion_type_params": None,
+    "cumulative_type_params": None, "metric_aggregation_params": None,
+}  # fmt: skip
+_MEASURE = {"filter": None, "alias": None, "join_to_timespine": False, "fill_nulls_with": None}
+_INPUT = {"filter": None, "alias": None, "offset_window": None, "offset_to_grain": None}
+
+
+def checksum(text: str) -> dict[str, str]:
+    return {"name": "sha256", "checksum": hashlib.sha256(text.strip().encode()).hexdigest()}
+
+
+def constraint(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A constraint with all that it does not say."""
+    return {**_CONSTRAINT, **given}
+
+
+def version(written: str | None) -> Any:
+    """A version as YAML has it: a number where it is one."""
+    for kind in (int, float):
+        try:
+            return None if written is None else kind(written)
+        except ValueError:
+            continue
+    return written
+
+
+def date(given: Any) -> str | None:
+    """A date as YAML has it, in the spelling of ISO 8601."""
+    if isinstance(given, datetime.date) and not isinstance(given, datetime.datetime):
+        given = datetime.datetime.combine(given, datetime.time())
+    if not isinstance(given, datetime.datetime):
+        return None if given is None else str(given)
+    return (given if given.tzinfo else given.replace(tzinfo=datetime.UTC)).isoformat()
+
+
+def metric(block: Mapping[str, Any]) -> dict[str, Any]:
+    """What a metric says, with all that it does not say."""
+    params = {**_TYPE_PARAMS, **(block.get("type_params") or {})}
+    params["measure"] = _input(params["measure"], _MEASURE)
+    params["input_measures"] = [params["measure"]] if params["measure"] else []
+    for name in ("numerator", "denominator"):
+        params[name] = _input(params[name], _INPUT)
+    params["metrics"] = [_input(each, _INPUT) for each in params["metrics"] or ()]
+    return {**_METRIC, **block, "type_params": params}
+
+
+def measures(seen: Mapping[str, Any]) -> list[str]:
+    """The measures that a metric, as it is seen, takes itself."""
+    return [each["name"] for each in seen["type_params"]["input_measures"]]
+
+
+def metrics(seen: Mapping[str, Any]) -> list[str]:
+    """The metrics that a metric, as it is seen, is made of."""
+    params = seen["type_params"]
+    inputs = (params["numerator"], params["denominator"], *params["metrics"])
+    return [each["name"] for each in inputs if each]
+
+
+def _input(given: Any, defaults: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not given:
+        return None
+    return {**defaults, **({"name": given} if isinstance(given, str) else given)}
