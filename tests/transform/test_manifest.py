@@ -77,12 +77,12 @@ FILES = {
         exposures:
           - {name: board, type: dashboard, owner: {name: me}, depends_on: [ref('top')]}
     """,
-    "models/texts.md": "{% docs orders %}\nWhat was *ordered*.\n{% enddocs %}",
+    "models/texts.md": "{% docs orders %}\nWhat was *ordered*.\n{% enddocs orders %}",
     "tests/fixtures/dims.csv": "id\n1\n",
     "seeds/codes.csv": "id\n1\n",
     "snapshots/old.sql": """
         {% snapshot first %}{{ config(strategy='check', check_cols='all', unique_key='id') }}
-        select * from {{ ref('stg') }}{% endsnapshot %}
+        select * from {{ ref('stg') }}{%- endsnapshot one -%}
         {% snapshot second %}
         {{ config(strategy='check', check_cols='all', unique_key='id', target_schema='old') }}
         select * from {{ ref('top') }}{% endsnapshot %}

@@ -36,8 +36,9 @@ def blocks_of(tag: str, source: str, path: Path, *, jinja: bool = True) -> Itera
     if jinja:
         for hidden in (_COMMENT, _RAW):
             searched = hidden.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), searched)
-    opening = re.compile(rf"\{{%-?\s*{tag}\s+(?P<name>\w+)\s*-?%\}}")
-    closing = re.compile(rf"\{{%-?\s*end{tag}\s*-?%\}}")
+    # As dbt does, it passes over what else a tag says, such as the name again at the end.
+    opening = re.compile(rf"\{{%[-+]?\s*{tag}\s+(?P<name>\w+)[^%]*%\}}")
+    closing = re.compile(rf"\{{%[-+]?\s*end{tag}\b[^%]*%\}}")
     position = 0
     while (begin := opening.search(searched, position)) is not None:
         line = source.count("\n", 0, begin.start()) + 1
