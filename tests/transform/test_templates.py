@@ -169,6 +169,17 @@ def test_dispatch_follows_the_search_order_of_the_project(render: Render) -> Non
     )
 
 
+def test_what_a_template_writes_into_its_context_or_a_package_ends_with_it(render: Render) -> None:
+    source = """
+        {%- do context.update({'greet': mine, 'kept': context.get('kept', 0) + 1}) -%}
+        {%- do pack.update({'mine': greet, 'another': typed}) -%}
+        {{ context['greet']() }} {{ context.kept }} {{ pack.mine() }} {{ pack.another(2) }}
+        {{- '' if 'another' in pack }} {{ context.pop('greet') and context['greet']() }}
+    """
+    for _ in "12":
+        assert render(source).strip() == "root 1 hello you 4 hello you"
+
+
 def test_parameters_may_have_types_and_macros_give_back_values(render: Render) -> None:
     assert render("{{ typed(3) + 1 }}") == "7"
 

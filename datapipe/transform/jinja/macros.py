@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ def noted(unique_id: str, macro: Macro) -> Macro:
     return called
 
 
-class Package(Mapping[str, Macro]):
-    """The macros of one package, as ``package.macro`` finds them."""
+class Package(MutableMapping[str, Macro]):
+    """The macros of one package, as ``package.macro`` finds them.
+
+    A template that puts another in place of one, with ``package.update``, does it for itself.
+    """
 
     def __init__(self, name: str, macros: Mapping[str, Macro]) -> None:
         self._name = name
@@ -50,6 +53,12 @@ class Package(Mapping[str, Macro]):
                 return instead
         return self._macros[name]
 
+    def __setitem__(self, name: str, macro: Macro) -> None:
+        scope.current().replaced[f"{self._name}.{name}"] = macro
+
+    def __delitem__(self, name: str) -> None:
+        del scope.current().replaced[f"{self._name}.{name}"]
+
     def __getattr__(self, name: str) -> Macro:
         try:
             return self[name]
@@ -57,7 +66,7 @@ class Package(Mapping[str, Macro]):
             raise AttributeError(name) from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._macros
+        return name in self._macros or f"{self._name}.{name}" in scope.replaced()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._macros)

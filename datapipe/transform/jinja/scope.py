@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,13 +14,14 @@ from jinja2.utils import missing
 from datapipe.transform.jinja.places import Place
 
 
-class Variables(Mapping[str, Any]):
+class Variables(MutableMapping[str, Any]):
     """The names of one rendering: macros first, then what is given for it, then what all share.
 
-    Nothing is copied, so that a rendering costs the same however many macros there are.
+    Nothing is copied, so that a rendering costs the same however many macros there are. What a
+    template writes, with ``context.update``, goes before all, until the rendering ends.
     """
 
-    __slots__ = ("_layers",)
+    __slots__ = ("_layers", "_written")
 
     def __init__(
         self,
@@ -30,7 +31,8 @@ class Variables(Mapping[str, Any]):
         replaced: Mapping[str, Any],
     ) -> None:
         more = {"context": self, "builtins": ChainMap(dict(own), dict(shared))}
-        self._layers = (replaced, macros, own, more, shared)
+        self._layers: tuple[Mapping[str, Any], ...] = (replaced, macros, own, more, shared)
+        self._written: dict[str, Any] | None = None
 
     def find(self, name: str) -> Any:
         """The value of ``name``, or Jinja's ``missing``."""
@@ -44,6 +46,17 @@ class Variables(Mapping[str, Any]):
         if found is missing:
             raise KeyError(name)
         return found
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if self._written is None:
+            self._written = {}
+            self._layers = (self._written, *self._layers)
+        self._written[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        if self._written is None:
+            raise KeyError(name)
+        del self._written[name]
 
     def __contains__(self, name: object) -> bool:
         return any(name in layer for layer in self._layers)
@@ -60,7 +73,7 @@ class Scope:
 
     def __init__(self, variables: Variables, replaced: Mapping[str, Any]) -> None:
         self.variables = variables
-        self.replaced = replaced
+        self.replaced = dict(replaced)
         self.executing = bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []
@@ -114,7 +127,7 @@ def nowhere() -> Iterator[None]:
         _scope.reset(token)
 
 
-def replaced() -> Mapping[str, Any]:
+def replaced() -> dict[str, Any]:
     """The macros that stand in for others in this rendering, by name or ``package.name``."""
     scope = _scope.get()
     return scope.replaced if scope is not None else {}
