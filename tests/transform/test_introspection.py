@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -52,3 +54,38 @@ def test_what_the_run_has_built_is_found_under_its_published_name(run: Run, rows
     assert name.endswith('."shop"."event_b"')
     assert total == 3
     assert rows("select total from shop.looking") == [(12,)]
+
+
+NAMES = """
+    {{ config(materialized='table') }}
+    -- It isn't a string that begins here
+    select e.id, '{{ ref('event_a') }}' as name, E'it\\'s {{ ref('event_a') }}' as escaped,
+        $$'{{ ref('event_a') }}'$$ as dollars, '"' || 'x' as "a'b",
+        '{{ ref('event_a') }}'::regclass::oid = {{ ref('event_a') }}.tableoid as is_it,
+        (select ndoc from ts_stat(
+            'select to_tsvector(''simple'', id::text) from {{ ref('event_a') }}')) as read
+    from {{ ref('event_a') }} join {{ ref('event_a') }} as e using (id) /* nor that's one */
+    where '' <> '{{ ref('event_a') }}' and '{{ ref('event_a') }}'::regclass is not null
+"""
+
+
+@pytest.mark.parametrize("quoting", [True, False])
+def test_a_name_in_a_string_is_the_published_one_unless_it_is_read(
+    run: Run, rows: Rows, quoting: bool
+) -> None:
+    quoted = f"quoting: {{schema: {quoting}, identifier: {quoting}}}"
+    project = f"name: shop\nmodels: {{+schema: shop}}\n{quoted}\n"
+    run(
+        {
+            "dbt_project.yml": project,
+            "models/event_a.sql": "{{ config(materialized='table') }} select 1 as id",
+            "models/names.sql": NAMES,
+        }
+    )
+    ((id_, name, escaped, dollars, _, is_it, read),) = rows("select * from shop.names")
+    named = '."shop"."event_a"' if quoting else ".shop.event_a"
+    assert (id_, is_it) == (1, True)
+    assert name.endswith(named)
+    assert escaped == f"it's {name}"
+    assert "__build" in dollars  # what stands between dollars is mostly SQL
+    assert read == 1

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.transform.compile import literals
 from datapipe.transform.compile.graph import Graph, Seen
 from datapipe.transform.compile.pieces import Compiled, Piece, Unbuilt, parts
 from datapipe.transform.database import standing
 from datapipe.transform.database.catalog import Name
-from datapipe.transform.database.relation import Relation, parts_of, quoted
+from datapipe.transform.database.relation import Relation, parts_of
 from datapipe.transform.database.standing import Mention, Standing
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.adapter import Adapter
@@ -32,7 +33,6 @@ __all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]
 Place = Callable[[Model], Relation]
 
 _LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_DATA = re.compile(r"'(?:[^']|'')*'(?!\s*::\s*regclass)")
 _WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
 
 
@@ -215,21 +215,7 @@ class Compiler:
             text = self.renderer.render(node.path, node.raw_code, own, model=name, **self._as(node))
         else:
             text = self._generic(node, node.macro, own, ctes)
-        return self._told(text.strip("\n")), tuple(ctes)
-
-    def _told(self, text: str) -> str:
-        """``text`` with the published names of relations where they are data and not SQL."""
-        if "'" not in text:
-            return text
-        names = {quoted(aside): quoted(schema) for schema, aside in self._asides.items()}
-
-        def published(literal: re.Match[str]) -> str:
-            told = literal[0]
-            for aside, schema in names.items():
-                told = told.replace(aside, schema)
-            return told
-
-        return _DATA.sub(published, text) if names else text
+        return literals.published(text.strip("\n"), self._asides), tuple(ctes)
 
     def _generic(self, test: DataTest, macro: str, own: dict[str, Any], ctes: list[str]) -> str:
         at: dict[str, Any] = {"path": test.path, "line": test.line}

@@ -1,0 +1,48 @@
+"""The names of relations in the strings of SQL: as data, they are those that readers know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from datapipe.transform.database.relation import quoted
+
+# A string may be data. What may hold quotes of its own, and is none, is passed over.
+_TOKEN = re.compile(
+    r"""
+    --[^\n]*
+    |/\*.*?\*/
+    |"(?:[^"]|"")*"
+    |\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
+    |(?P<string>\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')(?P<relation>\s*::\s*regclass\b)?
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+
+
+def published(sql: str, asides: Mapping[str, str]) -> str:
+    """``sql`` with the published schemas, of which ``asides`` tells, in the strings that are data.
+
+    A string may also be SQL that a function runs, such as crosstab: what that selects from, it has
+    to find. So the name of a relation stays as it is behind ``from`` and ``join``.
+    """
+    if "'" not in sql or not asides:
+        return sql
+    schemas = {aside: schema for schema, aside in asides.items()}
+    either = "|".join(map(re.escape, sorted(schemas, key=len, reverse=True)))
+    named = re.compile(
+        rf'(?P<read>\b(?i:from|join)\s+(?:(?:"[^"]*"|\w+)\.)?)?'
+        rf'(?:"(?P<quoted>{either})"|\b(?P<plain>{either})(?=\.))'
+    )
+
+    def told(name: re.Match[str]) -> str:
+        if name["read"]:
+            return name[0]
+        return quoted(schemas[name["quoted"]]) if name["quoted"] else schemas[name["plain"]]
+
+    def as_data(token: re.Match[str]) -> str:
+        if token["string"] is None or token["relation"]:
+            return token[0]
+        return named.sub(told, token[0])
+
+    return _TOKEN.sub(as_data, sql)
