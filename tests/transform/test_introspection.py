@@ -89,3 +89,37 @@ def test_a_name_in_a_string_is_the_published_one_unless_it_is_read(
     assert escaped == f"it's {name}"
     assert "__build" in dollars  # what stands between dollars is mostly SQL
     assert read == 1
+
+
+CATALOG = """
+    with counted as (
+        select table_schema as in_schema, columns.table_name::text as name, count(*) as columns
+        from information_schema.columns
+        where columns.table_schema in ('shop', 'shop__build') and table_name <> 'wide'
+        group by 1, 2
+    )
+    select counted.*, pg_class.relkind::text as kind, pg_class.oid > 0 as is_there
+    from counted
+    join pg_class as pg_class on relname = name
+    join pg_namespace n on n.oid = relnamespace and nspname = in_schema
+"""
+
+
+def test_models_and_tests_that_read_the_catalog_see_it_as_it_will_be(run: Run, rows: Rows) -> None:
+    models = {
+        "models/event_a.sql": "select 1 as id, 2 as other",
+        "models/as_view.sql": "-- depends_on: {{ ref('event_a') }}" + CATALOG,
+        "models/as_table.sql": "{{ config(materialized='table') }} -- {{ ref('as_view') }}"
+        + CATALOG,
+        "models/wide.sql": "{{ config(materialized='table') }} select * from {{ ref('as_view') }}",
+        "tests/there.sql": "select 1 from {{ ref('as_table') }} where name = 'event_a' and not "
+        "exists (select from information_schema.tables where table_name = 'as_table' "
+        "and table_schema = 'shop')",
+    }
+    expected = [("shop", "as_view", 5, "v", True), ("shop", "event_a", 2, "v", True)]
+    run(models)
+    assert rows("select * from shop.as_table order by 2") == expected
+    assert rows("select * from shop.wide where name <> 'as_table' order by 2") == expected
+    assert rows("select * from shop.as_view where name like '%_view' order by 2") == expected[:1]
+    ((view,),) = rows("select pg_get_viewdef('shop.as_view'::regclass)")
+    assert "VALUES" not in view  # readers have a view of the catalog itself

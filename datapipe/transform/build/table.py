@@ -22,9 +22,8 @@ def build_view(site: Site) -> Built:
     statements = site.statements()
     statements.add(f"CREATE VIEW {site.aside.local} AS (\n", site.compiled)
     site.send(statements)
-    config = site.model.config
-    moves = bool(config.get("sql_header") or config.get("pre_hook") or config.get("post_hook"))
-    return Built(site.model, site.aside, None, time.perf_counter() - started, moves=moves)
+    seconds = time.perf_counter() - started
+    return Built(site.model, site.aside, None, seconds, moves=site.model.keeps_its_words)
 
 
 def build_table(site: Site) -> Built:

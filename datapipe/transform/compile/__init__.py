@@ -253,6 +253,10 @@ class Compiler:
         return Standing(self._asides)
 
     @cached_property
+    def _database(self) -> Database:
+        return Database(str(self.renderer.target["dbname"]), self._asides)
+
+    @cached_property
     def _asking(self) -> dict[str, Any]:
         """What asks the database, which is seen as it will be when the run is published."""
         given = self.manifest.project.settings.get("quoting")
@@ -260,7 +264,7 @@ class Compiler:
         adapter = Adapter(
             renderer.macros.dispatched,
             renderer.target,
-            Database(str(renderer.target["dbname"]), self._asides),
+            self._database,
             parts_of(given or {}),
         )
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
@@ -346,7 +350,7 @@ class Compiler:
         return self._as_it_stands(node, pieces)
 
     def _as_it_stands(self, node: Model | DataTest, pieces: list[Piece]) -> Compiled:
-        """``pieces``, with what they name without ``ref`` called as this run now has it."""
+        """``pieces``, with what they name without ``ref`` as this run has it, and the catalog."""
         connection = scope.connection()
         if not self._asides or connection is None:
             return Compiled(node, tuple(pieces))
@@ -356,9 +360,14 @@ class Compiler:
         if mentions and self._waits(node):
             for each in mentions:
                 self._wait_for(each, there, node)
-        return Compiled(
-            node, tuple(part for piece, named in found for part in parts(piece, named, there))
-        )
+        catalog = not (isinstance(node, Model) and node.keeps_its_words)
+        now: list[Piece] = []
+        for piece, named in found:
+            instead = [(each.start, each.end, each.local(there)) for each in named]
+            if catalog:
+                instead += self._database.catalog_in(piece.text)
+            now += parts(piece, instead)
+        return Compiled(node, tuple(now))
 
     def _wait_for(self, named: Mention, there: Set[Name], node: Model | DataTest) -> None:
         model = self._by_name.get(named.published)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from datapipe.transform.database.catalog import Name
-from datapipe.transform.database.standing import Mention
 from datapipe.transform.manifest.nodes import DataTest, Model
 
 
@@ -14,7 +12,7 @@ from datapipe.transform.manifest.nodes import DataTest, Model
 class Piece:
     """A stretch of compiled SQL that one template rendered to, from ``start`` of its own text.
 
-    ``written`` is what it rendered to, where that names what now stands elsewhere.
+    ``written`` is what it rendered to, where something else stands in for that during the run.
     """
 
     text: str
@@ -63,16 +61,16 @@ class Unbuilt(Exception):
         self.model = model
 
 
-def parts(piece: Piece, mentions: Sequence[Mention], there: Container[Name]) -> list[Piece]:
-    """``piece`` in parts: what stands elsewhere, and what lies between."""
+def parts(piece: Piece, instead: Iterable[tuple[int, int, str]]) -> list[Piece]:
+    """``piece`` in parts: what stands there ``instead``, from where to where, and what is left.
+
+    Where the text is empty, nothing does.
+    """
     found, end = [], 0
-    for each in mentions:
-        local = each.local(there)
-        if local:
-            found.append(Piece(piece.text[end : each.start], piece.node, piece.start + end))
-            written = piece.text[each.start : each.end]
-            found.append(Piece(local, piece.node, piece.start + each.start, written))
-            end = each.end
+    for start, stop, text in sorted(each for each in instead if each[2]):
+        found.append(Piece(piece.text[end:start], piece.node, piece.start + end))
+        found.append(Piece(text, piece.node, piece.start + start, piece.text[start:stop]))
+        end = stop
     if not found:
         return [piece]
     rest = piece.text[end:]

@@ -51,6 +51,8 @@ _MENTIONED = re.compile(
     rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])',
     re.IGNORECASE | re.DOTALL,
 )
+_BEFORE = re.compile(r"(?:\b(?:from|join|only)|[,(])\s*$", re.IGNORECASE)
+_OF_COLUMN = re.compile(r'\b(?:information_schema|pg_catalog)"?\."?\w+"?\.', re.IGNORECASE)
 _ALIAS = re.compile(r'\s+(?:as\s+)?("?\w+"?)', re.IGNORECASE)
 _NO_ALIAS = {
     *("where", "join", "inner", "left", "right", "full", "cross", "natural", "on", "using"),
@@ -204,26 +206,29 @@ class Database:
         return rows.fetchone() is not None
 
     def as_published(self, sql: str) -> str:
-        """``sql`` with the relations that it names as they will be when the run is published."""
+        """``sql`` with the run's relations and the catalog as they will be when it is published."""
         sql = self._standing.read(self.connection(), sql)
+        pieces, end = [], 0
+        for start, stop, view in self.catalog_in(sql):
+            pieces += [sql[end:start], view]
+            end = stop
+        return "".join(pieces) + sql[end:]
+
+    def catalog_in(self, sql: str) -> Iterator[tuple[int, int, str]]:
+        """Where ``sql`` names views of the catalog, and what is to stand there in their place."""
         if not self.asides or not ("_schema" in sql.lower() or "pg_" in sql.lower()):
-            return sql
-        pieces = []
-        end = 0
+            return
+        if _OF_COLUMN.search(sql):  # a column's full name has no place for what stands in
+            return
         for found in _MENTIONED.finditer(sql):
             view = found["view"] or found["pg"]
-            if not view:
+            if not view or not _BEFORE.search(sql, max(0, found.start() - 40), found.start()):
                 continue
             schema = "information_schema" if found["information"] else "pg_catalog"
             alias = _ALIAS.match(sql, found.end())
             has_alias = alias and alias[1].lower() not in _NO_ALIAS
-            pieces += [
-                sql[end : found.start()],
-                self._as_it_will_be(f"{schema}.{view.lower()}"),
-                "" if has_alias else f" AS {view.lower()}",
-            ]
-            end = found.end()
-        return "".join(pieces) + sql[end:]
+            text = self._as_it_will_be(f"{schema}.{view.lower()}")
+            yield *found.span(), text if has_alias else f"{text} AS {view.lower()}"
 
     def _as_it_will_be(self, view: str) -> str:
         schema, name = _VIEWS[view]

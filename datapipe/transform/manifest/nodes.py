@@ -106,6 +106,15 @@ class Model:
         return self.resource_type == "seed"
 
     @property
+    def keeps_its_words(self) -> bool:
+        """Whether what is published is what was built aside, and not made anew of its SQL."""
+        config = self.config
+        changed = config.get("sql_header") or config.get("pre_hook") or config.get("post_hook")
+        return self.materialized == "materialized_view" or bool(
+            self.materialized == "view" and changed
+        )
+
+    @property
     def is_latest_version(self) -> bool:
         return self.version is not None and self.version == self.latest_version
 
