@@ -123,3 +123,21 @@ def test_models_and_tests_that_read_the_catalog_see_it_as_it_will_be(run: Run, r
     assert rows("select * from shop.as_view where name like '%_view' order by 2") == expected[:1]
     ((view,),) = rows("select pg_get_viewdef('shop.as_view'::regclass)")
     assert "VALUES" not in view  # readers have a view of the catalog itself
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_test_that_names_nothing_comes_when_all_is_built(run: Run, threads: int) -> None:
+    looks = """
+        {% set names = run_query("select table_name from information_schema.tables
+            where table_schema = 'shop' order by 1").columns[0].values() if execute else [] %}
+        select 1 where '{{ names | join(' ') }}' <> 'a b c'
+    """
+    models = {
+        "models/a.sql": "select 1 as id",
+        "models/b.sql": "select * from {{ ref('a') }}",
+        "models/c.sql": "{{ config(materialized='table') }} select * from {{ ref('b') }}",
+        "tests/looks.sql": looks,
+        "tests/looks_too.sql": looks,
+    }
+    done = run(models, threads=threads)
+    assert [each.status for each in done.results] == ["success"] * 3 + ["pass"] * 2

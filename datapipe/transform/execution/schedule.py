@@ -33,6 +33,7 @@ class Schedule:
         self._models: list[int] = []
         self._data_tests: list[int] = []
         self._unit_tests: list[int] = []
+        self._last: list[int] = []
         for number, step in enumerate(steps):
             for need in step.needs:
                 self._needed_by.setdefault(need, []).append(number)
@@ -52,6 +53,9 @@ class Schedule:
                 return tuple(self._steps[heapq.heappop(tests)] for _ in range(size))
         if self._models:
             return (self._steps[heapq.heappop(self._models)],)
+        if self._last and self._left == set(self._last):
+            size = min(len(self._last), tests_at_most)
+            return tuple(self._steps[heapq.heappop(self._last)] for _ in range(size))
         return ()
 
     def done(self, unique_id: str) -> None:
@@ -98,11 +102,11 @@ class Schedule:
         """Leave out all that was not given out yet, and return it."""
         given_out = self._left - self._waiting()
         skipped, self._left = self._left - given_out, given_out
-        self._models, self._data_tests, self._unit_tests = [], [], []
+        self._models, self._data_tests, self._unit_tests, self._last = [], [], [], []
         return self._in_order(skipped)
 
     def _waiting(self) -> set[int]:
-        offered = {*self._models, *self._data_tests, *self._unit_tests}
+        offered = {*self._models, *self._data_tests, *self._unit_tests, *self._last}
         return {number for number in self._left if self._needs[number]} | offered
 
     def _offer(self, number: int) -> None:
@@ -110,7 +114,9 @@ class Schedule:
         if isinstance(node, Model):
             heapq.heappush(self._models, number)
         elif isinstance(node, DataTest):
-            heapq.heappush(self._data_tests, number)
+            # What it looks at, if it names nothing, may be anything that the run makes.
+            tests = self._data_tests if node.refs or node.sources else self._last
+            heapq.heappush(tests, number)
         else:
             heapq.heappush(self._unit_tests, number)
 
