@@ -123,10 +123,14 @@ class Session:
         """Send the project's statements of ``moment``; they find every schema, as in dbt."""
         if not self.manifest.project.hooks(moment):
             return
+        self._create_schemas()
+        hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
+
+    def _create_schemas(self) -> None:
+        """Create the published schemas before they are, for hooks that write there themselves."""
         schemas = sorted({model.relation.published[0] for model in self.models})
         texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas]
         execute(self.connection, "; ".join(texts))
-        hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
 
     @contextmanager
     def _connections(self, number: int) -> Iterator[list[psycopg.Connection]]:
@@ -174,6 +178,8 @@ class Session:
         done = memory.reused.keys() | memory.kept.keys()
         left = [node for node in nodes if node.unique_id not in done]
         models = [node for node in left if isinstance(node, Model)]
+        if any(model.config.get("pre_hook") or model.config.get("post_hook") for model in models):
+            self._create_schemas()
         published = growing(self.connection, models, full_refresh=self.options.full_refresh)
         memory.growing = frozenset(published)
         schemas = {aside.beside(each.relation.schema, aside.BUILD) for each in models}

@@ -141,3 +141,29 @@ def test_a_test_that_names_nothing_comes_when_all_is_built(run: Run, threads: in
     }
     done = run(models, threads=threads)
     assert [each.status for each in done.results] == ["success"] * 3 + ["pass"] * 2
+
+
+def test_names_that_are_written_out_stand_for_what_the_run_has_built(run: Run, rows: Rows) -> None:
+    models = {
+        "seeds/event_a.csv": "id\n1\n",
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop}\nseeds: {+schema: shop}\n",
+        "models/as_view.sql": "-- {{ ref('event_a') }}\nselect event_a.id from shop.event_a",
+        "models/sources.yml": "sources: [{name: shop, tables: [{name: as_view}]}]",
+        "models/total.sql": """
+            {{ config(materialized='incremental', pre_hook='create table if not exists
+                {{ this.schema }}.sums as select 0 as total') }}
+            -- {{ ref('as_view') }}
+            {% set node = (graph.nodes.values() | selectattr('name', 'eq', 'as_view') | first) %}
+            {% set view = node.schema ~ '.' ~ node.alias %}
+            select sum(id) as total, '{{ run_query('select max(id) from ' ~ view)[0][0]
+                if execute }}' as of from {{ source('shop', 'as_view') }}
+            {% if is_incremental() %} having sum(id) > (select max(total) from shop.total)
+            {% endif %}
+        """,
+        "tests/there.sql": "-- {{ ref('total') }}\nselect * from shop.total where total is null",
+    }
+    run(models)
+    assert rows("select total, of from shop.total") == [(1, "1")]
+    run({"seeds/event_a.csv": "id\n1\n5\n"})
+    assert rows("select total, of from shop.total order by 1") == [(1, "1"), (6, "5")]
+    assert rows("select id from shop.as_view") == [(1,), (5,)]
