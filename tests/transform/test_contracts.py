@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from datapipe.errors import ProjectError
@@ -73,6 +74,68 @@ def test_a_broken_contract_names_what_differs_and_nothing_is_published(
     with pytest.raises(ProjectError, match=said):
         run({**FILES, **change})
     assert rows("select to_regclass('shop.people')") == [(None,)]
+
+
+GROWING = {
+    "dbt_project.yml": """
+        name: shop
+        models: {+schema: shop, +materialized: table, +contract: {enforced: true},
+                 +on_schema_change: append_new_columns}
+    """,
+    "models/some.yml": """
+        models:
+          - name: people
+            config: {materialized: incremental, incremental_strategy: merge, unique_key: id,
+                     full_refresh: "{{ var('full', none) }}"}
+            columns: [{name: id, data_type: int, constraints: [{type: primary_key}]}]
+          - name: orders
+            constraints:
+              - {type: foreign_key, columns: [who], to: "ref('people')", to_columns: [id], name: k}
+            columns: [{name: who, data_type: int}]
+          - name: lines
+            config: {materialized: incremental, post_hook: "update {{ this }} set who = who"}
+            columns: [{name: who, data_type: int, constraints: [
+                         {type: foreign_key, expression: "{{ target.schema }}_shop.people (id)"}]}]
+    """,
+    "models/people.sql": "select n as id from generate_series(1, {{ var('n') }}) n",
+    "models/orders.sql": "select id + {{ var('more', 0) }} as who from {{ ref('people') }}",
+    "models/lines.sql": "select id as who from {{ ref('people') }} where id >= {{ var('n') }}",
+    "macros/schema_name.sql": "",
+}
+
+
+def test_a_foreign_key_may_refer_to_a_table_that_grows_in_the_same_run(
+    run: Run, rows: Rows
+) -> None:
+    keys = (
+        "select conrelid::regclass::text, conname, confrelid::regclass::text from pg_constraint "
+        "where contype = 'f' order by 1"
+    )
+    for number, full in ((1, None), (2, None), (3, True)):
+        run(GROWING, variables={"n": number, "full": full})
+        assert rows(keys) == [
+            ("public_shop.lines", "lines_who_fkey", "public_shop.people"),
+            ("public_shop.orders", "k", "public_shop.people"),
+        ]
+        counted = "select count(*), max(who) from public_shop."
+        assert rows(counted + "orders") == rows(counted + "lines") == [(number, number)]
+    with pytest.raises(ProjectError, match=r"Key \(who\)=\(4\) is not present") as caught:
+        run(variables={"n": 3, "more": 2})
+    assert caught.value.model == "orders"
+
+
+def test_a_new_foreign_key_refers_to_a_table_that_stays_the_table_it_is(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    people = {name: FILES[name] for name in ("dbt_project.yml", "models/people.sql")}
+    run({**people, "models/orders.yml": YAML})
+    connection.execute(
+        "create function mine(shop.people) returns int language sql as 'select $1.id'"
+    )
+    was = rows("select 'shop.people'::regclass::oid")
+    run(FILES, full_refresh=True)
+    key = "select confrelid from pg_constraint where conrelid = 'shop.orders'::regclass"
+    assert rows(f"{key} and contype = 'f'") == was
 
 
 def test_the_constraints_of_a_view_are_not_enforced_and_that_is_said(run: Run, rows: Rows) -> None:

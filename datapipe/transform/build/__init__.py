@@ -57,7 +57,8 @@ def build(
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error
     compiled = None if model.is_seed else site.compiled
-    return replace(built, grown=published is not None, compiled=compiled)
+    grown = published is not None
+    return replace(built, grown=grown, compiled=compiled, keys=tuple(site.keys))
 
 
 def _built(site: Site, witness: Witness | None) -> Built:

@@ -17,6 +17,7 @@ class Built:
     have been at it, or a materialization of the user's made it. ``afterwards`` is sent when all
     is published, outside of any transaction. ``grown`` says that only new rows were computed;
     ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
+    ``keys`` are foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
     """
 
     model: Model
@@ -29,3 +30,4 @@ class Built:
     grown: bool = False
     compiled: Compiled | None = None
     also: tuple[Built, ...] = ()
+    keys: tuple[str, ...] = ()

@@ -65,13 +65,13 @@ _HEAD = ("column", "model", "contract", "what is wrong")
 
 
 def columns_and_constraints(site: Site, declared: Sequence[Column]) -> str:
-    """What stands between the brackets of CREATE TABLE."""
+    """What stands between the brackets of CREATE TABLE, but foreign keys."""
     lines = []
     for column in declared:
         parts = [f"{written(column)} {column.data_type}"]
-        parts += [_column_constraint(site, each) for each in column.constraints]
+        parts += [_column_constraint(each) for each in column.constraints]
         lines.append(" ".join(part for part in parts if part))
-    lines += [_model_constraint(site, each) for each in site.model.constraints]
+    lines += [_model_constraint(each) for each in site.model.constraints]
     return ",\n".join(line for line in lines if line)
 
 
@@ -115,18 +115,16 @@ def _differences(
             yield name, type_, "", "missing in the contract"
 
 
-def _column_constraint(site: Site, given: Mapping[str, Any]) -> str:
+def _column_constraint(given: Mapping[str, Any]) -> str:
     kind, expression = given.get("type"), str(given.get("expression") or "")
     if kind in {"not_null", "unique", "primary_key"}:
         return f"{kind.replace('_', ' ')} {expression}".strip()
     if kind == "check" and expression:
         return f"check ({expression})"
-    if kind == "foreign_key":
-        return f"references {_referred(site, given)}"
     return expression if kind == "custom" else ""
 
 
-def _model_constraint(site: Site, given: Mapping[str, Any]) -> str:
+def _model_constraint(given: Mapping[str, Any]) -> str:
     kind, expression = given.get("type"), str(given.get("expression") or "")
     named = f"constraint {given['name']} " if given.get("name") else ""
     columns = ", ".join(map(str, given.get("columns") or []))
@@ -135,18 +133,7 @@ def _model_constraint(site: Site, given: Mapping[str, Any]) -> str:
         return f"{named}{what} ({columns})"
     if kind == "check" and expression:
         return f"{named}check ({expression})"
-    if kind == "foreign_key":
-        return f"{named}foreign key ({columns}) references {_referred(site, given)}"
     return f"{named}{expression}" if kind == "custom" and expression else ""
-
-
-def _referred(site: Site, given: Mapping[str, Any]) -> str:
-    """What a foreign key refers to: a relation of the project's, or the user's own words."""
-    to, columns = given.get("to"), given.get("to_columns")
-    if to and columns:
-        text = site.compiler.text(site.model, f"{{{{ {to} }}}}")
-        return f"{text} ({', '.join(map(str, columns))})"
-    return str(given.get("expression") or "")
 
 
 def _broken(site: Site, what: str) -> ProjectError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import psycopg
 
+from datapipe.transform.build import foreign_keys
 from datapipe.transform.build.site import Site, place
 from datapipe.transform.database import definitions
 from datapipe.transform.database.catalog import RelationState
@@ -27,6 +28,11 @@ def copy(site: Site, old: RelationState) -> None:
         execute(connection, placed)
     columns = ", ".join(quoted(name) for name in _stored(connection, old.oid))
     checks = definitions.constraints(connection, [old.oid]).get(old.oid, {})
+    keys = [
+        (f"ADD CONSTRAINT {quoted(name)} ", site.compiler.standing(made), made)
+        for made, name in checks.items()
+        if made.startswith("FOREIGN KEY")
+    ]
     rows = f"SELECT {columns} FROM {old.local}"
     statements = [
         f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {rows}",
@@ -34,8 +40,9 @@ def copy(site: Site, old: RelationState) -> None:
         *(
             f"ALTER TABLE {table} ADD CONSTRAINT {quoted(name)} {made}"
             for made, name in checks.items()
-            if made.startswith(("CHECK", "FOREIGN KEY"))
+            if made.startswith("CHECK")
         ),
+        *(f"ALTER TABLE {table} {key}" for key in foreign_keys.settled(site, keys)),
         f"ANALYZE {table}",
     ]
     execute(connection, "; ".join(statements))

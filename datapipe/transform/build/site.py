@@ -33,6 +33,8 @@ class Site:
         self.aside: Relation = compiler.place(model)
         # Set where hooks or strategies of the user's work on a copy of the whole table.
         self.copied = False
+        # Foreign keys, as ALTER TABLE takes them, that wait for what they refer to to be published.
+        self.keys: list[str] = []
         # What is asked with the last statements of a build, and what came back.
         self.question = ""
         self.answer: list[tuple[Any, ...]] = []

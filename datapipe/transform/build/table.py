@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from datapipe.transform.build import contract
+from datapipe.transform.build import contract, foreign_keys
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site, indexes, not_unique, place
 from datapipe.transform.database.relation import Relation
@@ -41,6 +41,9 @@ def build_table(site: Site) -> Built:
             statements.add(placed)
         filled = f"INSERT INTO {aside.local} ({names}) SELECT {names} FROM (\n"
         statements.add(filled, compiled, ") AS model_subq")
+        keys = foreign_keys.declared(site, declared)
+        if keys:
+            statements.add(f"ALTER TABLE {aside.local} {', '.join(keys)}")
     else:
         statements.add_table(f"{create(site)} {aside.local}", aside.local, compiled, placed)
     for index in indexes(model):

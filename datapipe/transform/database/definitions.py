@@ -20,7 +20,10 @@ _TOKEN = re.compile(
 _PASSED_OVER = ("'", "e'", "E'", "--", "/*")
 _NAME = re.compile(_PIECE)
 # Words after which a relation stands, and no column.
-_BEFORE_RELATIONS = frozenset({"from", "into", "join", "only", "table", "update", "using"})
+_BEFORE_RELATIONS = frozenset(
+    {"from", "into", "join", "only", "references", "table", "update", "using"}
+)
+_BEFORE_COLUMNS = frozenset({"into", "references"})  # those stand in parentheses behind it
 _CALLED = re.compile(r"\s*\(")
 _BARE = re.compile(r"[a-z_][a-z0-9_]*")
 
@@ -147,7 +150,11 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
         for name, length in _names(text):
             if name[0] not in schemas:
                 continue
-            if length == len(text) and before != "into" and _CALLED.match(sql, token.end()):
+            if (
+                length == len(text)
+                and before not in _BEFORE_COLUMNS
+                and _CALLED.match(sql, token.end())
+            ):
                 break
             named = token.start(), token.start() + length, name
             (found if is_relation or len(parts) > 2 else doubtful).append(named)

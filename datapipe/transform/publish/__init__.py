@@ -89,6 +89,7 @@ class Publication:
                 for each in plan.in_place:
                     self._copy_rows(plan, each)
                 rebase.rebase(self.connection, plan, self.built)
+                rebase.rekey(self.connection, plan)
                 if not self._swapped(plan, until):
                     raise psycopg.Rollback(whole)
                 break

@@ -184,8 +184,9 @@ class _Swaps:
         self.project = project
         self.hanging: dict[int, list[Dependent]] = {}
         oids = [old.oid for _, old in moved]
+        to_come = {each.aside.standing for each in built}  # their keys are where they should be
         for dependent in dependents(connection, oids):
-            if dependent.of not in ours or dependent.constraint:
+            if dependent.of not in ours or (dependent.constraint and dependent.of not in to_come):
                 self.hanging.setdefault(dependent.on, []).append(dependent)
         self.constraints = _constraints(connection, plan, moved)
 
@@ -211,7 +212,7 @@ class _Swaps:
         lost = self._lost_constraint(each, old, new)
         if stuck or old.guarded or lost:
             what = f"The {stuck[0].what}" if stuck else lost or "Row security"
-            _check_in_place(each, old, new, stuck, what)
+            _check_in_place(each, old, new, [*stuck, *keys], what)
             self.plan.in_place.append(each)
             if each in self.plan.moved:
                 self.plan.moved.remove(each)

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 import psycopg
 
 from datapipe.transform.build.built import Built
+from datapipe.transform.build.site import forbidden
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS
 from datapipe.transform.database.dependents import reads
+from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.publish.plan import Plan, name_of
 
@@ -62,3 +64,34 @@ def rebase(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -
         given = catalog.restored(state, new, new.owner, hooked=True)
         if given:
             execute(connection, "; ".join(given))
+
+
+_KEYS = """
+SELECT k.conrelid::bigint, k.conname FROM pg_constraint k
+WHERE k.contype = 'f' AND k.conrelid = ANY(%s::oid[]) AND k.confrelid = ANY(%s::oid[])
+"""
+
+
+def rekey(connection: psycopg.Connection, plan: Plan) -> None:
+    """Let foreign keys refer to what stays, too: also those that waited for a table to grow."""
+    for each in plan.moved:
+        if each.keys:
+            _alter(connection, each, ", ".join(each.keys))
+    if not plan.in_place:
+        return
+    names = {
+        each.aside.standing: definitions.plain_name(name_of(each.model)) for each in plan.in_place
+    }
+    moved = {plan.aside(each).oid: each for each in plan.moved}
+    stays = [plan.aside(each).oid for each in plan.in_place]
+    for oid, key in connection.execute(_KEYS, [list(moved), stays]).fetchall():
+        made = definitions.foreign_key(connection, moved[oid].aside.standing, key)
+        again = f"ADD CONSTRAINT {quoted(key)} {definitions.renamed(made, names)}"
+        _alter(connection, moved[oid], f"DROP CONSTRAINT {quoted(key)}, {again}")
+
+
+def _alter(connection: psycopg.Connection, each: Built, actions: str) -> None:
+    try:
+        execute(connection, f"ALTER TABLE {each.aside.local} {actions}")
+    except psycopg.errors.IntegrityError as error:
+        raise forbidden(error, each.model) from error
