@@ -10,6 +10,7 @@ from typing import Any, Literal
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.build import overrides
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
@@ -60,7 +61,7 @@ def check(
         for source in project.manifest.sources.values()
         if source.unique_id in selected and _is_declared(source)
     )
-    return found, project.warnings
+    return found, (*project.warnings, *overrides.warnings(project.renderer, ["freshness"]))
 
 
 def _is_declared(source: Source) -> bool:

@@ -11,7 +11,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError
 from datapipe.transform import checks, project, state
-from datapipe.transform.build import Built, aside, build, growing, growth, hooks
+from datapipe.transform.build import Built, aside, build, growing, growth, hooks, overrides
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.database.relation import quoted
@@ -55,6 +55,7 @@ class Session:
             for model in ordered(self.manifest.models)
             if model.materialized != "ephemeral" and model.key in self.selection.models
         ]
+        self._schemas = sorted({model.relation.published[0] for model in self.models})
         self.placement = Placement(self.manifest, self.selection)
         self.final = self._compiler(lambda model: model.relation)
 
@@ -68,8 +69,11 @@ class Session:
 
     def _run(self) -> Transformed:
         ready(self.connection)
+        kinds = {"any", *(model.materialized for model in self.models)}
+        self.warnings += overrides.warnings(self.renderer, sorted(kinds))
         tests, unread = self.placement.tests(self.connection)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
+        overrides.make_schemas(self.connection, self.final, self._schemas)
         self._hooks("on-run-start", hook_view.before(nodes))
         memory = self._memory()
         execution, compiler = self._prepared(memory, nodes)
@@ -128,8 +132,7 @@ class Session:
 
     def _create_schemas(self) -> None:
         """Create the published schemas before they are, for hooks that write there themselves."""
-        schemas = sorted({model.relation.published[0] for model in self.models})
-        texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in schemas]
+        texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in self._schemas]
         execute(self.connection, "; ".join(texts))
 
     @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from datapipe.transform.build import overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import is_microbatch
 from datapipe.transform.build.growth import starting as growing
@@ -119,4 +120,5 @@ def _materialized(site: Site) -> Built:
 
 def _is_sent_at_once(site: Site) -> bool:
     """Whether all of the build is one round trip, which is a transaction by itself."""
-    return site.model.materialized in {"table", "view"} and not site.is_custom
+    is_plain = site.model.materialized in {"table", "view"} and not site.is_custom
+    return is_plain and not overrides.of(site.model, site.compiler.renderer)

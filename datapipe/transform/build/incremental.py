@@ -19,9 +19,9 @@ import time
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.build import contract, copies
+from datapipe.transform.build import contract, copies, overrides
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.growth import STRATEGIES, place_of_increment, strategy_of
+from datapipe.transform.build.growth import place_of_increment, strategy_of
 from datapipe.transform.build.increment import Increment, listed
 from datapipe.transform.build.reshape import alterations
 from datapipe.transform.build.site import Site, line_of
@@ -40,6 +40,7 @@ def build(site: Site, published: RelationState) -> Built:
     if site.contract:
         contract.check(site)
     strategy = strategy_of(site.model)
+    own = None if strategy == "microbatch" else overrides.strategy_of(site)
     new = place_of_increment(site.model)
     if strategy == "microbatch":
         from datapipe.transform.build import microbatch  # late, as few models need it
@@ -52,8 +53,8 @@ def build(site: Site, published: RelationState) -> Built:
         rows = statements.execute(site.connection, site.compiled, site.compiler)
     gained = Increment(site, published, state_of(site.connection, new), strategy)
     try:
-        if site.copied or strategy not in STRATEGIES:
-            applied_to_copy(site, published, gained, new)
+        if site.copied or own:
+            applied_to_copy(site, published, gained, new, own)
             return Built(site.model, site.aside, rows, time.perf_counter() - started)
         if gained.is_reshaped:
             fill(site, site.aside, gained.applied())
@@ -65,25 +66,30 @@ def build(site: Site, published: RelationState) -> Built:
     return Built(site.model, site.aside, rows, seconds, increment=gained.statements())
 
 
-def applied_to_copy(site: Site, published: RelationState, gained: Increment, new: Relation) -> None:
-    """Bring the increment into a copy of the table aside, which hooks may have changed already."""
+def applied_to_copy(
+    site: Site, published: RelationState, gained: Increment, new: Relation, own: str | None
+) -> None:
+    """Bring the increment into a copy of the table aside, which hooks may have changed already.
+
+    ``own`` is the strategy whose macros do it, if any do.
+    """
     if not site.copied:
         copies.copy(site, published)
     table = site.aside.local
     for statement in alterations(published, gained.columns, table):
         execute(site.connection, statement)
-    if gained.strategy in STRATEGIES:
+    if own:
+        statements = [_by_macro(site, own, gained, new)]
+    else:
         aimed = {(published.schema, published.name): table}
         statements = [definitions.renamed(text, aimed) for text in gained.statements()]
-    else:
-        statements = [_by_macro(site, gained, new)]
     execute(site.connection, "; ".join([*statements, f"ANALYZE {table}"]))
 
 
-def _by_macro(site: Site, gained: Increment, new: Relation) -> str:
+def _by_macro(site: Site, strategy: str, gained: Increment, new: Relation) -> str:
     """The statement of a strategy that the project itself defines."""
     config = site.model.config
-    macro = f"get_incremental_{gained.strategy.replace('+', '_')}_sql"
+    macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
     columns = [column.name for column in gained.columns if column.new_type]
     arguments = {
         "target_relation": site.aside,

@@ -62,9 +62,14 @@ def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) ->
     if not given:
         raise site.error(f"The snapshot {site.model.name} needs a unique_key.", "snapshot")
     names = {name: name for name in _NAMES} | dict(config.get("snapshot_meta_column_names") or {})
-    now = _called(site, "snapshot_get_time", []) or "now()::timestamp without time zone"
+    now = (
+        _called(site, "snapshot_get_time", [], through="current_timestamp")
+        or "now()::timestamp without time zone"
+    )
     keys = tuple(listed(given))
     name = str(config.get("strategy") or "")
+    if site.compiler.is_overridden(f"snapshot_{name}_strategy"):
+        return _of_macro(site, old, name, names, now)
     if name == "timestamp":
         updated_at = str(config.get("updated_at") or "")
         if not updated_at:
@@ -181,8 +186,8 @@ def _hashed(site: Site, values: Sequence[str]) -> str:
     return f"md5({joined})"
 
 
-def _called(site: Site, macro: str, values: list[Any]) -> str:
-    """What the macro writes, where the project has changed what dbt does."""
-    if not site.compiler.is_overridden(macro):
+def _called(site: Site, macro: str, values: list[Any], *, through: str = "") -> str:
+    """What the macro writes, where the project has changed what dbt does; ``through`` another."""
+    if not any(name and site.compiler.is_overridden(name) for name in (macro, through)):
         return ""
     return str(site.compiler.call(site.model, macro, values)).strip()

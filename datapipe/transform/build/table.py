@@ -6,7 +6,7 @@ import time
 
 import psycopg
 
-from datapipe.transform.build import contract, foreign_keys
+from datapipe.transform.build import contract, foreign_keys, overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site, indexes, not_unique, place
 from datapipe.transform.database.relation import Relation
@@ -14,16 +14,21 @@ from datapipe.transform.database.statements import execute
 
 
 def build_view(site: Site) -> Built:
-    """Create the view; one that a header or a hook changes is published as it stands aside."""
+    """Create the view; one that a header, a hook or a macro changes is published as it stands."""
     started = time.perf_counter()
-    if site.contract:
-        contract.check(site)
-        contract.tell_not_enforced(site)
-    statements = site.statements()
-    statements.add(f"CREATE VIEW {site.aside.local} AS (\n", site.compiled)
+    own = overrides.makes_view(site)
+    if own:
+        statements = overrides.created(site, "get_create_view_as_sql")
+    else:
+        if site.contract:
+            contract.check(site)
+            contract.tell_not_enforced(site)
+        statements = site.statements()
+        statements.add(f"CREATE VIEW {site.aside.local} AS (\n", site.compiled)
     site.send(statements)
     seconds = time.perf_counter() - started
-    return Built(site.model, site.aside, None, seconds, moves=site.model.keeps_its_words)
+    moves = own or site.model.keeps_its_words
+    return Built(site.model, site.aside, None, seconds, moves=moves)
 
 
 def build_table(site: Site) -> Built:
@@ -32,7 +37,9 @@ def build_table(site: Site) -> Built:
     model, aside, compiled = site.model, site.aside, site.compiled
     statements = site.statements()
     placed = place(aside, model)
-    if site.contract:
+    if overrides.makes_table(site):
+        statements = overrides.created(site, "get_create_table_as_sql", False)
+    elif site.contract:
         declared = contract.check(site)
         columns = contract.columns_and_constraints(site, declared)
         names = ", ".join(contract.written(column) for column in declared)
@@ -46,10 +53,13 @@ def build_table(site: Site) -> Built:
             statements.add(f"ALTER TABLE {aside.local} {', '.join(keys)}")
     else:
         statements.add_table(f"{create(site)} {aside.local}", aside.local, compiled, placed)
-    for index in indexes(model):
+    makes_indexes = overrides.makes_indexes(site)
+    for index in () if makes_indexes else indexes(model):
         statements.add(f"CREATE {index.format(aside.local)}")
     statements.add(f"ANALYZE {aside.local}")
     rows = site.send(statements)
+    if makes_indexes:
+        site.compiler.call(model, "create_indexes", [aside], this=aside)
     return Built(model, aside, rows, time.perf_counter() - started)
 
 

@@ -151,9 +151,8 @@ class Compiler:
         return self.renderer.has_macro(name)
 
     def is_overridden(self, name: str) -> bool:
-        """Whether the project or a package has a macro of its own for dbt's ``name``."""
-        spellings = (name, f"postgres__{name}", f"default__{name}")
-        return any(self.renderer.macros.found(each, "") is not None for each in spellings)
+        """Whether the project has a macro of its own for dbt's ``name``."""
+        return self.renderer.macros.overriding(name) is not None
 
     def seen(self, model: Model) -> dict[str, Any]:
         """The node as templates see it once it is compiled."""
@@ -164,7 +163,7 @@ class Compiler:
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation`` where it stands, on the connection of this thread."""
         adapter: Adapter = self._asking["adapter"]
-        return adapter.get_columns_in_relation(relation)
+        return adapter.columns(relation)
 
     def hook(
         self, text: str, path: Path, line: int, known: Mapping[str, Any], package: str = ""
@@ -266,6 +265,7 @@ class Compiler:
             renderer.target,
             self._database,
             parts_of(given or {}),
+            overriding=renderer.macros.overriding,
         )
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
         return {"adapter": adapter, "api": api, "graph": Graph(self.manifest, renderer)}

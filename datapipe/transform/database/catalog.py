@@ -168,8 +168,10 @@ def restored(
         statements += [grant.on(name) for grant in old.grants]
     if old.comment is not None and new.comment is None:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(old.comment)}")
-    if old.options and old.kind == new.kind:
-        statements.append(f"ALTER {kind} {name} SET ({', '.join(old.options)})")
+    own = {option.partition("=")[0] for option in new.options}
+    options = [option for option in old.options if option.partition("=")[0] not in own]
+    if options and old.kind == new.kind:
+        statements.append(f"ALTER {kind} {name} SET ({', '.join(options)})")
     there = {column.name: column for column in new.columns}
     for column in old.columns:
         if column.name not in there:

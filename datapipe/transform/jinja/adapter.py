@@ -133,9 +133,12 @@ class Adapter(_Adapter):
         target: Mapping[str, Any],
         database: Database,
         quoting: Parts = (True, True, True),
+        *,
+        overriding: Callable[[str], Any] = lambda name: None,
     ) -> None:
         super().__init__(dispatch, target, quoting)
         self._database = database
+        self._overriding = overriding
         self.Relation = _RunRelation(database, quoting)  # type: ignore[assignment] # it answers for the class
 
     def execute(
@@ -191,7 +194,12 @@ class Adapter(_Adapter):
         del database
         return self._database.has_schema(schema)
 
-    def get_columns_in_relation(self, relation: Relation) -> list[Column]:
+    def get_columns_in_relation(self, relation: Relation) -> Any:
+        """The columns of ``relation``, or what a macro of the project's own makes of it."""
+        own = self._overriding("get_columns_in_relation")
+        return own(relation) if own else self.columns(relation)
+
+    def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation``, in their order; none if there is no such relation."""
         if not isinstance(relation, Relation):
             raise ProjectError(

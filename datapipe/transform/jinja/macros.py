@@ -83,6 +83,7 @@ class Macros:
         self._environment = environment
         self._places: dict[Macro, tuple[Path, Block]] = {}
         self._seen: dict[str, Mapping[str, Any]] = {}
+        self._overriding: dict[str, Macro | None] = {}
         self._dispatched: dict[tuple[str, str | None], Macro] = {}
         built_in = (
             (path, path.read_text(encoding="utf-8")) for path in sorted(BUILT_IN.glob("*.sql"))
@@ -143,6 +144,23 @@ class Macros:
         for each in order:
             if each and each != DBT and name in self._packages.get(each, {}):
                 return self._packages[each][name]
+        return None
+
+    def overriding(self, name: str) -> Macro | None:
+        """The macro that is called for dbt's ``name`` and is not dbt's, as dbt looks for it."""
+        if name not in self._overriding:
+            self._overriding[name] = self._found_overriding(name)
+        return self._overriding[name]
+
+    def _found_overriding(self, name: str) -> Macro | None:
+        own = self._packages[self._project.name]
+        if name in own:
+            return own[name]
+        for package in self._searched(DBT):
+            macros: Mapping[str, Macro] = self._packages.get(package, {})
+            for prefix in _PREFIXES if package != DBT else ():
+                if prefix + name in macros:
+                    return macros[prefix + name]
         return None
 
     def unique_id(self, name: str, package: str) -> str:

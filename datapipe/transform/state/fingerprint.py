@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from datapipe.transform.build import aside, growth
+from datapipe.transform.build import aside, growth, overrides
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
@@ -41,6 +41,7 @@ class Fingerprints:
         self, manifest: Manifest, renderer: Renderer, options: Options | None = None
     ) -> None:
         self._manifest = manifest
+        self._renderer = renderer
         self._stores_failures = options is not None and options.store_failures
         self._sources: dict[str, list[str]] = {}
         for name, source in renderer.macros.sources():
@@ -90,6 +91,9 @@ class Fingerprints:
             found["what its hooks do"] = hooks and [self.published_text(each) for each in hooks]
         if model.materialized not in _BUILT_IN:
             found["the materialization"] = self._macros(f"materialization_{model.materialized}")
+        made_by = overrides.of(model, self._renderer)
+        if made_by:
+            found["how it is made"] = self._macros(" ".join(made_by))
         strategy = str(config.get("incremental_strategy") or "")
         if strategy and strategy not in growth.STRATEGIES:
             macro = f"get_incremental_{strategy.replace('+', '_')}_sql"

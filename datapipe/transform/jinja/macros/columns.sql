@@ -1,4 +1,4 @@
-{% macro postgres__get_columns_in_relation(relation) %}{{ return(adapter.get_columns_in_relation(relation)) }}{% endmacro %}
+{% macro postgres__get_columns_in_relation(relation) %}{{ return(adapter.columns(relation)) }}{% endmacro %}
 
 {% macro sql_convert_columns_in_relation(table) %}
     {%- set columns = [] -%}

@@ -1,0 +1,145 @@
+"""Macros of the project's own in place of those that dbt builds with.
+
+Most of what dbt's materializations do is done here without them. Where a project has its own macro
+for a part that can be left to it, that is called; of the others it is said that they are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psycopg
+
+from datapipe.transform.build import growth
+from datapipe.transform.build.site import Site, Statements
+from datapipe.transform.compile import Compiler
+from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.nodes import Model
+
+_TABLE = (
+    *("create_table_as", "get_create_table_as_sql", "get_assert_columns_equivalent"),
+    *("get_table_columns_and_constraints", "get_select_subquery", "get_column_names"),
+)
+_VIEW = ("create_view_as", "get_create_view_as_sql")
+_INDEXES = ("create_indexes", "get_create_index_sql")
+_DELETES = ("get_delete_insert_merge_sql", "get_insert_into_sql")
+_MERGES = ("get_merge_sql", "get_merge_update_columns", "get_merge_unique_key_match")
+_STRATEGIES = {
+    "append": ("get_incremental_append_sql", "get_insert_into_sql"),
+    "delete+insert": ("get_incremental_delete_insert_sql", *_DELETES),
+    "merge": ("get_incremental_merge_sql", *_MERGES),
+}
+# By what it takes for dbt to call them.
+_NOT_CALLED = {
+    "seed": (
+        *("create_csv_table", "get_csv_sql", "get_seed_column_quoted_csv", "load_csv_rows"),
+        "reset_csv_table",
+    ),
+    "snapshot": (
+        *("build_snapshot_staging_table", "build_snapshot_table", "create_columns"),
+        *("post_snapshot", "snapshot_merge_sql", "snapshot_staging_table"),
+    ),
+    "materialized_view": (
+        *("get_alter_materialized_view_as_sql", "get_create_materialized_view_as_sql"),
+        *("get_materialized_view_configuration_changes", "refresh_materialized_view"),
+        *("get_replace_materialized_view_sql", "update_indexes_on_materialized_view"),
+    ),
+    "incremental": (
+        *("alter_column_type", "alter_relation_add_remove_columns", "check_for_schema_changes"),
+        *("diff_column_data_types", "diff_columns", "process_schema_changes"),
+        "sync_column_schemas",
+    ),
+    "freshness": ("collect_freshness", "collect_freshness_custom_sql"),
+    "any": (
+        *("alter_column_comment", "alter_relation_comment", "apply_grants", "call_dcl_statements"),
+        "copy_grants",
+        *("drop_relation", "drop_relation_if_exists", "drop_schema", "drop_table", "drop_view"),
+        *("get_create_sql", "get_dcl_statement_list", "get_drop_sql", "get_expected_sql"),
+        *("get_fixture_sql", "get_grant_sql", "get_relation_last_modified", "get_rename_sql"),
+        *("get_replace_sql", "get_revoke_sql", "get_show_grant_sql", "get_test_sql"),
+        *("get_unit_test_sql", "handle_existing_table", "list_relations_without_caching"),
+        *("make_backup_relation", "make_intermediate_relation", "make_temp_relation"),
+        *("persist_docs", "rename_relation", "run_hooks", "should_revoke"),
+        *("should_store_failures", "truncate_relation", "validate_doc_columns"),
+    ),
+}
+
+
+def of(model: Model, renderer: Renderer) -> list[str]:
+    """The macros that the project has in place of those that dbt would build ``model`` with."""
+    names: tuple[str, ...] = ()
+    if model.materialized == "view":
+        names = _VIEW
+    elif model.materialized in {"table", "incremental"}:
+        names = (*_TABLE, *_INDEXES)
+    if model.materialized == "incremental":
+        names += ("get_incremental_default_sql", *_STRATEGIES.get(growth.strategy_of(model), ()))
+    return _overridden(names, renderer)
+
+
+def makes_table(site: Site) -> bool:
+    """Whether the project itself creates tables."""
+    return bool(_overridden(_TABLE, site.compiler.renderer))
+
+
+def makes_view(site: Site) -> bool:
+    """Whether the project itself creates views."""
+    return bool(_overridden(_VIEW, site.compiler.renderer))
+
+
+def makes_indexes(site: Site) -> bool:
+    """Whether the project itself creates indexes."""
+    return bool(_overridden(_INDEXES, site.compiler.renderer))
+
+
+def strategy_of(site: Site) -> str | None:
+    """The incremental strategy whose macros bring the new rows into the table, if any do."""
+    strategy = growth.strategy_of(site.model)
+    given = str(site.model.config.get("incremental_strategy") or "default")
+    if given == "default" and _overridden(["get_incremental_default_sql"], site.compiler.renderer):
+        return given
+    if strategy not in _STRATEGIES or _overridden(_STRATEGIES[strategy], site.compiler.renderer):
+        return strategy
+    return None
+
+
+def created(site: Site, macro: str, *values: object) -> Statements:
+    """The statements with which the project's macro creates the model's relation."""
+    compiled = site.compiled
+    own = {"sql": compiled.sql, "compiled_code": compiled.sql}
+    arguments = [*values, site.aside, compiled.sql]
+    text = str(site.compiler.call(site.model, macro, arguments, this=site.aside, own=own))
+    before, found, after = text.rstrip().rstrip(";").partition(compiled.sql)
+    statements = Statements()
+    statements.add(before, compiled if found else None, after)
+    return statements
+
+
+def make_schemas(connection: psycopg.Connection, compiler: Compiler, names: Iterable[str]) -> None:
+    """Have the project make those schemas that are missing, where it has a macro for that.
+
+    They are there at once, as in dbt.
+    """
+    if not compiler.is_overridden("create_schema"):
+        return
+    there = {row[0] for row in connection.execute("SELECT nspname FROM pg_namespace")}
+    text = "{% do create_schema(api.Relation.create(database=database, schema=missing)) %}"
+    for name in names:
+        if name not in there:
+            compiler.hook(text, compiler.manifest.project.path, 1, {"missing": name})
+
+
+def warnings(renderer: Renderer, kinds: Iterable[str]) -> list[str]:
+    """A warning that names what the project has macros for that are not called.
+
+    ``kinds`` are what is done: materializations, ``any`` of them, or ``freshness``.
+    """
+    names = _overridden((name for kind in kinds for name in _NOT_CALLED.get(kind, ())), renderer)
+    if not names:
+        return []
+    told = f"The project has its own {', '.join(sorted(names))}, in place of dbt's."
+    return [f"{told} datapipe does not call them: it does their part itself, as dbt's would."]
+
+
+def _overridden(names: Iterable[str], renderer: Renderer) -> list[str]:
+    return [name for name in names if renderer.macros.overriding(name)]

@@ -1,0 +1,74 @@
+"""Macros in place of those that dbt builds with are called, or it is said that they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from datapipe.errors import RunFailedError
+from datapipe.transform import Transformed
+
+Run = Callable[..., Transformed]
+
+MACROS = """
+    {% macro postgres__create_table_as(temporary, relation, sql) %}
+        create table {{ relation }} with (fillfactor = {{ var('fill', 70) }}) as (
+        {{ sql }});
+        comment on table {{ relation }} is 'made by {{ model.name }}';
+    {% endmacro %}
+    {% macro create_view_as(relation, sql) %}
+        create view {{ relation }} with (security_barrier) as {{ sql }}
+    {% endmacro %}
+    {% macro default__get_create_index_sql(relation, index_dict) %}
+        create index on {{ relation }} ({{ index_dict.columns | join }}) with (fillfactor = 50)
+    {% endmacro %}
+    {% macro get_delete_insert_merge_sql(target, source, unique_key, dest_columns, predicates) %}
+        insert into {{ target }} select id + 100, other from {{ source }}
+    {% endmacro %}
+    {% macro postgres__get_columns_in_relation(relation) %}
+        {% do return([api.Column('id', 'int4')]) %}
+    {% endmacro %}
+    {% macro run_hooks(hooks, inside_transaction=true) %}{% endmacro %}
+    {% macro postgres__drop_relation(relation) %}{% endmacro %}
+    {% macro snowflake__create_schema(relation) %}{% endmacro %}
+    {% macro postgres__create_schema(relation) %}
+        {% call statement() %}create schema {{ relation.schema }};
+        comment on schema {{ relation.schema }} is 'ours'{% endcall %}
+    {% endmacro %}
+    {% macro snapshot_merge_sql(target, source, insert_cols) %}{% endmacro %}
+"""
+FILES = {
+    "macros/ours.sql": MACROS,
+    "models/t.sql": "{{ config(materialized='table', indexes=[{'columns': ['id']}]) }}\n"
+    "select 1 as id, 2 as other",
+    "models/v.sql": "select {{ adapter.get_columns_in_relation(ref('t')) | map(attribute='name')"
+    " | join(', ') }} from {{ ref('t') }}",
+    "models/i.sql": "{{ config(materialized='incremental', unique_key='id') }}"
+    "select * from {{ ref('t') }}",
+}
+
+
+def test_what_the_project_makes_relations_with_is_called(run: Run, rows: Any) -> None:
+    (warning,) = run(FILES).warnings
+    assert warning.startswith("The project has its own drop_relation, run_hooks, in place of dbt's")
+    options = "select reloptions from pg_class where oid = 'shop.{}'::regclass"
+    assert rows(options.format("t")) == rows(options.format("i")) == [(["fillfactor=70"],)]
+    assert rows(options.format("v")) == [(["security_barrier=true"],)]
+    assert rows(options.format("t_id_idx")) == [(["fillfactor=50"],)]
+    assert rows("select obj_description('shop.i'::regclass)") == [("made by i",)]
+    assert rows("select * from shop.v") == [(1,)]
+    assert rows("select obj_description('shop'::regnamespace, 'pg_namespace')") == [("ours",)]
+    run()  # the first increment
+    assert rows("select * from shop.i order by id") == [(1, 2), (101, 2)]
+    done = run(variables={"fill": 70})
+    assert {each.name for each in done.results if each.status == "reused"} >= {"t", "v"}
+    run({"macros/ours.sql": MACROS.replace("fill', 70", "fill', 60")})
+    assert rows(options.format("t")) == [(["fillfactor=60"],)]
+
+
+def test_a_mistake_in_a_model_is_told_at_its_line_whatever_makes_its_table(run: Run) -> None:
+    with pytest.raises(RunFailedError, match='column "ida" does not exist') as caught:
+        run({**FILES, "models/v.sql": "select id\n, ida\nfrom {{ ref('t') }}"})
+    assert caught.value.line == 2
