@@ -61,10 +61,12 @@ def _transformed(result: Transformed) -> str:
     reused = sum(
         isinstance(each, ModelResult) and each.status == "reused" for each in result.results
     )
+    kept = sum(model.is_kept for model in result.models)
     warned = [test for test in result.tests if test.status == "warn"]
     unchanged = f"{reused:,} reused as nothing changed, " if reused else ""
+    resumed = f" ({kept:,} kept from the run before)" if kept else ""
     head = (
-        f"Transform: {_count(len(result.models), 'model')} published, {unchanged}"
+        f"Transform: {_count(len(result.models), 'model')} published{resumed}, {unchanged}"
         f"{passed} of {_count(len(result.tests), 'test')} passed"
     )
     head += f", {_count(len(warned), 'warning')}" if warned else ""
@@ -76,10 +78,13 @@ def node_line(result: NodeResult, done: int, total: int) -> str:
     """How one node of a transform ended, in a line."""
     from datapipe.transform import ModelResult, TestResult
 
-    what, more = result.name, []
+    what, more, ended = result.name, [], _WORDS.get(result.status, result.status)
     if isinstance(result, ModelResult):
         what = f"{result.materialized} {result.schema}.{result.relation}"
         more += [_count(result.rows, "row")] if result.rows is not None else []
+        if result.is_kept:
+            ended = "kept"
+            more.append("the run before had built it")
     else:
         what = f"{result.resource_type.replace('_', ' ')} {result.name}"
     if isinstance(result, TestResult) and result.status in {"fail", "warn"}:
@@ -91,10 +96,10 @@ def node_line(result: NodeResult, done: int, total: int) -> str:
         more += [at] if at else []
     elif result.status == "reused":
         more += [result.message] if result.message else []
-    if result.status not in {"skipped", "reused"}:
+    if result.status not in {"skipped", "reused"} and ended != "kept":
         more.append(f"{result.seconds:.2f} s")
     width = len(str(total))
-    head = f"{done:>{width}} of {total}  {_WORDS.get(result.status, result.status):<8}{what}"
+    head = f"{done:>{width}} of {total}  {ended:<8}{what}"
     return f"{head}  ({', '.join(more)})" if more else head
 
 

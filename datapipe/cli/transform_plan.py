@@ -22,6 +22,10 @@ def _lines(plan: Plan) -> Iterable[str]:
         yield f"To be built, in this order ({len(plan.build):,}):"
         yield from _aligned([(each.name, each.materialized, each.reason) for each in plan.build])
         yield ""
+    if plan.keep:
+        yield f"Kept, as the run before has built them ({len(plan.keep):,}):"
+        yield from _aligned([(each.name, each.materialized) for each in plan.keep])
+        yield ""
     if plan.reuse:
         yield f"Reused, as nothing changed ({len(plan.reuse):,}):"
         yield from _aligned([(each.name, each.materialized) for each in plan.reuse])
@@ -30,8 +34,9 @@ def _lines(plan: Plan) -> Iterable[str]:
         yield f"To be tested ({len(plan.test):,}):"
         yield from _aligned([(each.name, each.reason) for each in plan.test])
         yield ""
+    kept = f"{len(plan.keep):,} kept, " if plan.keep else ""
     yield (
-        f"{_count(len(plan.build), 'model')} built, {len(plan.reuse):,} reused; "
+        f"{_count(len(plan.build), 'model')} built, {kept}{len(plan.reuse):,} reused; "
         f"{_count(len(plan.test), 'test')} run, {len(plan.reuse_tests):,} reused. "
         "Nothing was done."
     )
@@ -65,6 +70,7 @@ def _document(plan: Plan) -> dict[str, Any]:
 
     return {
         "build": [entry(each) for each in plan.build],
+        "keep": [entry(each) for each in plan.keep],
         "reuse": [entry(each) for each in plan.reuse],
         "test": [entry(each) for each in plan.test],
         "reuse_tests": [entry(each) for each in plan.reuse_tests],

@@ -64,13 +64,14 @@ def run(
     TestsFailedError, and PublishError where publishing would break something that datapipe did
     not create.
     """
-    from datapipe.transform.session import Session, resumed
+    from datapipe.transform import planning
+    from datapipe.transform.session import Session
 
     with warehouse.connect(autocommit=True) as connection:
         if options.resume:
-            again = resumed(connection, options)
+            again = planning.resumed(connection, options)
             if again is None:
-                return Transformed((), ("The last run succeeded: there is nothing to resume.",))
+                return Transformed((), (planning.NOTHING_TO_RESUME,))
             options = again
         return Session(warehouse, connection, run_id, options, listener or Listener()).run()
 
@@ -91,6 +92,11 @@ def plan(warehouse: Warehouse, options: Options) -> Plan:
     from datapipe.transform import planning
 
     with warehouse.connect(autocommit=True) as connection:
+        if options.resume:
+            again = planning.resumed(connection, options)
+            if again is None:
+                return planning.nothing()
+            options = again
         return planning.plan(connection, options)
 
 

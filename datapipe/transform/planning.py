@@ -1,4 +1,4 @@
-"""What a run would do; nothing is done."""
+"""What a run would do, and what it is that it resumes; nothing is done."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import psycopg
 
-from datapipe.transform import state
+from datapipe.transform import project, state
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 from datapipe.transform.state import Plan
+
+NOTHING_TO_RESUME = "The last run succeeded: there is nothing to resume."
 
 
 def plan(connection: psycopg.Connection, options: Options) -> Plan:
@@ -18,3 +20,24 @@ def plan(connection: psycopg.Connection, options: Options) -> Plan:
     found = opened(connection, options)
     planned = state.planned(connection, found.manifest, found.renderer, found.selection, options)
     return replace(planned, warnings=found.warnings)
+
+
+def nothing() -> Plan:
+    """The plan of a run that resumes one that succeeded."""
+    return Plan((), (), (), (), warnings=(NOTHING_TO_RESUME,))
+
+
+def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
+    """``options`` as the last run of the project had them; None where it succeeded."""
+    last = state.last_run(connection, project.load(options.project_dir, options.variables).name)
+    if last is None or last.succeeded:
+        return None
+    return replace(
+        options,
+        select=last.select,
+        exclude=last.exclude,
+        variables=last.variables,
+        full_refresh=last.full_refresh,
+        target_schema=last.target_schema,
+        **last.options,
+    )

@@ -46,12 +46,16 @@ class NodeResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResult(NodeResult):
-    """A model, seed or snapshot; ``rows`` is None where none were counted, as with a view."""
+    """A model, seed or snapshot; ``rows`` is None where none were counted, as with a view.
+
+    ``is_kept`` says that the run that this one resumed had built it.
+    """
 
     schema: str
     relation: str
     materialized: str
     rows: int | None = None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform import checks, project, state
+from datapipe.transform import checks, state
 from datapipe.transform.build import Built, aside, build, growing, growth, hooks, overrides
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
@@ -219,7 +219,7 @@ class Session:
             if model.unique_id in memory.kept:
                 kept = memory.kept[model.unique_id]
                 execution.built.append(Built(model, self.placement(model), kept.rows, kept.seconds))
-                execution.done(result_of(model, "success", rows=kept.rows, seconds=kept.seconds))
+                execution.done(result_of(model, "success", rows=kept.rows, is_kept=True))
         return execution, compiler
 
     def _publish(
@@ -283,19 +283,3 @@ class Session:
 def ready(connection: psycopg.Connection) -> None:
     """Let the search path be as dbt has it, and not as somebody set it for the role."""
     connection.execute('SET search_path = "$user", public')
-
-
-def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
-    """``options`` as the last run of the project had them; None where it succeeded."""
-    last = state.last_run(connection, project.load(options.project_dir, options.variables).name)
-    if last is None or last.succeeded:
-        return None
-    return replace(
-        options,
-        select=last.select,
-        exclude=last.exclude,
-        variables=last.variables,
-        full_refresh=last.full_refresh,
-        target_schema=last.target_schema,
-        **last.options,
-    )

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from datapipe import transform
+from datapipe.cli.summary import node_line, summary
 from datapipe.errors import RunFailedError
-from datapipe.transform import Options, state
+from datapipe.transform import Listener, Options, state
 from datapipe.warehouse import Warehouse
 
 TABLE = "{{ config(materialized='table') }} "
@@ -104,6 +105,29 @@ def test_a_plan_says_why_and_does_nothing(
         "last_": "its relation was dropped",
     }
     assert transform.plan(warehouse, Options(project_dir=folder, full_refresh=True)).reuse == ()
+
+
+def test_a_resumed_run_tells_what_it_keeps_and_so_does_its_plan(
+    run: Any, rows: Any, warehouse: Warehouse, write: Any
+) -> None:
+    with pytest.raises(RunFailedError):
+        run(FILES)
+    folder = write({"models/last_.sql": TABLE + "select n from {{ ref('second') }}"})
+    for _ in range(2):  # a plan changes nothing
+        plan = transform.plan(warehouse, Options(project_dir=folder, resume=True))
+        assert [each.name for each in plan.keep] == ["first", "second"]
+        assert {each.name for each in plan.build} == {"between", "clocked", "last_"}
+    told: list[str] = []
+    listener = Listener(result=lambda *ended: told.append(node_line(*ended)))
+    done = run(resume=True, listener=listener)
+    assert "1 of 5  kept    table shop.first  (the run before had built it)" in told
+    assert summary(done) == (
+        "Transform: 5 models published (2 kept from the run before), 0 of 0 tests passed."
+    )
+    plan = transform.plan(warehouse, Options(project_dir=folder, resume=True))
+    assert (plan.build, plan.warnings) == (
+        (), ("The last run succeeded: there is nothing to resume.",)
+    )  # fmt: skip
 
 
 def test_a_selection_may_ask_what_was_modified_and_what_failed(

@@ -22,6 +22,7 @@ def result_of(
     rows: int | None = None,
     error: DatapipeError | None = None,
     because: str = "",
+    is_kept: bool = False,
 ) -> NodeResult:
     """The result of a node that was not run, or of a model that was."""
     path, line = node.path, None if isinstance(node, Model) else node.line
@@ -43,6 +44,7 @@ def result_of(
             relation=node.relation.identifier,
             materialized=node.materialized,
             rows=rows,
+            is_kept=is_kept,
         )
     is_data_test = isinstance(node, DataTest)
     return TestResult(

@@ -58,7 +58,8 @@ def begin(
     """
     decisions = decide.decided(connection, manifest, renderer, selection, options, own=own)
     records.begin_run(connection, run_id, manifest.project.name, options)
-    left = resume.kept(connection, decisions) if options.resume else resume.nothing(connection)
+    left = resume.kept(connection, decisions) if options.resume else resume.Left()
+    records.nothing_aside(connection, but=left.kept)
     closer.look(connection, manifest, decisions)
     return Memory(manifest, decisions, left, options, run_id)
 

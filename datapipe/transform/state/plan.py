@@ -11,7 +11,7 @@ from datapipe.transform.graph.select import Selection
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.options import Options
-from datapipe.transform.state import records
+from datapipe.transform.state import records, resume
 from datapipe.transform.state.decide import Decisions, decided
 
 
@@ -29,12 +29,16 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would build and test, each in order, and what it would not do again."""
+    """What a run would build and test, each in order, and what it would not do again.
+
+    ``keep`` is what the run that it resumes has built, and it would publish.
+    """
 
     build: tuple[Planned, ...]
     reuse: tuple[Planned, ...]
     test: tuple[Planned, ...]
     reuse_tests: tuple[Planned, ...]
+    keep: tuple[Planned, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -47,6 +51,7 @@ def planned(
 ) -> Plan:
     """What a run with these options would do, and why; changes nothing."""
     decisions = decided(connection, manifest, renderer, selection, options)
+    kept = resume.kept(connection, decisions).kept if options.resume else {}
     failed = records.last_results(connection, manifest.project.name)
     models, tests = [], []
     for model in decisions.in_order:
@@ -69,7 +74,8 @@ def planned(
         reason = _reason(decisions, failed, unit.unique_id)
         tests.append(Planned(unit.unique_id, "unit_test", unit.name, "", "", reason))
     return Plan(
-        build=tuple(each for each in models if each.unique_id in decisions.why),
+        build=tuple(each for each in models if each.unique_id in decisions.why.keys() - kept),
+        keep=tuple(each for each in models if each.unique_id in kept),
         reuse=tuple(each for each in models if each.unique_id in decisions.reused),
         test=tuple(each for each in tests if each.unique_id in decisions.why),
         reuse_tests=tuple(each for each in tests if each.unique_id in decisions.reused),

@@ -34,14 +34,8 @@ class Left:
     states: Mapping[str, Aside] = field(default_factory=dict)
 
 
-def nothing(connection: psycopg.Connection) -> Left:
-    """Go on from nothing, and forget what lies aside."""
-    records.nothing_aside(connection)
-    return Left()
-
-
 def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
-    """What of the last run's work is as this run would make it.
+    """What of the last run's work is as this run would make it; changes nothing.
 
     Views are made again, as they cost nothing; what was built on them may still be true.
     """
@@ -61,7 +55,6 @@ def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
         if output is not None and output.kind in _TABLES:
             rows = output.digest.partition(":")[0]
             found[model.unique_id] = Kept(each.schema, each.name, int(rows) if rows else None)
-    records.nothing_aside(connection, but=found)
     return Left(found, {key: true[key] for key in found})
 
 
