@@ -176,6 +176,7 @@ class Decisions:
         seen: Look,
     ) -> None:
         self.manifest = manifest
+        self.selected = selection.nodes
         self.tests = selection.tests
         self.unit_tests = selection.unit_tests
         self.fingerprints = Fingerprints(manifest, renderer, options)

@@ -7,9 +7,8 @@ import psycopg
 from datapipe.transform.graph.methods import Facts
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
-from datapipe.transform.state import records
-from datapipe.transform.state.fingerprint import Fingerprints
+from datapipe.transform.state import definitions, records
+from datapipe.transform.state.fingerprint import Defined, Fingerprints
 
 # What dbt's words are for that which need not be done again.
 _REUSED = {"test": "pass", "unit_test": "pass"}
@@ -29,23 +28,21 @@ def facts(
     fingerprints = Fingerprints(manifest, renderer)
     modified: dict[str, frozenset[str]] = {}
     new: set[str] = set()
-    nodes: list[Model | DataTest] = [*manifest.models.values(), *manifest.tests]
-    for node in nodes:
-        if isinstance(node, Model) and node.materialized == "ephemeral":
-            continue
-        now, state = fingerprints.parts(node), before.get(node.unique_id)
+    built = [model for model in manifest.models.values() if model.materialized != "ephemeral"]
+    nodes: list[Defined] = [*built, *manifest.tests, *definitions.never_built(manifest)]
+    parts = {node.unique_id: fingerprints.parts(node) for node in nodes}
+    parts |= {test.unique_id: fingerprints.parts_of_unit_test(test) for test in manifest.unit_tests}
+    for unique_id, now in parts.items():
+        state = before.get(unique_id)
         if state is None:
-            new.add(node.unique_id)
+            new.add(unique_id)
         was = state.parts if state else {}
-        changed = frozenset(part for part in now if now[part] != was.get(part))
+        # The macros of what is new may be as old as any.
+        changed = frozenset(
+            part for part in now if now[part] != was.get(part) and (state or part != "macros")
+        )
         if changed:
-            modified[node.unique_id] = changed
-    for unit in manifest.unit_tests:
-        state = before.get(unit.unique_id)
-        if state is None:
-            new.add(unit.unique_id)
-        if state is None or state.sql_hash != fingerprints.unit_test(unit):
-            modified[unit.unique_id] = frozenset({"body"})
+            modified[unique_id] = changed
     results = {
         unique_id: _REUSED.get(unique_id.partition(".")[0], "success")
         if status == "reused"

@@ -13,7 +13,8 @@ from datapipe.transform.build import aside, growth, overrides
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.beside import Exposure
+from datapipe.transform.manifest.nodes import DataTest, Model, Source, UnitTest
 from datapipe.transform.options import Options
 
 # Settings that say nothing of what is built.
@@ -24,8 +25,13 @@ _BESIDE = frozenset(
 _BUILT_IN = frozenset(
     {"ephemeral", "incremental", "materialized_view", "seed", "snapshot", "table", "view"}
 )
+# Settings of which dbt does not say that they are modified, or not among ``configs``.
+_NOT_COMPARED = frozenset({"access", "alias", "database", "group", "schema", "tags"})
 _WORDS = re.compile(r"\w+")
 _DISPATCHED = ("postgres__", "default__", "test_")
+
+
+Defined = Model | DataTest | Source | Exposure
 
 
 def hashed(value: Any) -> str:
@@ -115,24 +121,25 @@ class Fingerprints:
         model = self._manifest.models[test.model]
         return hashed(
             [
-                [[given.input, given.rows.format, given.rows.rows] for given in test.given],
-                [test.expect.format, test.expect.rows],
-                test.overrides,
+                *_contents(test),
                 self.parts(model),
                 self._manifest.project.variables,
             ]
         )
 
-    def parts(self, node: Model | DataTest) -> dict[str, str]:
-        """Hashes of what ``state:modified`` tells apart."""
+    def parts(self, node: Defined) -> dict[str, str]:
+        """Hashes of what ``state:modified`` tells apart, and beside it."""
+        parts = {"configs": hashed(_compared(node.config)), "fqn": hashed(node.fqn)}
         if isinstance(node, DataTest):
-            called = f"test_{(node.macro or '').rpartition('.')[2]}"
+            code = f"{(node.macro or '').rpartition('.')[2]} {node.raw_code}"
             body = [node.macro, node.arguments, node.raw_code]
-            return {
-                "body": hashed(body),
-                "configs": hashed(node.config),
-                "macros": self._macros(f"{called} {node.raw_code}"),
-            }
+            body += [] if node.macro is None else [_compared(node.config)]
+            return {**parts, "body": hashed(body), "macros": self._macros(code)}
+        if isinstance(node, Source):
+            contents = [node.relation.quoting, node.freshness, node.loaded_at, node.external]
+            return {**parts, "relation": hashed(node.relation.local), "contents": hashed(contents)}
+        if isinstance(node, Exposure):
+            return {**parts, "contents": hashed([node.described, node.refs, node.sources])}
         persisted = node.config.get("persist_docs") or {}
         described = [node.description] if persisted.get("relation") else []
         if persisted.get("columns"):
@@ -141,14 +148,20 @@ class Fingerprints:
         contract += [
             [each.name, each.data_type, each.constraints] for each in node.columns.values()
         ]
+        version = [node.latest_version, node.access, node.deprecation_date]
         return {
+            **parts,
             "body": _file(node) if node.is_seed else hashed(node.raw_code),
-            "configs": hashed(node.config),
-            "relation": hashed(_local(node.relation)),
+            "relation": hashed(_local(node.named or node.relation)),
             "persisted_descriptions": hashed(described),
             "contract": hashed(contract if _is_enforced(node.config.get("contract")) else []),
             "macros": self._macros(node.raw_code),
+            "version": hashed(version),
         }
+
+    def parts_of_unit_test(self, test: UnitTest) -> dict[str, str]:
+        """The same of a unit test, which is modified only as a whole."""
+        return {"contents": hashed([test.model, *_contents(test)])}
 
     def _macros(self, code: str) -> str:
         """A hash of all macros that ``code`` may come to, by the words in it."""
@@ -176,6 +189,16 @@ def _asides(models: Iterable[Model]) -> Iterator[tuple[str, str]]:
         for suffix in (aside.BUILD, growth.SUFFIX):
             name = aside.beside(schema, suffix)
             yield name.replace('"', '""'), schema.replace('"', '""')
+
+
+def _contents(test: UnitTest) -> list[Any]:
+    given = [[each.input, each.rows.format, each.rows.rows] for each in test.given]
+    return [given, [test.expect.format, test.expect.rows], test.overrides]
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration dbt compares."""
+    return {key: value for key, value in config.items() if key not in _NOT_COMPARED}
 
 
 def _file(seed: Model) -> str:

@@ -22,6 +22,7 @@ from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (
     closer,
     decide,
+    definitions,
     reading,
     records,
     resume,
@@ -251,6 +252,7 @@ class Memory:
             if self._seen[key].pending <= self._published
         ]
         done += self._passed_units(passed)
+        done += definitions.changed(self._decisions) if is_out else ()
         schema = self._options.target_schema
         records.write(connection, self._run_id, schema, done)
         records.doubt(
@@ -389,7 +391,8 @@ class Memory:
         for test in self._decisions.unit_tests:
             if test.unique_id in passed:
                 hash_ = fingerprints.unit_test(test)
-                yield NodeState(test.unique_id, "test", hash_, {}, {"body": hash_})
+                parts = fingerprints.parts_of_unit_test(test)
+                yield NodeState(test.unique_id, "test", hash_, {}, parts)
 
 
 def _aside(model: Model) -> tuple[str, str]:
