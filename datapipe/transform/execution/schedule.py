@@ -72,7 +72,7 @@ class Schedule:
         Where ``need`` has ended, or waits for it in turn, it is False and given out at once.
         """
         number = self._number[unique_id]
-        waits = self._number[need] in self._left - self._behind(unique_id)
+        waits = self._number.get(need) in self._left - self._behind(unique_id)
         if waits:
             self._needed_by.setdefault(need, []).append(number)
             self._needs[number] += 1
