@@ -135,6 +135,20 @@ def test_packages_are_read_with_their_own_macros_and_variables(read: Read) -> No
     ]
 
 
+def test_what_a_package_says_of_its_model_holds_for_the_one_that_takes_its_place(
+    read: Read,
+) -> None:
+    files = {
+        "dbt_project.yml": "name: mine\nmodels: {extra: {base: {+enabled: false}}}\n",
+        "models/base.sql": "select 1 as id",
+        "dbt_packages/extra/dbt_project.yml": "name: extra\n",
+        "dbt_packages/extra/models/base.sql": "select 2 as id",
+        "dbt_packages/extra/models/schema.yml": "models: [{name: base, description: of extra}]",
+    }
+    base = read(files).models["base"]
+    assert (base.unique_id, base.description) == ("model.mine.base", "of extra")
+
+
 def test_versions_have_their_columns_their_names_and_their_tests(read: Read) -> None:
     found = read()
     old, new = found.models["dim.v1"], found.models["dim.v2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,7 +72,7 @@ class Reader:
             for package in self.project.all_packages.values()
             for each in (*_written(package), *self._yaml_snapshots(package))
         ]
-        descriptions = _Descriptions(self.properties, written)
+        descriptions = _Descriptions(self.properties, self._described_first(written))
         for each in written:
             self._add(self._model(each, descriptions.of(each)))
         for unused in descriptions.unused():  # as with dbt, no reason to stop
@@ -82,6 +83,17 @@ class Reader:
             )
         self.models = _keyed(self.models, self.project.name)
         check_names(self.models)
+
+    def _described_first(self, written: Sequence[Written]) -> Iterator[Written]:
+        """``written`` without what another package has as well, where the settings turn it off."""
+        packages = Counter((each.kind, each.name) for each in written)
+        for each in written:
+            fqn = (each.package.name, *each.folders, each.name)
+            if (
+                packages[each.kind, each.name] == 1
+                or self.configs.of(each.kind, each.package.name, fqn)[0]["enabled"]
+            ):
+                yield each
 
     def _yaml_snapshots(self, package: Project) -> Iterator[Written]:
         for each in self.properties[package.name].nodes:
