@@ -14,6 +14,7 @@ from datapipe.transform import checks, state
 from datapipe.transform.build import Built, aside, build, growing, growth, hooks, overrides
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
+from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.execution import Doing, Execution, hook_view
@@ -57,6 +58,10 @@ class Session:
         ]
         self._schemas = sorted({model.relation.published[0] for model in self.models})
         self.placement = Placement(self.manifest, self.selection)
+        self.seen = {
+            "graph": Graph(self.manifest, self.renderer),
+            "selected_resources": [node.unique_id for node in self.selection.nodes],
+        }
         self.final = self._compiler(lambda model: model.relation)
 
     def run(self) -> Transformed:
@@ -276,7 +281,7 @@ class Session:
                 key for key in growing if models[key].materialized == "incremental"
             ),
             options=self.options,
-            own={"selected_resources": [node.unique_id for node in self.selection.nodes]},
+            own=self.seen,
         )
 
 

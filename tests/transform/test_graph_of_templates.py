@@ -112,3 +112,24 @@ def test_every_node_names_the_macros_that_it_calls_itself_and_has_what_dbt_nodes
         ("operation.shop.shop-on-run-end-0", "macro.shop.one", "db.public", 0),
         ("test.shop.unique_raw_two.a1e4ce59d2", "macro.dbt.test_unique", "db.dbt_test__audit", 0),
     ]
+
+
+def test_what_a_template_keeps_in_the_graph_is_found_by_all_later_ones_of_the_run(
+    run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    keep = "{% do graph.setdefault('mine', {}).update({'NAME': execute}) if execute %}"
+    run(
+        {
+            "dbt_project.yml": f"""
+                name: shop
+                models: {{+schema: shop}}
+                on-run-start: "{keep.replace("NAME", "start")}"
+                on-run-end: "create table shop.kept as select '{{{{ graph.mine | join(' ') }}}}' as
+                  what, {{{{ selected_resources | length }}}} as selected"
+            """,
+            "models/first.sql": keep.replace("NAME", "model") + "select 1 as id",
+            "tests/none.sql": keep.replace("NAME", "test")
+            + "select * from {{ ref('first') }} where id > 1",
+        }
+    )
+    assert rows("select * from shop.kept") == [("start model test", 2)]

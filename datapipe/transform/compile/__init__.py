@@ -170,7 +170,7 @@ class Compiler:
     ) -> str:
         """A statement of the project that belongs to no model, without a line of Jinja left."""
         own = {**self._named(package, []), **self._asking, "execute": True}
-        own |= {"config": KnownConfig({}), **known}
+        own |= {"config": KnownConfig({}), **self._own, **known}
         return self.renderer.text(text, own, path=path, line=line, package=package)
 
     def materialization(self, model: Model) -> str | None:

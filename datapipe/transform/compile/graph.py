@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any
 
@@ -19,23 +19,37 @@ _KINDS = (
 _Shown = Model | DataTest | Exposure | Operation
 
 
-class Graph(Mapping[str, Any]):
-    """The nodes by their unique ids; made when a template first looks, as few do."""
+class Graph(MutableMapping[str, Any]):
+    """The nodes by their unique ids; made when a template first looks, as few do.
+
+    Packages keep in it what they want to find again later in the run.
+    """
 
     def __init__(self, manifest: Manifest, renderer: Renderer) -> None:
         self._manifest = manifest
         self._renderer = renderer
+        self._kept: dict[str, Any] = {}
 
     def __getitem__(self, kind: str) -> Any:
-        if kind not in _KINDS:
-            raise KeyError(kind)
+        if kind in self._kept or kind not in _KINDS:
+            return self._kept[kind]
         return getattr(self, f"_{kind}", {})
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._kept[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._kept[key]
+
     def __iter__(self) -> Iterator[str]:
-        return iter(_KINDS)
+        return iter(dict.fromkeys((*_KINDS, *self._kept)))
 
     def __len__(self) -> int:
-        return len(_KINDS)
+        return len({*_KINDS, *self._kept})
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """What is there; of several threads that ask at once, all get the same."""
+        return self[key] if key in _KINDS else self._kept.setdefault(key, default)
 
     @cached_property
     def _nodes(self) -> dict[str, Any]:
