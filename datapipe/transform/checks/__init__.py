@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.checks import store
+from datapipe.transform.checks import materialized, store
 from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
@@ -44,7 +44,10 @@ def data_tests(
     asked = [_compiled(connection, test, compiler) for test in tests]
     queries = [each for each in asked if isinstance(each, _Query)]
     answered = iter(_answered(connection, queries, compiler, saw))
-    results = [next(answered) if isinstance(each, _Query) else each for each in asked]
+    results = [
+        _again(each.test, next(answered), compiler) if isinstance(each, _Query) else each
+        for each in asked
+    ]
     return tuple(_with_rows(connection, asked, results))
 
 
@@ -111,6 +114,17 @@ def _count(test: DataTest, rows: str) -> str:
     )
 
 
+def _again(test: DataTest, result: TestResult, compiler: Compiler) -> TestResult:
+    """``result``, or what the project's own materialization of tests comes to, if it has one."""
+    macro = compiler.materialization(test)
+    if macro is None or result.status == "error":
+        return result
+    try:
+        return materialized.again(test, result, macro, compiler)
+    except DatapipeError as error:
+        return _unable(test, error)
+
+
 def _answered(
     connection: psycopg.Connection,
     queries: Sequence[_Query],
@@ -156,7 +170,9 @@ def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[Tes
             break
     return [
         replace(
-            _result(query.test, _status(query.test, should_warn=row[1], should_fail=row[2])),
+            _result(
+                query.test, materialized.status(query.test, should_warn=row[1], should_fail=row[2])
+            ),
             failures=int(row[0] or 0),
             seconds=(row[3] - before[3]).total_seconds(),
             query=query.rows,
@@ -164,12 +180,6 @@ def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[Tes
         )
         for query, before, row in zip(queries, rows, rows[1:], strict=False)
     ]
-
-
-def _status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
-    if test.severity == "error" and should_fail:
-        return "fail"
-    return "warn" if should_warn else "pass"
 
 
 def _with_rows(

@@ -127,7 +127,7 @@ class Compiler:
 
     def call(
         self,
-        model: Model,
+        model: Model | DataTest,
         macro: str,
         values: Sequence[Any] = (),
         *,
@@ -154,11 +154,10 @@ class Compiler:
         """Whether the project has a macro of its own for dbt's ``name``."""
         return self.renderer.macros.overriding(name) is not None
 
-    def seen(self, model: Model) -> dict[str, Any]:
+    def seen(self, node: Model | DataTest) -> dict[str, Any]:
         """The node as templates see it once it is compiled."""
-        sql = self.model(model).sql
-        node = Seen(self.manifest, model)
-        return {**node, "compiled_code": sql, "compiled_sql": sql}
+        sql = (self.model(node) if isinstance(node, Model) else self.test(node)).sql
+        return {**Seen(self.manifest, node), "compiled_code": sql, "compiled_sql": sql}
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation`` where it stands, on the connection of this thread."""
@@ -173,14 +172,10 @@ class Compiler:
         own |= {"config": KnownConfig({}), **self._own, **known}
         return self.renderer.text(text, own, path=path, line=line, package=package)
 
-    def materialization(self, model: Model) -> str | None:
-        """The macro of the project's own, or of a package, that builds what ``model`` is."""
-        for adapter in ("postgres", "default"):
-            name = f"materialization_{model.materialized}_{adapter}"
-            found = self.renderer.macros.found(name, model.package)
-            if found is not None:
-                return name
-        return None
+    def materialization(self, node: Model | DataTest) -> str | None:
+        """The macro of the project's own, or of a package, that makes what ``node`` is."""
+        kind = str(node.config["materialized"])
+        return self.renderer.macros.materialization(kind, node.package)
 
     def materialize(self, model: Model, *, this: Relation | None = None) -> list[Relation]:
         """Run the materialization of the project's own; gives the relations that it made.

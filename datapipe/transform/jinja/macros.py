@@ -19,6 +19,12 @@ from datapipe.transform.project import Project
 DBT = "dbt"
 _PREFIXES = ("postgres__", "default__")
 
+_EXPLICIT = "require_explicit_package_overrides_for_builtin_materializations"
+_MATERIALIZATIONS = frozenset({
+    "clone", "function", "incremental", "materialized_view", "seed", "snapshot", "table", "test",
+    "unit", "view",
+})  # fmt: skip
+
 Macro = Callable[..., Any]
 
 
@@ -161,6 +167,22 @@ class Macros:
             for prefix in _PREFIXES if package != DBT else ():
                 if prefix + name in macros:
                     return macros[prefix + name]
+        return None
+
+    def materialization(self, kind: str, package: str) -> str | None:
+        """The macro, not dbt's own, that makes what is materialized as ``kind`` in ``package``.
+
+        As with dbt, only the project itself may replace what dbt has, unless its flags say more.
+        """
+        explicit = self._project.flags.get(_EXPLICIT, True)
+        order = dict.fromkeys((self._project.name, package, *self._packages))
+        for adapter in ("postgres", "default"):
+            name = f"materialization_{kind}_{adapter}"
+            for each in order:
+                if each != self._project.name and kind in _MATERIALIZATIONS and explicit:
+                    continue
+                if each != DBT and name in self._packages.get(each, {}):
+                    return f"{each}.{name}"
         return None
 
     def unique_id(self, name: str, package: str) -> str:

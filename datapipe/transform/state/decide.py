@@ -357,6 +357,8 @@ class Decisions:
             return "it has not passed yet"
         if before.unsteady:
             return f"it {before.unsteady}"
+        if self._whole.materialization(test) is not None:
+            return "a materialization of the project's own runs it"
         return (
             self._rebuilt_parent(test.refs, before)
             or self._other_settings(before.settings, self.fingerprints.test_settings(test))

@@ -81,6 +81,17 @@
         {{ 'limit ' ~ limit if limit is not none }}
     ) dbt_internal_test
 {%- endmacro %}
+{% materialization test, default %}
+    {%- call statement('main', fetch_result=True) -%}
+        {{ get_test_sql(sql, config.get('fail_calc'), config.get('warn_if'), config.get('error_if'), config.get('limit')) }}
+    {%- endcall -%}
+    {{ return({'relations': []}) }}
+{% endmaterialization %}
+{% macro result_of_test(package, materialization) %}
+    {%- do context[package][materialization]() -%}
+    {{ return(load_result('main')) }}
+{% endmacro %}
+
 {% macro default__get_unit_test_sql(main_sql, expected_fixture_sql, expected_column_names) -%}
     {%- set columns = expected_column_names | join(', ') -%}
     with dbt_internal_unit_test_actual as (

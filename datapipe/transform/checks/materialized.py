@@ -1,0 +1,46 @@
+"""Data tests as a materialization of the project's own runs them.
+
+Packages that collect the results of tests have one. What it finds is the result; the rows are
+those that the test itself has found before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from datapipe.errors import ProjectError
+from datapipe.transform.compile import Compiler
+from datapipe.transform.manifest.nodes import DataTest
+from datapipe.transform.results import Status, TestResult
+
+
+def again(test: DataTest, result: TestResult, macro: str, compiler: Compiler) -> TestResult:
+    """``result`` as the materialization ``macro`` comes to it, on the connection of this thread.
+
+    Raises ProjectError for what is wrong with the macro.
+    """
+    node = compiler.seen(test)
+    sql = f"select * from {result.stored_in}" if result.stored_in else node["compiled_code"]
+    own = {"sql": sql, "compiled_code": node["compiled_code"], "model": node}
+    found = compiler.call(test, "result_of_test", macro.split("."), own=own)
+    rows = [tuple(row) for row in found.table.rows] if found is not None else []
+    if not rows or len(rows[0]) != 3:
+        raise ProjectError(
+            "The materialization of tests brought no result: its statement main gives failures, "
+            "should_warn and should_error.",
+            path=test.path,
+            line=test.line,
+            model=test.of,
+        )
+    failures, should_warn, should_fail = rows[0]
+    return replace(
+        result,
+        failures=int(failures or 0),
+        status=status(test, should_warn=bool(should_warn), should_fail=bool(should_fail)),
+    )
+
+
+def status(test: DataTest, *, should_warn: bool, should_fail: bool) -> Status:
+    if test.severity == "error" and should_fail:
+        return "fail"
+    return "warn" if should_warn else "pass"

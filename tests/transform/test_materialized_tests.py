@@ -1,0 +1,53 @@
+"""Data tests that a project lets a package run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+FILES = {
+    "dbt_project.yml": """
+        name: shop
+        models: {+schema: shop}
+        on-run-start: "create table if not exists public.seen (test text, failures int)"
+    """,
+    "macros/tests.sql": """
+        {% materialization test, default %}
+            {{ return(watch.watched(dbt.materialization_test_default)) }}
+        {% endmaterialization %}
+    """,
+    "dbt_packages/watch/dbt_project.yml": "name: watch\n",
+    "dbt_packages/watch/macros/all.sql": """
+        {% macro watched(materialization) %}
+            {% set done = materialization() %}
+            {% set found = load_result('main').table.columns['failures'].values()[0] %}
+            {% do run_query("insert into public.seen select '" ~ model.alias ~ "', count(*) + "
+                ~ found ~ " from (" ~ sql ~ ") of") %}
+            {{ return(done) }}
+        {% endmacro %}
+        {% materialization view, default %}
+            {{ exceptions.raise_compiler_error('A package replaces nothing of dbt.') }}
+        {% endmaterialization %}
+    """,
+    "models/m.sql": "select 1 as id union all select null",
+    "models/m.yml": """
+        models:
+          - name: m
+            columns:
+              - name: id
+                data_tests:
+                  - unique
+                  - not_null: {config: {severity: warn, store_failures: true, schema: kept}}
+    """,
+}
+
+
+def test_a_project_may_run_its_data_tests_as_a_package_does_and_does_so_each_time(
+    run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    for times in (1, 2):
+        done = run(FILES)
+        found = {each.name: (each.status, each.failures) for each in done.tests}
+        assert found == {"unique_m_id": ("pass", 0), "not_null_m_id": ("warn", 1)}
+        seen = [("not_null_m_id", 2), ("unique_m_id", 0)]
+        assert sorted(rows("select * from public.seen")) == sorted(seen * times)
