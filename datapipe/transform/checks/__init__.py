@@ -28,6 +28,9 @@ Saw = Callable[[psycopg.Connection, Sequence[tuple[DataTest, Compiled]]], None]
 
 __all__ = ["data_tests", "store", "tell", "unit_tests"]
 
+# What tells when the tests began goes before them all.
+_FIRST = "SELECT 0, false, false, clock_timestamp();\n"
+
 
 def data_tests(
     connection: psycopg.Connection,
@@ -160,8 +163,7 @@ def _asked(
 
 
 def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[TestResult]:
-    sent = ["SELECT 0, false, false, clock_timestamp()", *(query.text for query in queries)]
-    cursor = execute(connection, ";\n".join(sent))
+    cursor = execute(connection, _FIRST + ";\n".join(query.text for query in queries))
     rows: list[tuple[Any, ...]] = []
     while True:
         if cursor.description is not None:
@@ -238,7 +240,7 @@ def _error(
         raise failure(error, f"the test {query.test.name}") from error
     from datapipe.transform.compile.locate import project_error  # seldom needed
 
-    return project_error(error, query.compiled, [query.start], compiler, connection)
+    return project_error(error, query.compiled, [len(_FIRST) + query.start], compiler, connection)
 
 
 def _known(error: psycopg.Error, connection: psycopg.Connection, doing: str) -> DatapipeError:
