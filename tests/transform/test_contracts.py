@@ -61,7 +61,7 @@ def test_columns_and_constraints_are_made_as_declared(run: Run, rows: Rows) -> N
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"models/people.sql": "select 'x' as id"}, r"id +\| text +\| int4 +\| another data type"),
+        ({"models/people.sql": "select 'x' as id"}, r"id +\| text +\| int +\| another data type"),
         ({"models/people.sql": "select 1 as id, 2 as more"}, "missing in the contract"),
         ({"models/people.sql": "select 1 as name"}, "missing in the model"),
         ({"models/people.sql": "select null::int as id"}, "its constraints forbid"),

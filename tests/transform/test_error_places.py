@@ -94,3 +94,75 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     assert "It was called for query_of_macro." in told
     assert "pg_class.reltuples" in told
     assert told.count("it is likely here") == 9
+
+
+SETTINGS = {
+    "dbt_project.yml": """name: shop
+seeds:
+  shop:
+    +column_types:
+      price: monney
+models:
+  shop:
+    hooked:
+      +pre_hook: "select {{ thsi }}"
+""",
+    "models/a.sql": A,
+    "models/typed.sql": "select id, name from {{ ref('a') }}",
+    "models/indexed.sql": TABLE + A,
+    "models/unfit.sql": TABLE + "select id, nullif(name, 'a') as name from {{ ref('a') }}",
+    "models/hooked/hooked.sql": A,
+    "models/tested.sql": A,
+    "models/schema.yml": """models:
+  - name: typed
+    config:
+      contract: {enforced: true}
+    columns:
+      - name: id
+        data_type: integer
+      - name: name
+        data_type: date
+  - name: indexed
+    config:
+      indexes:
+        - columns: [ident]
+  - name: unfit
+    config:
+      contract: {enforced: true}
+    columns:
+      - name: id
+        data_type: integer
+      - name: name
+        data_type: text
+        constraints:
+          - type: not_null
+  - name: tested
+    columns:
+      - name: id
+        data_tests:
+          - relationships:
+              to: ref('a')
+              field: idd
+""",
+    "seeds/prices.csv": "price\n1\n",
+    "snapshots/kept.sql": """{% snapshot kept %}
+{{ config(
+    strategy='check',
+    check_cols=['name'],
+    unique_key='ident',
+) }}
+select * from {{ ref('a') }}
+{% endsnapshot %}""",
+}
+PLACES = (
+    *("dbt_project.yml:5", "dbt_project.yml:9", "schema.yml:9", "schema.yml:13", "schema.yml:23"),
+    *("schema.yml:30", "kept.sql:5"),
+)
+
+
+def test_every_broken_setting_is_told_with_its_file_and_line(run: Run) -> None:
+    with pytest.raises(RunFailedError) as caught:
+        run(SETTINGS)
+    told = str(caught.value)
+    for place in PLACES:
+        assert f"{place}: " in told, place

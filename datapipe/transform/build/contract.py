@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -12,6 +13,7 @@ from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Column
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import failure
 
 # To dbt these types are one, each row of them: a contract does not tell them apart.
@@ -33,10 +35,12 @@ def check(site: Site) -> tuple[Column, ...]:
     """The columns that the contract declares; raises ProjectError if the query gives others."""
     declared = tuple(site.model.columns.values())
     if not declared:
-        raise _broken(site, "declares no columns. List them under columns:, with their data_type.")
+        raise _broken(
+            site, "", "declares no columns. List them under columns:, with their data_type."
+        )
     untyped = [column.name for column in declared if not column.data_type]
     if untyped:
-        raise _broken(site, f"gives no data_type for {', '.join(untyped)}.")
+        raise _broken(site, untyped[0], f"gives no data_type for {', '.join(untyped)}.")
     header = str(site.model.config.get("sql_header") or "")
     header = f"{header};\n" if header.strip() else ""
     before = f"{header}SELECT * FROM (\n"
@@ -50,14 +54,15 @@ def check(site: Site) -> tuple[Column, ...]:
         promised = _described(site, f"SELECT {casts} WHERE false LIMIT 0")
     except psycopg.Error as error:
         raise _not_understood(site, error) from error
-    lines = list(_differences(given, promised))
+    lines = list(_differences(given, promised, declared))
     if lines:
         widths = [max(len(line[at]) for line in lines) for at in range(4)]
         table = "\n".join(
             "  " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             for line in (_HEAD, *lines)
         )
-        raise _broken(site, f"is not what the model's SQL gives:\n{table}")
+        name = lines[0][0]
+        raise _broken(site, name, f"is not what {_in_sql(site, name)} gives:\n{table}")
     return declared
 
 
@@ -101,10 +106,13 @@ def _described(site: Site, query: str) -> list[tuple[str, int, str]]:
 
 
 def _differences(
-    given: Sequence[tuple[str, int, str]], promised: Sequence[tuple[str, int, str]]
+    given: Sequence[tuple[str, int, str]],
+    promised: Sequence[tuple[str, int, str]],
+    declared: Sequence[Column],
 ) -> Iterator[tuple[str, str, str, str]]:
     of_query = {name: (oid, type_) for name, oid, type_ in given}
-    for name, oid, type_ in promised:
+    for (name, oid, _), column in zip(promised, declared, strict=True):
+        type_ = str(column.data_type)
         if name not in of_query:
             yield name, "", type_, "missing in the model"
         elif _CLASS.get(of_query[name][0], of_query[name][0]) != _CLASS.get(oid, oid):
@@ -136,16 +144,30 @@ def _model_constraint(given: Mapping[str, Any]) -> str:
     return f"{named}{expression}" if kind == "custom" and expression else ""
 
 
-def _broken(site: Site, what: str) -> ProjectError:
-    model = site.model
-    return ProjectError(
-        f"The contract of the model {model.name} {what}", path=model.path, line=1, model=model.name
-    )
+def _broken(site: Site, column: str, what: str) -> ProjectError:
+    """An error at what is declared of ``column``, or else where the model has it."""
+    message = f"The contract of the model {site.model.name} {what}"
+    declared = column in site.model.columns
+    words = (f"name: {column}", "data_type") if declared else (column or "contract",)
+    error = site.error(message, *words)
+    if error.line is None:
+        return site.error(message, "contract")
+    return error
+
+
+def _in_sql(site: Site, column: str) -> str:
+    """The line of the model's file that has ``column``, if one has; else the file."""
+    path, line = place_of_setting(replace(site.model, described_at=None), column)
+    return f"{path}:{line}" if line else str(path)
 
 
 def _not_understood(site: Site, error: psycopg.Error) -> DatapipeError:
     if (error.sqlstate or "")[:2] != "42":
         return failure(error, f"reading the contract of {site.model.name}")
+    said = error.diag.message_primary or ""
+    named = [each.name for each in site.model.columns.values() if f'"{each.data_type}"' in said]
     return _broken(
-        site, f"has a data_type that PostgreSQL does not take: {error.diag.message_primary}."
+        site,
+        named[0] if named else "",
+        f"has a data_type that PostgreSQL does not take: {said}.",
     )

@@ -24,13 +24,14 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import place_of_increment, strategy_of
 from datapipe.transform.build.increment import Increment, listed
 from datapipe.transform.build.reshape import alterations
-from datapipe.transform.build.site import Site, line_of
+from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import fill
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import failure
 
 
@@ -118,10 +119,11 @@ def told(error: psycopg.Error, model: Model) -> DatapipeError:
         message = f"PostgreSQL cannot apply the new rows of {model.name}: {said}."
     else:
         return failure(error, f"applying the new rows of {model.name}")
+    path, line = place_of_setting(model, "unique_key")
     return ProjectError(
         f"{message} Mend unique_key, incremental_predicates or the model.",
-        path=model.path,
-        line=line_of(model, "unique_key"),
+        path=path,
+        line=line,
         model=model.name,
     )
 

@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
@@ -23,13 +24,13 @@ import psycopg
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.build import copies
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.site import Site, line_of
+from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.snippet import written_in
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import failure
 
 Setting = Literal["pre_hook", "post_hook"]
@@ -158,7 +159,15 @@ class Hooks:
 
     def _text(self, hook: Hook) -> str:
         site = self.site
-        text = _statement(site.compiler.text(site.model, hook.text, this=site.aside))
+        try:
+            text = site.compiler.text(site.model, hook.text, this=site.aside)
+        except ProjectError as error:
+            if error.path is None or error.line is not None:
+                raise
+            said = str(error).removeprefix(f"{error.path}: ")
+            path, line = self._place(hook)
+            raise ProjectError(said, path=path, line=line, model=site.model.name) from error
+        text = _statement(text)
         self._rendered.append(text)
         text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
         return site.compiler.standing(text)
@@ -170,11 +179,10 @@ class Hooks:
             raise self._told(error, text, hook, setting) from error
 
     def _told(self, error: psycopg.Error, text: str, hook: Hook, setting: Setting) -> DatapipeError:
-        model, project = self.site.model, self.site.compiler.manifest.project
+        model = self.site.model
         if (error.sqlstate or "08")[:2] in {"08", "40", "53", "55", "57", "58"}:
             return failure(error, f"the {setting} of {model.name}")
-        files = [model.path, project.path, project.directory / model.described_in]
-        path, line = written_in(files, hook.text) or (model.path, line_of(model, setting))
+        path, line = self._place(hook)
         hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
         first = next((line.strip() for line in text.splitlines() if line.strip()), "")
         return ProjectError(
@@ -184,6 +192,13 @@ class Hooks:
             line=line,
             model=model.name,
         )
+
+    def _place(self, hook: Hook) -> tuple[Path, int | None]:
+        """Where the hook is written: its first line, or the setting, if that makes it up."""
+        model, project = self.site.model, self.site.compiler.manifest.project
+        setting = "pre_hook" if hook in self.before else "post_hook"
+        first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
+        return place_of_setting(model, setting, first, project=project)
 
 
 def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:

@@ -26,7 +26,8 @@ from datapipe.transform.build.table import create, finish
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.project import yaml_file
+from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.project import Project, yaml_file
 from datapipe.warehouse.failures import failure
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"
@@ -52,13 +53,18 @@ class SeedTable:
 def build(site: Site) -> Built:
     """Create the seed's table and fill it."""
     started = time.perf_counter()
-    rows = load(site.connection, site.model, site.aside, create(site))
+    project = site.compiler.manifest.project
+    rows = load(site.connection, site.model, site.aside, create(site), project)
     finish(site, site.aside)
     return Built(site.model, site.aside, rows, time.perf_counter() - started)
 
 
 def load(
-    connection: psycopg.Connection, seed: Model, aside: Relation, create: str = "CREATE TABLE"
+    connection: psycopg.Connection,
+    seed: Model,
+    aside: Relation,
+    create: str = "CREATE TABLE",
+    project: Project | None = None,
 ) -> int:
     """Create the seed's table at ``aside`` and fill it; the number of rows."""
     table = read(seed)
@@ -78,7 +84,7 @@ def load(
                     lines = map("\t".join, zip(*columns_, strict=True))
                     copy.write("\n".join(lines) + "\n")
     except psycopg.Error as error:
-        raise _told(error, seed, table) from error
+        raise _told(error, seed, table, project) from error
     return len(table.rows)
 
 
@@ -230,7 +236,9 @@ def _column(seed: Model, name: str) -> str:
     return name if seed.config.get("quote_columns") is False else quoted(name)
 
 
-def _told(error: psycopg.Error, seed: Model, table: SeedTable) -> DatapipeError:
+def _told(
+    error: psycopg.Error, seed: Model, table: SeedTable, project: Project | None
+) -> DatapipeError:
     if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
         return failure(error, f"loading the seed {seed.name}")
     said = error.diag.message_primary or str(error)
@@ -244,11 +252,16 @@ def _told(error: psycopg.Error, seed: Model, table: SeedTable) -> DatapipeError:
             f"PostgreSQL does not take this row{where}: {said}. Mend the file or column_types.",
             table.lines[int(number) - 1],
         )
-    return _mistake(
-        seed,
-        f"PostgreSQL does not take the columns of this file: {said}. Mend the first line, "
-        "column_types or quote_columns.",
-        1,
+    path, written = seed.path, None
+    if error.sqlstate in {"42601", "42704"}:  # a type that PostgreSQL does not know
+        words = ("column_types", said.partition('"')[2].partition('"')[0])
+        path, written = place_of_setting(seed, *words, project=project)
+    return ProjectError(
+        f"PostgreSQL does not take the columns of the seed {seed.name}: {said}. Mend the first "
+        "line of its file, column_types or quote_columns.",
+        path=path,
+        line=written or 1,
+        model=seed.name,
     )
 
 

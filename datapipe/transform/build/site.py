@@ -14,6 +14,15 @@ from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.project import Project
+
+_CONSTRAINTS = {
+    "23502": "not_null",
+    "23503": "foreign_key",
+    "23505": "unique",
+    "23514": "check",
+}
 
 
 class Site:
@@ -68,10 +77,11 @@ class Site:
     def warn(self, message: str) -> None:
         self.compiler.renderer.warnings.append(message)
 
-    def error(self, message: str, word: str) -> ProjectError:
-        """An error of the model, at the first line that has ``word``."""
-        model = self.model
-        return ProjectError(message, path=model.path, line=line_of(model, word), model=model.name)
+    def error(self, message: str, *words: str) -> ProjectError:
+        """An error of the model, at the setting that ``words`` lead to."""
+        project = self.compiler.manifest.project
+        path, line = place_of_setting(self.model, *words, project=project)
+        return ProjectError(message, path=path, line=line, model=self.model.name)
 
 
 class Stopped(Exception):
@@ -136,10 +146,11 @@ class Statements:
             node = compiled.node
             if isinstance(node, Model) and not error.diag.statement_position:
                 enforced = (node.config.get("contract") or {}).get("enforced")
+                project = compiler.manifest.project
                 if error.sqlstate == "23505" and not enforced:
-                    raise not_unique(error, node) from error
+                    raise not_unique(error, node, project) from error
                 if (error.sqlstate or "").startswith("23"):
-                    raise forbidden(error, node) from error
+                    raise forbidden(error, node, project) from error
             raise Stopped(error, compiled, self._compiled_at, compiler) from error
         rows, before = None, None
         while True:
@@ -175,40 +186,40 @@ def indexes(model: Model) -> list[str]:
     return found
 
 
-def not_unique(error: psycopg.Error, model: Model) -> ProjectError:
+def not_unique(error: psycopg.Error, model: Model, project: Project) -> ProjectError:
     """What to say of rows that a unique index of the model does not take."""
+    path, line = place_of_setting(model, "indexes", "unique", project=project)
     return ProjectError(
         f"The model {model.name} has rows that its unique index forbids: "
         f"{error.diag.message_detail or error.diag.message_primary} "
         "Nothing was published. Mend the model or the index under config().",
-        path=model.path,
-        line=line_of(model, "indexes"),
+        path=path,
+        line=line,
         model=model.name,
     )
 
 
-def forbidden(error: psycopg.Error, model: Model) -> ProjectError:
+def forbidden(error: psycopg.Error, model: Model, project: Project | None = None) -> ProjectError:
     """What to say of rows that a constraint of the model does not take."""
+    of_column = f"name: {error.diag.column_name}" if error.diag.column_name else ""
+    is_key = (error.diag.constraint_name or "").endswith("_pkey")
+    kind = "primary_key" if is_key else _CONSTRAINTS.get(error.sqlstate or "", "")
+    path, line = place_of_setting(model, of_column, "constraints", kind, project=project)
     return ProjectError(
         f"The model {model.name} has rows that its constraints forbid: "
         f"{error.diag.message_primary}. {error.diag.message_detail or ''} "
         "Nothing was published. Mend the model, or its constraints in YAML.",
-        path=model.path,
-        line=1,
+        path=path,
+        line=line or 1,
         model=model.name,
     )
 
 
-def line_of(model: Model, word: str) -> int | None:
-    """The first line of the model's file that has ``word``."""
-    lines = enumerate(model.raw_code.splitlines(), 1)
-    return next((number for number, text in lines if word in text), None)
-
-
 def _bad_index(model: Model, index: Any) -> ProjectError:
+    path, line = place_of_setting(model, "indexes")
     return ProjectError(
         f"An index is a mapping such as {{'columns': ['symbol'], 'unique': true}}, not {index!r}.",
-        path=model.path,
-        line=line_of(model, "indexes"),
+        path=path,
+        line=line,
         model=model.name,
     )

@@ -74,7 +74,7 @@ def finish(site: Site, table: Relation) -> None:
     try:
         execute(site.connection, "; ".join([*statements, f"ANALYZE {table.local}"]))
     except psycopg.errors.UniqueViolation as error:
-        raise not_unique(error, site.model) from error
+        raise not_unique(error, site.model, site.compiler.manifest.project) from error
 
 
 def fill(site: Site, table: Relation, query: str) -> None:

@@ -113,7 +113,7 @@ def _given_twice(said: str, text: str) -> list[int]:
     return []
 
 
-def named_line(error: psycopg.Error, source: str) -> int | None:
-    """The line of a template that has what the message names, such as a column in its config."""
-    offset = _named(error.diag.message_primary or "", source)
-    return None if offset is None else source.count("\n", 0, offset) + 1
+def names(error: psycopg.Error) -> list[str]:
+    """What the message has in quotes, and the column that it names without."""
+    said = error.diag.message_primary or ""
+    return [*_NAMED.findall(said), *re.findall(r"^column (?:\w+\.)*(\w+) ", said)]

@@ -13,6 +13,7 @@ from datapipe.transform.compile import Compiled, Compiler, guess, lexer
 from datapipe.transform.compile.place import Place, template_place
 from datapipe.transform.jinja import meant, said
 from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.written import below, place_of_setting
 from datapipe.transform.snippet import snippet
 from datapipe.warehouse.failures import failure
 
@@ -36,13 +37,15 @@ def project_error(
     doing = f"building {node.name}" if isinstance(node, Model) else f"the test {node.name}"
     if not said.is_fault_of_sql(error):
         return failure(error, doing)
-    offset = _offset(error, sent_at)
+    offset = _offset(error, sent_at, len(compiled.sql))
     at_end = offset is not None and offset >= len(compiled.sql.rstrip())
     message = said.message(error, doing, at_end=at_end)
     if connection is not None:
         message += meant.near_name(error, connection, compiled.sql)
     about = ""
-    if offset is None:
+    if offset is None and error.diag.statement_position is not None:
+        place, more = _setting(error, node, compiler), ""
+    elif offset is None:
         place, more = _guessed(error, compiled, compiler)
     else:
         about = _asked(error, compiled.sql, offset)
@@ -92,9 +95,19 @@ def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tu
         others = dict.fromkeys(str(place) for place in places if str(place) != str(places[0]))
         more = f" PostgreSQL does not say where; it is likely here{of}"
         return places[0], f"{more}{', or at ' if others else ''}{', or at '.join(others)}."
-    if isinstance(node, Model):
-        return Place(node.path, guess.named_line(error, node.raw_code)), ""
-    return Place(node.path, node.line), ""
+    return _setting(error, node, compiler), ""
+
+
+def _setting(error: psycopg.Error, node: Model | DataTest, compiler: Compiler) -> Place:
+    """The setting that has what the message names: settings make up what is round the SQL."""
+    for name in guess.names(error):
+        if isinstance(node, Model):
+            path, line = place_of_setting(node, name, project=compiler.manifest.project)
+        else:
+            path, line = node.path, below(node.path, node.line, name)
+        if line is not None:
+            return Place(path, line)
+    return Place(node.path, node.line if isinstance(node, DataTest) else None)
 
 
 def _views(node: Model | DataTest, compiler: Compiler) -> Iterator[Compiled]:
@@ -133,10 +146,15 @@ def _begins_its_line(error: psycopg.Error, sql: str, offset: int) -> bool:
     return error.sqlstate == "42601" and not sql[sql.rfind("\n", 0, offset) + 1 : offset].strip()
 
 
-def _offset(error: psycopg.Error, sent_at: list[int]) -> int | None:
-    """Where in the compiled SQL PostgreSQL points, maybe behind it; None if it points nowhere."""
+def _offset(error: psycopg.Error, sent_at: list[int], length: int) -> int | None:
+    """Where in the compiled SQL PostgreSQL points; None if it points nowhere in it.
+
+    Behind its end something in it was left open, unless what stands there is wrong by itself.
+    """
     if error.diag.statement_position is None:
         return None
     position = int(error.diag.statement_position) - 1
     before = [start for start in sent_at if start <= position]
-    return position - before[-1] if before else 0
+    if not before or (position - before[-1] > length and error.sqlstate != "42601"):
+        return None
+    return position - before[-1]

@@ -13,6 +13,7 @@ from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import MARK, Marked
 from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.written import below
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
 _TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
@@ -131,23 +132,12 @@ def _written(
         if _has(word, _line(place)):
             return place
     if isinstance(node, DataTest) and node.macro is not None:
-        return _below(word, Place(node.path, node.line))
+        line = below(node.path, node.line, word)
+        return None if line is None else Place(node.path, line)
     for path in dict.fromkeys((node.path, *files)):
         lines = set(_in_tags(word, _read(path)))
         if len(lines) == 1:
             return Place(path, lines.pop())
-    return None
-
-
-def _below(word: str, test: Place) -> Place | None:
-    """The line that has ``word`` among those that are indented below the one of a test."""
-    lines = _read(test.path).split("\n")
-    first = lines[(test.line or 1) - 1]
-    for number, line in enumerate(lines[test.line or 1 :], (test.line or 1) + 1):
-        if line.strip() and len(line) - len(line.lstrip()) <= len(first) - len(first.lstrip()):
-            return None
-        if _has(word, line):
-            return Place(test.path, number)
     return None
 
 

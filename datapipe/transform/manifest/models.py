@@ -182,6 +182,7 @@ class Reader:
             "columns": self.docs.columns(properties.columns, of, path, lines),
             "constraints": properties.constraints,
             "described_in": self.project.package(of).relative(path),
+            "described_at": (path, properties.line),
             "version": properties.version,
             "latest_version": properties.latest_version,
             "deprecation_date": properties.deprecation_date,

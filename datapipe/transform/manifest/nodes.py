@@ -80,6 +80,7 @@ class Model:
     description: str = ""
     columns: Mapping[str, Column] = field(default_factory=dict)
     described_in: str = ""
+    described_at: tuple[Path, int] | None = None
     resource_type: str = "model"
     constraints: tuple[Mapping[str, Any], ...] = ()
     version: str | None = None
@@ -187,7 +188,8 @@ class Model:
             return seen.checksum(self.raw_code)
         if self.path.stat().st_size > _LARGE:
             return {"name": "path", "checksum": self.file}
-        return seen.checksum(self.path.read_text(encoding="utf-8"))
+        # What is no text is told when the seed is read.
+        return seen.checksum(self.path.read_text(encoding="utf-8", errors="replace"))
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import psycopg
 
 from datapipe.errors import PublishError
-from datapipe.transform.build.site import line_of
 from datapipe.transform.database.catalog import Grant
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.written import place_of_setting
 
 
 def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], owner: str) -> None:
@@ -34,11 +34,12 @@ def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], own
     except psycopg.Error as error:
         if (error.sqlstate or "")[:2] not in {"0L", "0P", "42"}:
             raise
+        path, line = place_of_setting(model, "grants")
         raise PublishError(
             f"The grants of the model {model.name} cannot be given: {error.diag.message_primary}. "
             "Nothing was published. Create the role, or mend grants.",
-            path=model.path,
-            line=line_of(model, "grants"),
+            path=path,
+            line=line,
             model=model.name,
         ) from error
 

@@ -1,0 +1,75 @@
+"""Where the settings of a model are written, for errors that come up when it is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.project import Project
+
+
+def place_of_setting(
+    model: Model, *words: str, project: Project | None = None
+) -> tuple[Path, int | None]:
+    """The file and the line that have the last of ``words``, each looked for below the one before.
+
+    They are looked for in the model's own file, in the YAML that describes it, and then in the
+    tree of settings of ``project``; there is no line where none of these has the first word.
+    """
+    for path, first, lines in _texts(model, project):
+        number = _line(lines, words)
+        if number is not None:
+            return path, first + number
+    return model.path, None
+
+
+def below(path: Path, line: int, *words: str) -> int | None:
+    """The line that has the last of ``words``, among ``line`` and those indented below it."""
+    number = _line(_indented(path, line), words)
+    return None if number is None else line + number
+
+
+def _texts(model: Model, project: Project | None) -> Iterator[tuple[Path, int, Sequence[str]]]:
+    """Texts that may hold settings of ``model``: the file, its first line, and the lines."""
+    if model.described_at is None or model.described_at[0] != model.path:
+        yield model.path, 1, model.raw_code.split("\n")
+    if model.described_at is not None:
+        path, line = model.described_at
+        yield path, line, _indented(path, line)
+    if project is not None:
+        levels = [block for _, block in project.config_for(f"{model.resource_type}s", model.fqn)]
+        for block in reversed(levels):
+            yield project.path, block.line, _indented(project.path, block.line)
+
+
+def _indented(path: Path, line: int) -> list[str]:
+    """A line of a file and what is indented below it, or beside it after a ``-``."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")[line - 1 :]
+    except (OSError, UnicodeDecodeError):
+        return []
+    least = _indentation(lines[0].replace("-", " ", 1)) if lines else 0
+    end = 1
+    while end < len(lines) and (not lines[end].strip() or _indentation(lines[end]) >= least):
+        end += 1
+    return lines[:end]
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _line(lines: Sequence[str], words: Sequence[str]) -> int | None:
+    """Which of ``lines`` has the last of ``words`` that is found, each after the one before."""
+    at: int | None = None
+    for word in filter(None, words):
+        spelt = re.escape(word).replace("_", "[-_]")
+        pattern = re.compile(rf"(?<![\w-]){spelt}(?!\w)" if word[0].isalnum() else spelt, re.I)
+        found = (n for n in range(at or 0, len(lines)) if pattern.search(lines[n]))
+        number = next(found, None)
+        if number is None:
+            break
+        at = number
+    return at
