@@ -23,9 +23,10 @@ def snippet(
     Nothing where there is no such line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError:
         return ""
+    lines = text.replace("\0", "").split("\n")  # which PostgreSQL would not keep
     if line is None or not 0 < line <= len(lines):
         return ""
     shown = f"\n  {line} | {_cut(lines[line - 1].rstrip(), about)}"

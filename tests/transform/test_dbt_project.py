@@ -302,6 +302,46 @@ PLACES = {
             "models/s.yml": "models: [{name: a, versions: [{v: 1}]}]",
         },
     ),
+    "a latest version that there is not": (
+        "s.yml", 3,
+        {
+            "models/a_v1.sql": "select 1",
+            "models/s.yml": "models:\n  - name: a\n    latest_version: 2\n    versions: [{v: 1}]",
+        },
+    ),
+    "a version without a file": (
+        "s.yml", 5,
+        {
+            "models/a.sql": "select 1",
+            "models/s.yml": (
+                "models:\n  - name: a\n    versions:\n      - {v: 1, defined_in: a}\n      - v: 2\n"
+            ),
+        },
+    ),
+    "settings without names": ("a.sql", 2, {"models/a.sql": "select 1\n{{ config('table') }}"}),
+    "a test of Jinja's that there is not": (
+        "a.sql", 2, {"models/a.sql": "select\n  {{ 1 if 3 is evenn else 2 }}"},
+    ),
+    "microbatches of no size": (
+        "a.sql", 2,
+        {"models/a.sql": (
+            "{{ config(materialized='incremental', event_time='at', unique_key='id',\n"
+            "  incremental_strategy='microbatch') }}\nselect 1"
+        )},
+    ),
+    "no schema": (
+        "schema_name.sql", 2,
+        {
+            "models/a.sql": "select 1",
+            "macros/schema_name.sql": (
+                "{# no #}\n{% macro generate_schema_name(name, node) %} {% endmacro %}"
+            ),
+        },
+    ),
+    "a null byte": ("a.sql", 2, {"models/a.sql": "select 1,\n  '\0'"}),
+    "a quote left open in YAML": (
+        "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: 'one\n  - name: b\n"},
+    ),
     "a tab in YAML": ("s.yml", 3, {"models/s.yml": "models:\n  - name: a\n\tdescription: x\n"}),
     "a colon in YAML": (
         "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: this: that\n"},
@@ -367,6 +407,13 @@ PLACES = {
     ),
     "a model in Python": ("a.py", 1, {"models/a.py": "def model(dbt, session): ..."}),
 }  # fmt: skip
+
+
+def test_what_nobody_reads_in_the_project_is_a_warning(run: Run) -> None:
+    text = "name: shop\nmodel-path: [models]\nvarz: {a: 1}\n"
+    warnings = "\n".join(run({"dbt_project.yml": text, "models/a.sql": "select 1 as id"}).warnings)
+    assert "yml:2: There is no key model-path here. Did you mean model-paths?" in warnings
+    assert "yml:3: There is no key varz here. Did you mean vars?" in warnings
 
 
 @pytest.mark.parametrize("case", PLACES)

@@ -242,7 +242,7 @@ def test_a_mistake_in_a_unit_test_is_told_where_it_is(run: Run) -> None:
     at = {name: (each.path.name, each.line) for name, each in ended.items()}
     assert at == {
         "unknown_given": ("unit.yml", 6),
-        "unknown_expected": ("unit.yml", 14),
+        "unknown_expected": ("unit.yml", 15),
         "not_given": ("unit.yml", 16),
         "no_number": ("unit.yml", 22),
         "grows_from_nothing": ("unit.yml", 24),

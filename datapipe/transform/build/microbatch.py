@@ -24,7 +24,6 @@ from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model, Source
 
-_SIZES = ("hour", "day", "month", "year")
 _BATCH = "pg_temp.datapipe_batch"
 
 
@@ -50,8 +49,6 @@ def build(site: Site) -> Built:
 
 def gather(site: Site, table: Relation) -> int | None:
     """Create ``table`` with the rows of every batch that is due; their number."""
-    if not site.model.config.get("unique_key"):
-        raise site.error("The strategy microbatch needs a unique_key.", "microbatch")
     grows = site.published is not None
     anew = refreshes_fully(site.model, site.compiler.options.full_refresh)
     for number, (start, end) in enumerate(_batches(site)):
@@ -112,7 +109,7 @@ def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) 
 
 
 def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
-    size, asked = _size(site), site.compiler.options.event_time
+    size, asked = str(site.model.config["batch_size"]), site.compiler.options.event_time
     until = asked[1] if asked else datetime.now(UTC)
     end = _truncated(until, size)
     if end != until:
@@ -131,15 +128,6 @@ def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
         if following >= end:
             return
         start = following
-
-
-def _size(site: Site) -> str:
-    size = str(site.model.config.get("batch_size") or "")
-    if size not in _SIZES:
-        raise site.error(
-            f"The strategy microbatch needs a batch_size, one of {', '.join(_SIZES)}.", "microbatch"
-        )
-    return size
 
 
 def _begin(site: Site) -> datetime:
@@ -177,4 +165,4 @@ def _moved(moment: datetime, size: str, count: int) -> datetime:
 
 def _id(site: Site, start: datetime) -> str:
     formats = {"year": "%Y", "month": "%Y%m", "day": "%Y%m%d", "hour": "%Y%m%dT%H"}
-    return start.strftime(formats[_size(site)])
+    return start.strftime(formats[str(site.model.config["batch_size"])])

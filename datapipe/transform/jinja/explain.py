@@ -131,6 +131,9 @@ def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
     attribute = _ATTRIBUTE.fullmatch(message)
     if attribute and attribute[1] in _OURS:
         return near(attribute[2], dir(_OURS[attribute[1]]))
+    if attribute and attribute[1] == "Package":
+        packages = (each for each in variables.values() if type(each).__name__ == "Package")
+        return near(attribute[2], {name for package in packages for name in package})
     return ""
 
 

@@ -16,6 +16,10 @@ _ASSIGNED = re.compile(
 )
 
 
+# What Jinja calls in place of a filter or a test that there is not; its own line means nothing.
+_STAND_IN = re.compile(r"t_\d+")
+
+
 def innermost() -> Place | None:
     """The line of a template that is being rendered now."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - there is no other way to know
@@ -34,7 +38,8 @@ def passed(error: BaseException) -> list[Place]:
     while trace is not None:
         code = trace.tb_frame.f_code
         place = _place(trace.tb_frame.f_globals, code.co_filename, trace.tb_lineno)
-        found += [place] if place else []
+        if place and not _STAND_IN.fullmatch(code.co_name):
+            found.append(place)
         trace = trace.tb_next
     return found
 

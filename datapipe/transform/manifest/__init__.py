@@ -17,6 +17,7 @@ from datapipe.transform.manifest import (
     unit_tests,
 )
 from datapipe.transform.manifest.beside import Exposure, Operation
+from datapipe.transform.manifest.checks import check_project
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.nodes import (
@@ -78,6 +79,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
 
     Raises ProjectError for the first mistake, with file and line where they are known.
     """
+    check_project(project, renderer)
     properties = {
         name: Reader(project, package, renderer).read_all()
         for name, package in project.all_packages.items()

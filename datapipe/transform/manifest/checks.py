@@ -11,10 +11,12 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import DEFAULTS, Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import Properties
+from datapipe.transform.project import Project
 
 MATERIALIZATIONS = ("view", "table", "incremental", "ephemeral", "materialized_view")
 _STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+_BATCH_SIZES = ("hour", "day", "month", "year")
 _CONTRACT_NEEDS = ("append_new_columns", "fail")
 _ON_CONFIGURATION_CHANGE = ("apply", "continue", "fail")
 _ACCESS = ("private", "protected", "public")
@@ -33,6 +35,36 @@ _KNOWN_SETTINGS = frozenset(
         "pre-hook", "post-hook",
     }
 )  # fmt: skip
+
+_PROJECT_KEYS = frozenset({
+    "name", "version", "config-version", "profile", "require-dbt-version", "model-paths",
+    "source-paths", "macro-paths", "test-paths", "seed-paths", "data-paths", "snapshot-paths",
+    "analysis-paths", "docs-paths", "asset-paths", "function-paths", "packages-install-path",
+    "target-path", "log-path", "clean-targets", "query-comment", "quoting", "vars", "flags",
+    "models", "seeds", "snapshots", "sources", "tests", "data_tests", "unit_tests", "analyses",
+    "exposures", "metrics", "semantic-models", "saved-queries", "functions", "on-run-start",
+    "on-run-end", "dispatch", "restrict-access", "dbt-cloud", "packages", "anchors",
+    "selectors-path", "validate_macro_args",
+})  # fmt: skip
+
+
+def check_project(project: Project, renderer: Renderer) -> None:
+    """Warn of keys of the project's file that nobody reads, and of a folder that is not there."""
+    settings = project.settings
+    for key in settings:
+        meant = get_close_matches(str(key), _PROJECT_KEYS, n=1, cutoff=0.7)
+        if key not in _PROJECT_KEYS and meant:
+            renderer.warnings.append(
+                f"{project.path}:{settings.line_of(key)}: There is no key {key} here. "
+                f"Did you mean {meant[0]}?"
+            )
+    for folder in settings.get("model-paths") or ():
+        if "{{" not in folder and not (project.directory / folder).is_dir():
+            there = (path.name for path in project.directory.iterdir() if path.is_dir())
+            renderer.warnings.append(
+                f"{project.path}:{settings.line_of('model-paths')}: There is no folder {folder}."
+                f"{near(folder, there)}"
+            )
 
 
 def check_model(
@@ -83,6 +115,8 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
         # dbt has a macro for the first, but not for PostgreSQL
         if strategy == "insert_overwrite" or not renderer.has_macro(f"get_incremental_{name}_sql"):
             _one_of(model, layers, "incremental_strategy", _STRATEGIES)
+    if strategy == "microbatch":
+        _check_microbatch(model, layers)
     _one_of(model, layers, "on_schema_change", _ON_SCHEMA_CHANGE)
     enforced = (model.config.get("contract") or {}).get("enforced")
     policy = model.config.get("on_schema_change") or "ignore"
@@ -94,6 +128,18 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
             f"on_schema_change is {policy}, but an incremental model with an enforced contract "
             f"needs one of {', '.join(_CONTRACT_NEEDS)}.",
         )
+
+
+def _check_microbatch(model: Model, layers: Sequence[Layer]) -> None:
+    for key in ("event_time", "batch_size", "unique_key"):
+        if not model.config.get(key):
+            raise _error(
+                model,
+                layers,
+                "incremental_strategy",
+                f"The model {model.name} has the strategy microbatch, which needs {key}.",
+            )
+    _one_of(model, layers, "batch_size", _BATCH_SIZES)
 
 
 def _check_snapshot(model: Model, layers: Sequence[Layer]) -> None:

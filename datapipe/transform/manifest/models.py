@@ -227,6 +227,16 @@ class Reader:
                 model=model.name,
             )
         schema = self._named("schema", model, node)
+        if not schema:
+            macros = self.renderer.macros
+            macro = macros.found("generate_schema_name", model.package)
+            path, line = (macro and macros.place(macro)) or (model.path, model.line)
+            raise ProjectError(
+                f"generate_schema_name gives no schema for the model {model.name}.",
+                path=path,
+                line=line,
+                model=model.name,
+            )
         alias = self._named("alias", model, node)
         if model.resource_type == "snapshot" and model.config.get("target_schema"):
             schema = str(model.config["target_schema"])
@@ -321,6 +331,14 @@ class _Descriptions:
 
     def _add(self, key: tuple[str, str, str], properties: NodeProperties) -> None:
         other = self._known.setdefault(key, properties)
+        if other is not properties and properties.version != other.version:
+            raise ProjectError(
+                f"The version {properties.version} of the model {properties.name} has no file: "
+                f"write {properties.file_name}.sql, or name its file with defined_in.",
+                path=properties.path,
+                line=properties.line,
+                model=properties.name,
+            )
         if other is not properties:
             raise ProjectError(
                 f"The {properties.kind} {properties.name} is described twice: also in "

@@ -186,6 +186,14 @@ class Reader:
         latest = block.get("latest_version")
         if latest is None:
             latest = max((entry["v"] for entry in entries), key=_version_order)
+        elif str(latest) not in {str(entry["v"]) for entry in entries}:
+            known = ", ".join(str(entry["v"]) for entry in entries)
+            raise ProjectError(
+                f"latest_version is one of the versions of {name}, {known}, not {latest}.",
+                path=path,
+                line=block.line_of("latest_version"),
+                model=name,
+            )
         for entry in entries:
             columns = _columns_of_version(block, entry, path)
             config_here = merged(config, config_of(entry, path))

@@ -139,9 +139,13 @@ class Project:
     def text(self, path: Path) -> str:
         """What the file at ``path`` holds; raises ProjectError if it is not UTF-8."""
         try:
-            return path.read_text(encoding="utf-8-sig")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise yaml_file.unreadable(path, error) from None
+        if "\0" in text:
+            line = text.count("\n", 0, text.index("\0")) + 1
+            raise ProjectError("A null byte stands here. Take it out.", path=path, line=line)
+        return text
 
     def relative(self, path: Path) -> str:
         """``path`` from the project's folder on, with forward slashes."""

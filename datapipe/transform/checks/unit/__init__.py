@@ -23,6 +23,7 @@ from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import Var, env_var
 from datapipe.transform.manifest.nodes import UnitTest
+from datapipe.transform.manifest.written import below
 from datapipe.transform.results import TestResult
 from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
@@ -131,11 +132,13 @@ class _Case:
         if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
             return failure(error, f"the unit test {self.test.name}")
         said = (error.diag.message_primary or str(error)).strip()
+        line = self.test.line if part is None or part.line is None else part.line
+        value = said.rpartition(': "')[2].rstrip('"')
         return ProjectError(
             f"PostgreSQL stopped the unit test {self.test.name}: {said}. Look at the values and "
             "their types; data_type under the columns of a source tells them.",
             path=self.test.path,
-            line=self.test.line if part is None else part.line,
+            line=below(self.test.path, line, value) or line,
             model=self.model.name,
         )
 

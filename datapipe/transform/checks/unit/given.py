@@ -18,6 +18,7 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Given, Model, Rows, Source, UnitTest
+from datapipe.transform.manifest.written import below
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ class Fixtures:
                 raise self._mistake(
                     f"The unit test {self.test.name} names a column {name} in {what}, which has "
                     f"none of that name.{near(name, known)} Its columns are {', '.join(known)}.",
-                    given.line,
+                    below(self.test.path, given.line, name) or given.line,
                 )
 
     def _written(self, node: Model | Source) -> str:
