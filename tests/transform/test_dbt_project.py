@@ -338,6 +338,12 @@ PLACES = {
             ),
         },
     ),
+    "a text left open in Jinja": (
+        "a.sql", 2, {"models/a.sql": "select\n  {{ var('x) }},\n  1\nfrom {{ ref('b') }}"},
+    ),
+    "a missing colon in YAML": (
+        "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description x\n    columns: []\n"},
+    ),
     "a null byte": ("a.sql", 2, {"models/a.sql": "select 1,\n  '\0'"}),
     "a quote left open in YAML": (
         "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: 'one\n  - name: b\n"},

@@ -54,6 +54,10 @@ BROKEN = {
         "{% set q %}\nselect relname\nfrom pg_clas\n{% endset %}{% do run_query(q) %}select 1",
         "query.sql:3",
     ),
+    "query_of_a": (
+        "{% set q %}select id\nform {{ ref('a') }} as t{% endset %}{% do run_query(q) %}select 1",
+        "query_of_a.sql:2",
+    ),
     "query_of_macro": ("select '{{ asked() }}' as id", "broken.sql:4"),
     "macro_in_loop": (
         "select\n{% for c in ['id'] %}\n{{ half(c) }} as h,\n{% endfor %}\n1 from {{ ref('a') }}",

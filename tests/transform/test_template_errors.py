@@ -90,6 +90,7 @@ CASES = {
         2,
         {"a": "select 1 as id,\n  'a as name,\n  'b' as other,\n  3 as more\nfrom pg_class"},
     ),
+    "backticks": ("a.sql", 2, {"a": "select\n  `relname`\nfrom pg_class"}),
     "in the other branch": (
         "a.sql",
         4,
@@ -199,6 +200,7 @@ MEANT = {
     "with prices as (select 1 as one) select * from price": "Did you mean prices?",
     "select clas.relname from pg_class as class": "Did you mean class?",
     "select lowr('X')": "Did you mean lower?",
+    "select * from ref('a')": "In a template it is called so: {{ ref(...) }}.",
     "select coalesc(1, 2)": "Did you mean coalesce?",
     "select '1'::int64": "Did you mean bigint?",
     "select '1'::intger": "Did you mean integer?",

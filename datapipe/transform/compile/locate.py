@@ -72,6 +72,10 @@ def _pointed_at(
     """The place of ``offset``, or of what was left open before it; and what to say of that."""
     sql, more = compiled.sql, ""
     if error.sqlstate == "42601":
+        backtick = lexer.hidden(sql, names=True).find("`", 0, offset + 1)
+        if backtick >= 0:
+            more = " Names stand in double quotes in PostgreSQL, not in backticks."
+            return _place(compiler, compiled, backtick), more
         quote = lexer.quote_left_open(sql, offset)
         bracket = lexer.bracket_left_open(sql, offset) if quote is None else None
         if quote is not None:

@@ -26,6 +26,15 @@ _ATTRIBUTE = re.compile(r"'(\w+) object' has no attribute '(\w+)'")
 _OUR_MODULES = re.compile(r"'datapipe\.[\w.]*\.(\w+) object'")
 _OURS = {each.__name__: each for each in (Adapter, Column, Exceptions, Relation, Row, Table)}
 _UNKNOWN_TAG = re.compile(r"Encountered unknown tag 'end(\w+)'")
+# A text of several lines in a tag, and what ends a tag.
+_TEXT = re.compile(
+    r"""
+    \{[{%] [^'"{}]*? (?: (?:'[^'\n]*' | "[^"\n]*") [^'"{}]*? )*
+    ( '[^']*\n[^']*' | "[^"]*\n[^"]*" )
+    """,
+    re.VERBOSE,
+)
+_END_OF_TAG = re.compile(r"[%}]\}")
 
 # What templates call of our own: a mistake in how they call it is theirs.
 _CALLED = {
@@ -52,7 +61,8 @@ def explained(
             error.model = error.model or model
             raise
         at, at_line = _place_of(error) or (path, line)
-        message = str(error) + _called_for(model, at, path)
+        called_for = _called_for(model, at, path)
+        message = f"{_ended(str(error))}{called_for}" if called_for else str(error)
         raise type(error)(message, path=at, line=at_line, model=model) from error.__cause__
     except DatapipeError:
         raise
@@ -98,8 +108,12 @@ def _syntax_error(
         if blocks_ and (not ends or ends[1] in outer):
             tag, at_line = blocks_[-1]
             message = f"This {{% {tag} %}} is never closed: {{% end{tag} %}} is missing"
-    elif error.source is not None and "expected token 'end of" in message:
-        at_line = _left_open(error.source, at_line)
+    elif error.source is not None and message.startswith("expected token"):
+        quote = _quote_left_open(error.source, at_line)
+        if quote is not None:
+            return "Is the quote that opens here ever closed?", at, quote
+        if "'end of" in message:
+            at_line = _left_open(error.source, at_line)
     return _sentence(message), at, at_line
 
 
@@ -111,6 +125,15 @@ def _left_open(source: str, line: int) -> int:
         if start > before.rfind(end):
             return before.count("\n", 0, start) + 1
     return line
+
+
+def _quote_left_open(source: str, line: int) -> int | None:
+    """The line of a text in Jinja that ends on ``line`` and has swallowed the end of its tag."""
+    for text in _TEXT.finditer(source):
+        ends = source.count("\n", 0, text.end()) + 1
+        if ends == line and _END_OF_TAG.search(text[1].partition("\n")[0]):
+            return source.count("\n", 0, text.start(1)) + 1
+    return None
 
 
 def _is_bug(error: BaseException) -> bool:
@@ -144,5 +167,8 @@ def _called_for(model: str, at: Path, path: Path) -> str:
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    text = text[:1].upper() + text[1:] if not text.startswith("'") else text
+    return _ended(text[:1].upper() + text[1:] if not text.startswith("'") else text)
+
+
+def _ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."

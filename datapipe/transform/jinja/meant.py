@@ -13,6 +13,7 @@ _OF_THE_GRAMMAR = (
     *("cast", "coalesce", "extract", "greatest", "grouping", "least", "nullif", "overlay"),
     *("position", "substring", "trim"),
 )
+_OF_TEMPLATES = frozenset({"config", "env_var", "ref", "source", "var"})
 _TYPES = (
     *("bigint", "boolean", "bytea", "character varying", "date", "double precision", "integer"),
     *("interval", "json", "jsonb", "numeric", "real", "smallint", "text", "time", "timestamp"),
@@ -56,6 +57,8 @@ def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) ->
             return _relation(quoted, said, connection, sql)
         if error.sqlstate == "42883":
             asked = said.removeprefix("function ").partition("(")[0].rpartition(".")[2]
+            if asked in _OF_TEMPLATES:
+                return f" In a template it is called so: {{{{ {asked}(...) }}}}."
             return _near(asked, [*_names(connection, _FUNCTIONS), *_OF_THE_GRAMMAR])
         if error.sqlstate == "42704" and said.startswith("type "):
             asked = quoted.rpartition(".")[2].lower()
@@ -110,7 +113,7 @@ _RELATIONS = """
 SELECT DISTINCT c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'meta')
 """
 _OF_SCHEMA = """
 SELECT c.relname

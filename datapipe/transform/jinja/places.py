@@ -15,6 +15,7 @@ _ASSIGNED = re.compile(
     r"\{%-?\s*(?:set|for)\s+([\w\s,]+?)\s*(?:=|-?%\}|\bin\b)|\{%-?\s*\w+\s+\w+\s*\(([^%]*)\)\s*-?%\}"
 )
 
+_RELATION = re.compile(r'"[^"]+"(?:\."[^"]+")*')
 
 # What Jinja calls in place of a filter or a test that there is not; its own line means nothing.
 _STAND_IN = re.compile(r"t_\d+")
@@ -55,13 +56,16 @@ def innermost_of(error: BaseException) -> Place | None:
 def written_at(text: str, error: BaseException) -> Place | None:
     """The line of a template, among those ``error`` passed through, that has ``text`` in it.
 
-    It is looked for nearest to where the error passed, the innermost template first.
+    It is looked for nearest to where the error passed, the innermost template first: all of it, or
+    what is most of it beside the names of relations, which templates give.
     """
-    for path, line in reversed(passed(error)):
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        there = [number for number, each in enumerate(lines, 1) if text and text in each]
-        if there:
-            return path, min(there, key=lambda number: abs(number - line))
+    longest = max((piece.strip() for piece in _RELATION.split(text)), key=len)
+    for written in dict.fromkeys((text, longest)):
+        for path, line in reversed(passed(error)):
+            lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+            there = [number for number, each in enumerate(lines, 1) if written and written in each]
+            if there:
+                return path, min(there, key=lambda number: abs(number - line))
     return None
 
 

@@ -133,6 +133,8 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
     if mark is None:
         return None
     opened = error.context_mark
+    if opened is not None and "could not find expected ':'" in str(error.problem):
+        return opened.line + 1
     if opened is not None and _is_left_open(error, opened.line, mark.line, text):
         return opened.line + 1
     if "mapping values are not allowed" in str(error.problem) and mark.line > 0:
