@@ -41,7 +41,7 @@ def project_error(
     at_end = offset is not None and offset >= len(compiled.sql.rstrip())
     message = said.message(error, doing, at_end=at_end)
     if connection is not None:
-        message += meant.near_name(error, connection, compiled.sql)
+        message += meant.near_name(error, connection, compiled.as_written)
     about = ""
     if offset is None and error.diag.statement_position is not None:
         place, more = _setting(error, node, compiler), ""
