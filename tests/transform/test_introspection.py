@@ -167,3 +167,32 @@ def test_names_that_are_written_out_stand_for_what_the_run_has_built(run: Run, r
     run({"seeds/event_a.csv": "id\n1\n5\n"})
     assert rows("select total, of from shop.total order by 1") == [(1, "1"), (6, "5")]
     assert rows("select id from shop.as_view") == [(1,), (5,)]
+
+
+def test_bare_names_stand_for_what_the_run_has_built_where_its_schema_is_searched(
+    run: Run, rows: Rows
+) -> None:
+    models = {
+        "dbt_project.yml": "name: shop\nmodels: {+materialized: table}\n",
+        "macros/schema_name.sql": "",
+        "seeds/raw_orders.csv": "id\n1\n",
+        "models/orders.sql": "-- {{ ref('raw_orders') }}\nselect * from raw_orders",
+        "models/as_view.sql": """
+            {{ config(materialized='view') }} -- {{ ref('orders') }}
+            select count(*) as n from orders
+        """,
+        "models/total.sql": """
+            -- {{ ref('as_view') }}
+            with orders as (select id * 10 as id from {{ ref('orders') }})
+            select (select sum(id) from orders) as total, n, {{
+                run_query('select count(*) from orders')[0][0] if execute }} as asked
+            from as_view
+        """,
+        "models/schema.sql": "select current_schema() as name",
+        "tests/there.sql": "select * from total where asked <> n",
+    }
+    run(models, target_schema="public")
+    assert rows("select * from total") == [(10, 1, 1)]
+    run({"seeds/raw_orders.csv": "id\n1\n5\n"}, target_schema="public")
+    assert rows("select * from total") == [(60, 2, 2)]
+    assert rows("select n, name from as_view, schema") == [(2, "public")]

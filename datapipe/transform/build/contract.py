@@ -43,7 +43,7 @@ def check(site: Site) -> tuple[Column, ...]:
         raise _broken(site, untyped[0], f"gives no data_type for {', '.join(untyped)}.")
     header = str(site.model.config.get("sql_header") or "")
     header = f"{header};\n" if header.strip() else ""
-    before = f"{header}SELECT * FROM (\n"
+    before = f"{site.compiler.reading(site.compiled.sql)}{header}SELECT * FROM (\n"
     with site.connection.transaction(force_rollback=True):  # the header may make things
         try:
             given = _described(site, f"{before}{site.compiled.sql}\n) AS query WHERE false LIMIT 0")

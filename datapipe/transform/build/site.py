@@ -64,7 +64,8 @@ class Site:
 
     def statements(self) -> Statements:
         """Statements to be sent together, with what the model puts before them all."""
-        return Statements(str(self.model.config.get("sql_header") or ""))
+        header = str(self.model.config.get("sql_header") or "")
+        return Statements(self.compiler.reading(self.compiled.sql) + header)
 
     def send(self, statements: Statements) -> int | None:
         """Send the last statements of the build; gives the number of rows inserted."""
@@ -113,7 +114,7 @@ class Statements:
         self._question = ""
         self.answer: list[tuple[Any, ...]] = []
         if header.strip():
-            self.add(header)
+            self.add(header.rstrip().rstrip(";"))
 
     def add(self, before: str, compiled: Compiled | None = None, after: str = ")") -> None:
         text = before

@@ -97,9 +97,11 @@ def _first(site: Site) -> int | None:
 
 
 def _columns_of_query(site: Site) -> list[str]:
-    before = "SELECT * FROM (\n"
+    before = f"{site.compiler.reading(site.compiled.sql)}SELECT * FROM (\n"
     try:
         cursor = execute(site.connection, f"{before}{site.compiled.sql}\n) AS query LIMIT 0")
+        while cursor.nextset():
+            pass
     except psycopg.Error as error:
         raise Stopped(error, site.compiled, [len(before)], site.compiler) from error
     return [column.name for column in cursor.description or ()]

@@ -51,7 +51,7 @@ def data_tests(
         _again(each.test, next(answered), compiler) if isinstance(each, _Query) else each
         for each in asked
     ]
-    return tuple(_with_rows(connection, asked, results))
+    return tuple(_with_rows(connection, asked, results, compiler))
 
 
 def unit_tests(
@@ -138,32 +138,38 @@ def _answered(
     if not queries:
         return []
     try:
-        return _asked(connection, queries, saw)
+        return _asked(connection, queries, compiler, saw)
     except psycopg.Error as error:
         if connection.broken:
             raise failure(error, "the data tests") from error
     results = []
     for query in queries:
         try:
-            results += _asked(connection, [query], saw)
+            results += _asked(connection, [query], compiler, saw)
         except psycopg.Error as error:
             results.append(_unable(query.test, _error(error, connection, query, compiler)))
     return results
 
 
 def _asked(
-    connection: psycopg.Connection, queries: Sequence[_Query], saw: Saw | None
+    connection: psycopg.Connection,
+    queries: Sequence[_Query],
+    compiler: Compiler,
+    saw: Saw | None,
 ) -> list[TestResult]:
     if saw is None:
-        return _read(connection, queries)
+        return _read(connection, queries, compiler)
     with connection.transaction():
-        results = _read(connection, queries)
+        results = _read(connection, queries, compiler)
         saw(connection, [(query.test, query.compiled) for query in queries])
     return results
 
 
-def _read(connection: psycopg.Connection, queries: Sequence[_Query]) -> list[TestResult]:
-    cursor = execute(connection, _FIRST + ";\n".join(query.text for query in queries))
+def _read(
+    connection: psycopg.Connection, queries: Sequence[_Query], compiler: Compiler
+) -> list[TestResult]:
+    text = ";\n".join(query.text for query in queries)
+    cursor = execute(connection, compiler.reading(text) + _FIRST + text)
     rows: list[tuple[Any, ...]] = []
     while True:
         if cursor.description is not None:
@@ -188,6 +194,7 @@ def _with_rows(
     connection: psycopg.Connection,
     asked: Sequence[_Query | TestResult],
     results: Sequence[TestResult],
+    compiler: Compiler,
 ) -> list[TestResult]:
     """``results`` with the first rows that those have found which found any."""
     found = [
@@ -199,8 +206,12 @@ def _with_rows(
     if not found:
         return told
     first = [f"SELECT * FROM (\n{told[n].query}\n) found LIMIT {SHOWN_ROWS}" for n in found]
+    text = ";\n".join(first)
+    reading = compiler.reading(text)
     try:
-        cursor = execute(connection, ";\n".join(first))
+        cursor = execute(connection, reading + text)
+        if reading:
+            cursor.nextset()
     except psycopg.Error as error:
         if connection.broken:
             raise failure(error, "the data tests") from error
@@ -240,7 +251,8 @@ def _error(
         raise failure(error, f"the test {query.test.name}") from error
     from datapipe.transform.compile.locate import project_error  # seldom needed
 
-    return project_error(error, query.compiled, [len(_FIRST) + query.start], compiler, connection)
+    start = len(compiler.reading(query.text)) + len(_FIRST) + query.start
+    return project_error(error, query.compiled, [start], compiler, connection)
 
 
 def _known(error: psycopg.Error, connection: psycopg.Connection, doing: str) -> DatapipeError:

@@ -120,6 +120,10 @@ class Compiler:
             text, own, path=model.path, line=line, model=model.name, **self._as(model)
         )
 
+    def reading(self, sql: str) -> str:
+        """What goes before ``sql``, for bare names in it to mean what this run has."""
+        return self._database.reading(sql)
+
     def standing(self, statement: str) -> str:
         """``statement`` with what it names as it is published called as this run has it aside."""
         connection = scope.connection()

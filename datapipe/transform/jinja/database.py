@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -51,6 +52,7 @@ _MENTIONED = re.compile(
     rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])',
     re.IGNORECASE | re.DOTALL,
 )
+_READS = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?:select|with|\()", re.IGNORECASE | re.DOTALL)
 _BEFORE = re.compile(r"(?:\b(?:from|join|only)|[,(])\s*$", re.IGNORECASE)
 _OF_COLUMN = re.compile(r'\b(?:information_schema|pg_catalog)"?\."?\w+"?\.', re.IGNORECASE)
 _ALIAS = re.compile(r'\s+(?:as\s+)?("?\w+"?)', re.IGNORECASE)
@@ -84,7 +86,10 @@ class Database:
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
         """Send ``sql``; raises ProjectError for what is wrong in it."""
         with self._explained(sql):
-            cursor = execute(self.connection(), self.as_published(sql))
+            sent = self.as_published(sql)
+            if _READS.match(sent):
+                sent = self.reading(sent) + sent
+            cursor = execute(self.connection(), sent)
             while cursor.nextset():
                 pass
             response = _response(cursor)
@@ -204,6 +209,25 @@ class Database:
             "SELECT 1 FROM pg_namespace WHERE lower(nspname) = lower(%s)", [schema]
         )
         return rows.fetchone() is not None
+
+    def reading(self, sql: str) -> str:
+        """What goes before a query, for it to find the run's relations also by their bare names.
+
+        Nothing where none of their schemas is searched, or where the query asks which one is. It
+        holds to the end of the transaction.
+        """
+        if not self.asides or scope.connection() is None or "current_schema" in sql.lower():
+            return ""
+        return self._path
+
+    @cached_property
+    def _path(self) -> str:
+        row = self.connection().execute("SELECT current_schemas(false)::text[]").fetchone()
+        searched: list[str] = row[0] if row else []
+        if self.asides.keys().isdisjoint(searched):
+            return ""
+        found = (name for each in searched for name in (self.asides.get(each), each) if name)
+        return f"SET LOCAL search_path = {', '.join(map(quoted, found))};\n"
 
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog as they will be when it is published."""
