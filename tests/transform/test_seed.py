@@ -172,3 +172,24 @@ def test_rows_that_are_too_short_end_in_nulls(
 ) -> None:
     run({**SEEDS, "seeds/s.csv": "a,b\n1,x\n2\n\n"})
     assert rows("select a, b from shop.s order by a") == [(1, "x"), (2, None), (None, None)]
+
+
+def test_a_seed_in_place_of_a_packages_own_has_what_its_yaml_says(run: Run, rows: Any) -> None:
+    run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                seeds:
+                  +schema: shop
+                  pack: {codes: {+enabled: false}}
+            """,
+            "seeds/codes.csv": "code\n007\n",
+            "packages.yml": "packages: []",
+            "dbt_packages/pack/dbt_project.yml": "name: pack",
+            "dbt_packages/pack/seeds/codes.csv": "code\n",
+            "dbt_packages/pack/seeds/seeds.yml": """
+                seeds: [{name: codes, config: {column_types: {code: text}}}]
+            """,
+        }
+    )
+    assert rows("select code from shop.codes") == [("007",)]
