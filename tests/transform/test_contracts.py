@@ -124,6 +124,25 @@ def test_a_foreign_key_may_refer_to_a_table_that_grows_in_the_same_run(
     assert caught.value.model == "orders"
 
 
+def test_a_table_that_gains_a_column_keeps_its_constraints(run: Run, rows: Rows) -> None:
+    yaml = """
+        models:
+          - name: people
+            config: {materialized: incremental, incremental_strategy: merge, unique_key: id}
+            constraints: [{type: check, expression: id > 0, name: positive}]
+            columns:
+              - {name: id, data_type: int, constraints: [{type: primary_key}]}
+    """
+    run({"dbt_project.yml": GROWING["dbt_project.yml"], "models/some.yml": yaml,
+         "models/people.sql": "select 1 as id"})  # fmt: skip
+    more = "select n as id, 'x'::text as more from generate_series(1, 2) n"
+    yaml += "          - {name: more, data_type: text}\n"
+    run({"models/some.yml": yaml, "models/people.sql": more})
+    assert rows("select id, more from shop.people order by 1") == [(1, "x"), (2, "x")]
+    kept = "select conname from pg_constraint where conrelid = 'shop.people'::regclass"
+    assert rows(f"{kept} and contype <> 'n' order by 1") == [("people_pkey",), ("positive",)]
+
+
 def test_a_new_foreign_key_refers_to_a_table_that_stays_the_table_it_is(
     run: Run, rows: Rows, connection: psycopg.Connection
 ) -> None:

@@ -9,7 +9,8 @@ not what is stored.
 
 Where ``on_schema_change`` changes the columns, the whole table is written anew aside out of that
 same view, and swapped like any other table. A strategy that a macro of the user's writes is given
-a copy of the table to work on, which is swapped, too.
+a copy of the table to work on, which is swapped, too; so is a table whose contract has constraints,
+as a copy keeps them.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def build(site: Site, published: RelationState) -> Built:
         rows = statements.execute(site.connection, site.compiled, site.compiler)
     gained = Increment(site, published, state_of(site.connection, new), strategy)
     try:
-        if site.copied or own:
+        if site.copied or own or (gained.is_reshaped and site.contract):
             applied_to_copy(site, published, gained, new, own)
             return Built(site.model, site.aside, rows, time.perf_counter() - started)
         if gained.is_reshaped:
