@@ -114,6 +114,14 @@ def test_a_query_brings_a_table_of_plain_values(render: Render) -> None:
 
 
 @pytest.mark.usefixtures("asking")
+def test_a_column_of_a_result_knows_how_json_has_its_values(render: Render) -> None:
+    source = """{% for column in run_query("select 1.5 as n, date '2026-01-02' as d, 'x' as t,
+        null as e, true as b").columns %}{{ tojson(column.data_type.jsonify(column[0])) }}
+        {{- '' if loop.last else ' ' }}{% endfor %}"""
+    assert render(source) == '1.5 "2026-01-02" "x" null true'
+
+
+@pytest.mark.usefixtures("asking")
 def test_a_statement_keeps_its_result_until_it_is_loaded(render: Render) -> None:
     text = render(
         """

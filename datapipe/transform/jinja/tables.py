@@ -88,12 +88,37 @@ class Row(Named):
     """One row; ``row[0]``, ``row['name']`` and ``row.name`` are its values."""
 
 
+@dataclass(frozen=True)
+class DataType:
+    """A column's type as templates ask it to write a value."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def jsonify(self, value: Any) -> Any:
+        """``value`` as JSON can have it."""
+        if isinstance(value, Decimal):
+            return float(value)
+        return value.isoformat() if isinstance(value, datetime.date) else value
+
+    def csvify(self, value: Any) -> Any:
+        """``value`` as it stands in a CSV file."""
+        return value.isoformat() if isinstance(value, datetime.date) else value
+
+
 class ColumnOfTable(Named):
     """All values of one column."""
 
     def __init__(self, name: str, values: Iterable[Any]) -> None:
         super().__init__(values)
         self.name = name
+
+    @property
+    def data_type(self) -> DataType:
+        """How values of the column are written."""
+        return DataType(_type_of(self))
 
     def values_distinct(self) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(self._values))
