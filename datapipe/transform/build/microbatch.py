@@ -57,7 +57,7 @@ def gather(site: Site, table: Relation) -> int | None:
         into = table.local if number == 0 else _BATCH
         kind = "TABLE" if number == 0 else "TEMPORARY TABLE"
         name = into.removeprefix("pg_temp.")
-        statements = site.statements()
+        statements = site.statements(compiled)
         placed = place(table, site.model) if number == 0 else ""
         statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
         statements.execute(site.connection, compiled, compiler)

@@ -62,10 +62,13 @@ class Site:
         """Whether the model's contract is enforced."""
         return bool((self.model.config.get("contract") or {}).get("enforced"))
 
-    def statements(self) -> Statements:
-        """Statements to be sent together, with what the model puts before them all."""
+    def statements(self, compiled: Compiled | None = None) -> Statements:
+        """Statements to be sent together, with what the model puts before them all.
+
+        ``compiled`` is what they are to hold, if not all of the model.
+        """
         header = str(self.model.config.get("sql_header") or "")
-        return Statements(self.compiler.reading(self.compiled.sql) + header)
+        return Statements(self.compiler.reading((compiled or self.compiled).sql) + header)
 
     def send(self, statements: Statements) -> int | None:
         """Send the last statements of the build; gives the number of rows inserted."""
