@@ -65,6 +65,9 @@ def test_what_was_modified_is_found(
         write({file: FILES[file].replace(old, new)})
         assert chosen(f"state:modified{part}") == found, (file, part)
         write({file: FILES[file]})
+    write({"tests/new.sql": "select 1 where false"})
+    assert chosen("state:new") == chosen("state:modified.contract") == {"new"}
+    assert chosen("state:modified.macros") == set()
 
 
 def test_what_was_changed_without_being_built_again_is_known_by_the_next_run(

@@ -12,6 +12,8 @@ from datapipe.transform.state.fingerprint import Defined, Fingerprints
 
 # What dbt's words are for that which need not be done again.
 _REUSED = {"test": "pass", "unit_test": "pass"}
+# To dbt, what a test has only by name is modified, too, when the test is new.
+_OF_NEW_TESTS = frozenset({"contract", "persisted_descriptions", "relation"})
 
 
 def facts(
@@ -41,6 +43,8 @@ def facts(
         changed = frozenset(
             part for part in now if now[part] != was.get(part) and (state or part != "macros")
         )
+        if state is None and unique_id.startswith("test."):
+            changed |= _OF_NEW_TESTS
         if changed:
             modified[unique_id] = changed
     results = {
