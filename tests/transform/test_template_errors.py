@@ -91,6 +91,16 @@ CASES = {
         {"a": "select 1 as id,\n  'a as name,\n  'b' as other,\n  3 as more\nfrom pg_class"},
     ),
     "backticks": ("a.sql", 2, {"a": "select\n  `relname`\nfrom pg_class"}),
+    "a comma that a loop lacks": (
+        "a.sql",
+        3,
+        {"a": "select\n{% for c in ['1', '2', '3'] %}\n  {{ c }} as a{{ c }}\n{% endfor %}"},
+    ),
+    "an alias given twice": (
+        "a.sql",
+        3,
+        {"a": "select 1 as one\nfrom pg_class c\njoin pg_index c on true"},
+    ),
     "in the other branch": (
         "a.sql",
         4,

@@ -57,6 +57,8 @@ def likely_offsets(error: psycopg.Error, sql: str) -> list[int]:
     said = error.diag.message_primary or ""
     if error.sqlstate == "42701":
         return _given_twice(said, text)
+    if error.sqlstate == "42712":
+        return _aliased(said, text)[1:2]
     for pattern in _patterns(error.sqlstate or "", said):
         found = [match.end() - 1 for match in re.finditer(pattern, text, re.IGNORECASE | re.DOTALL)]
         if found:
@@ -111,6 +113,13 @@ def _given_twice(said: str, text: str) -> list[int]:
         if both:
             return both[:1]
     return []
+
+
+def _aliased(said: str, text: str) -> list[int]:
+    """Where relations get the name that the message has."""
+    written = "|".join(map(re.escape, _NAMED.findall(said)))
+    pattern = rf'(?:\bfrom|\bjoin|,)\s+\S+\s+(?:as\s+)?"?({written})\b'
+    return [found.start(1) for found in re.finditer(pattern, text, re.IGNORECASE)]
 
 
 def names(error: psycopg.Error) -> list[str]:

@@ -49,7 +49,9 @@ def project_error(
         place, more = _guessed(error, compiled, compiler)
     else:
         about = _asked(error, compiled.sql, offset)
-        place, more = _pointed_at(error, compiled, compiler, offset, about)
+        # At a word that makes bad syntax it is seldom the word that is bad, but what is round it.
+        word = about if error.sqlstate != "42601" else ""
+        place, more = _pointed_at(error, compiled, compiler, offset, word)
     return ProjectError(
         message
         + more

@@ -131,6 +131,7 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
 
 
 def _check_microbatch(model: Model, layers: Sequence[Layer]) -> None:
+    _one_of(model, layers, "batch_size", _BATCH_SIZES)
     for key in ("event_time", "batch_size", "unique_key"):
         if not model.config.get(key):
             raise _error(
@@ -139,7 +140,6 @@ def _check_microbatch(model: Model, layers: Sequence[Layer]) -> None:
                 "incremental_strategy",
                 f"The model {model.name} has the strategy microbatch, which needs {key}.",
             )
-    _one_of(model, layers, "batch_size", _BATCH_SIZES)
 
 
 def _check_snapshot(model: Model, layers: Sequence[Layer]) -> None:
