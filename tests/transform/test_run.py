@@ -119,7 +119,7 @@ def test_fail_fast_stops_at_the_first_failure(run: Run, rows: Any, threads: int)
             threads=threads, fail_fast=True)  # fmt: skip
     assert ended(caught.value.results)["t"] == "fail"
     skipped = [each for each in caught.value.results if each.status == "skipped"]
-    assert {each.because for each in skipped} == {"t"}
+    assert {each.because for each in skipped} <= {"t"}
     assert threads > 1 or len(skipped) == 9
     assert len(caught.value.results) == 11
     assert rows(there) == []
