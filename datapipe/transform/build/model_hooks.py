@@ -22,7 +22,6 @@ from typing import Any, Literal
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.build import copies
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiler
@@ -129,6 +128,8 @@ class Hooks:
 
     def _show_what_is_published(self) -> None:
         """Put there what is published, as a table of its own or as a view of what is a view."""
+        from datapipe.transform.build import copies  # seldom needed
+
         site = self.site
         name = site.model.relation.published
         old = site.published or catalog.states(site.connection, [name]).get(name)
@@ -149,6 +150,8 @@ class Hooks:
                 raise self._told(error, text, hook, "post_hook") from error
         else:
             return built
+        from datapipe.transform.build import copies  # seldom needed
+
         execute(site.connection, f"DROP VIEW {built.aside.local}")
         copies.copy(site, site.published)
         aimed = {(site.published.schema, site.published.name): built.aside.local}

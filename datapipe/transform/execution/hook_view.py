@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datapipe.errors import DatapipeError
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler
-from datapipe.transform.execution.ended import Ended
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.results import NodeResult, Status, TestResult
+
+if TYPE_CHECKING:
+    from datapipe.transform.execution.ended import Ended
 
 
 def before(nodes: Sequence[Node]) -> Mapping[str, Any]:
@@ -33,6 +35,8 @@ def after(
     Where nothing could be published, ``unpublished`` is why: what was built is ``skipped`` then, or
     an ``error`` where publishing itself failed. ``compiler`` tells what was compiled.
     """
+    from datapipe.transform.execution.ended import Ended  # few projects have such hooks
+
     instead: Status = "skipped" if any(each.has_failed for each in results) else "error"
     by_id = {node.unique_id: node for node in nodes}
     made = {each.model.unique_id: each for each in built}

@@ -52,7 +52,9 @@ _MENTIONED = re.compile(
     rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])',
     re.IGNORECASE | re.DOTALL,
 )
-_READS = re.compile(r"(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?:select|with|\()", re.IGNORECASE | re.DOTALL)
+_READS = re.compile(
+    r"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+(?:select|with|\()", re.IGNORECASE | re.DOTALL
+)
 _BEFORE = re.compile(r"(?:\b(?:from|join|only)|[,(])\s*$", re.IGNORECASE)
 _OF_COLUMN = re.compile(r'\b(?:information_schema|pg_catalog)"?\."?\w+"?\.', re.IGNORECASE)
 _ALIAS = re.compile(r'\s+(?:as\s+)?("?\w+"?)', re.IGNORECASE)

@@ -52,8 +52,10 @@ def check_project(project: Project, renderer: Renderer) -> None:
     """Warn of keys of the project's file that nobody reads, and of a folder that is not there."""
     settings = project.settings
     for key in settings:
+        if key in _PROJECT_KEYS:
+            continue
         meant = get_close_matches(str(key), _PROJECT_KEYS, n=1, cutoff=0.7)
-        if key not in _PROJECT_KEYS and meant:
+        if meant:
             renderer.warnings.append(
                 f"{project.path}:{settings.line_of(key)}: There is no key {key} here. "
                 f"Did you mean {meant[0]}?"
