@@ -20,19 +20,6 @@ def rendered(plan: Plan, *, form: str = "text") -> str:
     return json.dumps(_document(plan), indent=2) if form == "json" else "\n".join(_lines(plan))
 
 
-def headline(plan: Plan) -> str:
-    """A plan in a sentence."""
-    if not plan.wanted:
-        held = f" {_count(len(plan.held), 'request')} held back." if plan.held else ""
-        return f"Nothing new can be there: {plan.current} requests are up to date.{held}"
-    if not plan.waiting:
-        return f"{_count(len(plan.now), 'request')} wanted; all of them now."
-    return (
-        f"{_count(len(plan.wanted), 'request')} wanted: {len(plan.now):,} now, "
-        f"{len(plan.waiting):,} left to later runs, complete on {plan.complete_on}."
-    )
-
-
 def _lines(plan: Plan) -> Iterable[str]:
     yield f"Plan of {plan.at:%Y-%m-%d %H:%M} UTC; nothing is sent."
     yield ""

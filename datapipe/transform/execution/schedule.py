@@ -40,11 +40,6 @@ class Schedule:
             if not step.needs:
                 self._offer(number)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether every step was done or skipped."""
-        return not self._left
-
     def take(self, tests_at_most: int) -> tuple[Step, ...]:
         """What can be done now in one go: tests of a kind, or a model; empty if all has to wait."""
         for tests in (self._data_tests, self._unit_tests):
