@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 
-from datapipe.cli.plan import headline, rendered
+from datapipe.cli.plan import rendered
 from datapipe.extract.endpoints import Request, named
 from datapipe.extract.history import Candidate
 from datapipe.extract.planner import Held, Plan, Wanted
@@ -73,16 +73,6 @@ def test_a_plan_of_thousands_stays_short() -> None:
     lines = rendered(plan(5000)).splitlines()
     assert len(lines) < 60
     assert "  S25, S26, S27, S28, S29, S30 and 4,969 more  daily  never asked" in lines
-
-
-def test_the_headline_says_what_will_happen() -> None:
-    assert headline(plan(60)) == (
-        "60 requests wanted: 25 now, 35 left to later runs, complete on 2026-05-17."
-    )
-    assert headline(plan(60, left=None)) == "60 requests wanted; all of them now."
-    assert headline(plan(0)) == (
-        "Nothing new can be there: 7 requests are up to date. 1 request held back."
-    )
 
 
 def test_a_plan_is_told_as_json_too() -> None:
