@@ -185,14 +185,16 @@ def test_bare_names_stand_for_what_the_run_has_built_where_its_schema_is_searche
             -- {{ ref('as_view') }}
             with orders as (select id * 10 as id from {{ ref('orders') }})
             select (select sum(id) from orders) as total, n, {{
-                run_query('select count(*) from orders')[0][0] if execute }} as asked
+                run_query('select count(*) from orders')[0][0] if execute }} as asked,
+                {{ adapter.get_column_schema_from_query('select * from orders') | length
+                   if execute }} as columns
             from as_view
         """,
         "models/schema.sql": "select current_schema() as name",
         "tests/there.sql": "select * from total where asked <> n",
     }
     run(models, target_schema="public")
-    assert rows("select * from total") == [(10, 1, 1)]
+    assert rows("select * from total") == [(10, 1, 1, 1)]
     run({"seeds/raw_orders.csv": "id\n1\n5\n"}, target_schema="public")
-    assert rows("select * from total") == [(60, 2, 2)]
+    assert rows("select * from total") == [(60, 2, 2, 1)]
     assert rows("select n, name from as_view, schema") == [(2, "public")]

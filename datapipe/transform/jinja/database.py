@@ -88,12 +88,7 @@ class Database:
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
         """Send ``sql``; raises ProjectError for what is wrong in it."""
         with self._explained(sql):
-            sent = self.as_published(sql)
-            if _READS.match(sent):
-                sent = self.reading(sent) + sent
-            cursor = execute(self.connection(), sent)
-            while cursor.nextset():
-                pass
+            cursor = self._last(sql)
             response = _response(cursor)
             if not fetch or cursor.description is None:
                 return response, Table((), ())
@@ -103,7 +98,7 @@ class Database:
     def described(self, sql: str) -> list[tuple[str, str]]:
         """The names and the types of what a query gives."""
         with self._explained(sql):
-            cursor = execute(self.connection(), self.as_published(sql))
+            cursor = self._last(sql)
             result, columns = cursor.pgresult, cursor.description or ()
             assert result is not None  # noqa: S101 - a query was sent
             kinds = [(column.type_code, result.fmod(at)) for at, column in enumerate(columns)]
@@ -112,6 +107,16 @@ class Database:
                 [[oid for oid, _ in kinds], [mod for _, mod in kinds]],
             )
             return [(column.name, row[0]) for column, row in zip(columns, types, strict=True)]
+
+    def _last(self, sql: str) -> psycopg.Cursor[Any]:
+        """Send ``sql``, to see what will be there after the run; what its last statement gives."""
+        sent = self.as_published(sql)
+        if _READS.match(sent):
+            sent = self.reading(sent) + sent
+        cursor = execute(self.connection(), sent)
+        while cursor.nextset():
+            pass
+        return cursor
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[None]:

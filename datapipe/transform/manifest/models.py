@@ -331,22 +331,19 @@ class _Descriptions:
 
     def _add(self, key: tuple[str, str, str], properties: NodeProperties) -> None:
         other = self._known.setdefault(key, properties)
-        if other is not properties and properties.version != other.version:
-            raise ProjectError(
+        if other is properties:
+            return
+        if properties.version != other.version:
+            wrong = (
                 f"The version {properties.version} of the model {properties.name} has no file: "
-                f"write {properties.file_name}.sql, or name its file with defined_in.",
-                path=properties.path,
-                line=properties.line,
-                model=properties.name,
+                f"write {properties.file_name}.sql, or name its file with defined_in."
             )
-        if other is not properties:
-            raise ProjectError(
+        else:
+            wrong = (
                 f"The {properties.kind} {properties.name} is described twice: also in "
-                f"{other.path}, line {other.line}.",
-                path=properties.path,
-                line=properties.line,
-                model=properties.name,
+                f"{other.path}, line {other.line}."
             )
+        raise ProjectError(wrong, path=properties.path, line=properties.line, model=properties.name)
 
     def of(self, written: Written) -> NodeProperties | None:
         found = self._known.get((written.package.name, written.kind, written.name))
