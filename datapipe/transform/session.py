@@ -74,8 +74,7 @@ class Session:
 
     def _run(self) -> Transformed:
         ready(self.connection)
-        kinds = {"any", *(model.materialized for model in self.models)}
-        self.warnings += overrides.warnings(self.renderer, sorted(kinds))
+        self.warnings += overrides.warnings(self.renderer, overrides.kinds_of(self.models))
         tests, unread = self.placement.tests(self.connection)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
         overrides.make_schemas(self.connection, self.final, self._schemas)

@@ -50,9 +50,22 @@ FILES = {
 }
 
 
+MICROBATCH = (
+    "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', "
+    "batch_size='day', begin='2026-01-01', unique_key='at') }} "
+    "select timestamp '2026-01-01' as at"
+)
+
+
+def test_what_is_not_called_for_batches_is_said(run: Run) -> None:
+    macro = MACROS[: MACROS.index("{% macro create_view_as")]
+    (warning,) = run({"macros/ours.sql": macro, "models/b.sql": MICROBATCH}).warnings
+    assert warning.startswith("The project's own create_table_as: not called")
+
+
 def test_what_the_project_makes_relations_with_is_called(run: Run, rows: Any) -> None:
     (warning,) = run(FILES).warnings
-    assert warning.startswith("The project has its own drop_relation, run_hooks, in place of dbt's")
+    assert warning.startswith("The project's own drop_relation, run_hooks: not called")
     options = "select reloptions from pg_class where oid = 'shop.{}'::regclass"
     assert rows(options.format("t")) == rows(options.format("i")) == [(["fillfactor=70"],)]
     assert rows(options.format("v")) == [(["security_barrier=true"],)]

@@ -49,6 +49,7 @@ _NOT_CALLED = {
         *("diff_column_data_types", "diff_columns", "process_schema_changes"),
         "sync_column_schemas",
     ),
+    "microbatch": (*_TABLE, *_STRATEGIES["merge"], "get_incremental_microbatch_sql"),
     "freshness": ("collect_freshness", "collect_freshness_custom_sql"),
     "any": (
         *("alter_column_comment", "alter_relation_comment", "apply_grants", "call_dcl_statements"),
@@ -129,16 +130,26 @@ def make_schemas(connection: psycopg.Connection, compiler: Compiler, names: Iter
             compiler.hook(text, compiler.manifest.project.path, 1, {"missing": name})
 
 
+def kinds_of(models: Iterable[Model]) -> list[str]:
+    """The kinds of work that it takes to build ``models``, for ``warnings``."""
+    kinds = {"any"}
+    for model in models:
+        kinds.add(model.materialized)
+        if growth.is_microbatch(model):
+            kinds.add("microbatch")
+    return sorted(kinds)
+
+
 def warnings(renderer: Renderer, kinds: Iterable[str]) -> list[str]:
     """A warning that names what the project has macros for that are not called.
 
-    ``kinds`` are what is done: materializations, ``any`` of them, or ``freshness``.
+    ``kinds`` are what is done, as ``kinds_of`` tells of models, or ``freshness``.
     """
     names = _overridden((name for kind in kinds for name in _NOT_CALLED.get(kind, ())), renderer)
     if not names:
         return []
-    told = f"The project has its own {', '.join(sorted(names))}, in place of dbt's."
-    return [f"{told} datapipe does not call them: it does their part itself, as dbt's would."]
+    named = ", ".join(sorted(set(names)))
+    return [f"The project's own {named}: not called, as datapipe does that part itself."]
 
 
 def _overridden(names: Iterable[str], renderer: Renderer) -> list[str]:
