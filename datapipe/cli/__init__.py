@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
+import errno
 import os
 import sys
 from collections.abc import Collection
@@ -96,9 +95,6 @@ def main() -> None:
     0 done · 1 failed as can happen · 2 wrong usage or settings · 3 a bug · 4 partly done · 5 data
     tests failed · 6 another run holds the lock · 130 interrupted.
     """
-    # A tenth of a short command goes into looking for cycles, half of it in those that end with it.
-    gc.set_threshold(200_000)
-    atexit.register(gc.freeze)
     try:
         completing = "_DATAPIPE_COMPLETE" in os.environ
         given = gathered(sys.argv[1:])
@@ -110,7 +106,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            console.tell(f"datapipe: there is no room for what is written: {error}")
+            sys.exit(1)
         import traceback
 
         traceback.print_exc()

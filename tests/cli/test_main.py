@@ -1,6 +1,8 @@
 """Exit statuses and what is said on which channel, through main() itself."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,3 +247,16 @@ def test_a_server_of_the_users_own_is_not_started_or_stopped(command: str, datap
     status, _, err = datapipe("db", command)
     assert status == 2
     assert "DATAPIPE_DATABASE_URL" in err
+
+
+def test_output_that_finds_no_room_ends_in_a_sentence_and_not_as_a_bug() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "datapipe", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("datapipe: there is no room for what is written")
