@@ -33,14 +33,9 @@ _ABOUT_TO_BE_LOST, _NEVER_DAILY, _NEVER, _DUE, _REFRESH = range(5)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A request that can bring something new, and why."""
-
+class _Judged:
     candidate: Candidate
     reason: str
-    rank: int
-    due_at: datetime
-    asked_at: datetime | None
 
     @property
     def request(self) -> Request:
@@ -52,20 +47,19 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Held:
+class Wanted(_Judged):
+    """A request that can bring something new, and why."""
+
+    rank: int
+    due_at: datetime
+    asked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Held(_Judged):
     """A request that is held back until a time, since it failed before."""
 
-    candidate: Candidate
-    reason: str
     until: datetime
-
-    @property
-    def request(self) -> Request:
-        return self.candidate.request
-
-    @property
-    def endpoint(self) -> str:
-        return self.candidate.endpoint.name
 
 
 @dataclass(frozen=True)
