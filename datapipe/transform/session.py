@@ -203,6 +203,8 @@ class Session:
             self._publish([connection], [built], memory)
             self.placement.published(built.model)
 
+        # One by one, the order is all the same; and who is to stop early must be tested early.
+        by_length = self.options.threads > 1 and not self.options.fail_fast
         execution = Execution(
             planned(
                 self.manifest,
@@ -212,6 +214,7 @@ class Session:
                 tested_first=self.options.per_model,
             ),
             Doing(compiler, build_, publish if self.options.per_model else None, memory.tests_saw),
+            seconds=memory.seconds if by_length else None,
             fail_fast=self.options.fail_fast,
             on_result=Telling(self.listener, nodes),
         )

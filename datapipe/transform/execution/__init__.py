@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -14,7 +14,7 @@ from datapipe.transform import checks
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler, Unbuilt
 from datapipe.transform.execution.outcome import result_of
-from datapipe.transform.execution.schedule import Node, Schedule, Step
+from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
 from datapipe.transform.execution.workers import Workers
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.results import NodeResult
@@ -49,13 +49,18 @@ class _Postponed:
 
 
 class Execution:
-    """Does ``steps``; afterwards ``results`` tell how each ended, and ``built`` what is aside."""
+    """Does ``steps``; afterwards ``results`` tell how each ended, and ``built`` what is aside.
+
+    ``seconds`` are what they took when they were last done, by which what the whole run waits for
+    goes first; with None they are done in the order given.
+    """
 
     def __init__(
         self,
         steps: Sequence[Step],
         doing: Doing,
         *,
+        seconds: Mapping[str, float] | None,
         fail_fast: bool,
         on_result: Callable[[NodeResult], None],
     ) -> None:
@@ -65,7 +70,7 @@ class Execution:
         self._doing = doing
         self._fail_fast = fail_fast
         self._on_result = on_result
-        self._schedule = Schedule(steps)
+        self._schedule = Schedule(steps, None if seconds is None else ways(steps, seconds))
         self._lost: dict[str, str] = {}  # what failed or was skipped, and because of what
         self._impatient: set[str] = set()  # what can wait no longer
         self._compiler = doing.compiler.waiting(lambda node: node.unique_id not in self._impatient)

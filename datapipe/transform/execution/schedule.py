@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 
@@ -20,17 +21,38 @@ class Step:
     needs: frozenset[str] = frozenset()
 
 
-class Schedule:
-    """The steps of a run that are not done; what can be done is given out in the order given."""
+def ways(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float]:
+    """How long it is from the start of each step to the end of all that waits for it, in seconds.
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    ``seconds`` are what steps took when they were last done; of the others they are the average.
+    """
+    average = sum(seconds.values()) / len(seconds) if seconds else 1.0
+    needs = {step.unique_id: step.needs for step in steps}
+    after = dict.fromkeys(needs, 0.0)
+    for unique_id in reversed(tuple(TopologicalSorter(needs).static_order())):
+        after[unique_id] += seconds.get(unique_id, average)
+        for need in needs[unique_id]:
+            after[need] = max(after[need], after[unique_id])
+    return after
+
+
+class Schedule:
+    """The steps of a run that are not done; what can be done is given out in the order given.
+
+    With ``ways``, which tell of each step how long it is from there to the end, a model goes first
+    from which it is longer than from all that is in work: it is what the whole run waits for.
+    """
+
+    def __init__(self, steps: Sequence[Step], ways: Mapping[str, float] | None = None) -> None:
         self._steps = steps
+        self._ways = [(ways or {}).get(step.unique_id, 0.0) for step in steps]
         self._number = {step.unique_id: number for number, step in enumerate(steps)}
         self._needed_by: dict[str, list[int]] = {}
         self._needs = [len(step.needs) for step in steps]
         self._left = set(range(len(steps)))
-        # Heaps of numbers, so that what came first is given out first.
-        self._models: list[int] = []
+        self._in_work: set[int] = set()
+        # Heaps, so that what came first is given out first: of models, those of the longest way.
+        self._models: list[tuple[float, int]] = []
         self._data_tests: list[int] = []
         self._unit_tests: list[int] = []
         self._last: list[int] = []
@@ -42,20 +64,29 @@ class Schedule:
 
     def take(self, tests_at_most: int) -> tuple[Step, ...]:
         """What can be done now in one go: tests of a kind, or a model; empty if all has to wait."""
+        taken = self._taken(tests_at_most)
+        self._in_work.update(taken)
+        return tuple(self._steps[number] for number in taken)
+
+    def _taken(self, tests_at_most: int) -> list[int]:
+        if self._models and self._is_longest(-self._models[0][0]):
+            return [heapq.heappop(self._models)[1]]
         for tests in (self._data_tests, self._unit_tests):
             if tests:
-                size = min(len(tests), tests_at_most)
-                return tuple(self._steps[heapq.heappop(tests)] for _ in range(size))
+                return [heapq.heappop(tests) for _ in range(min(len(tests), tests_at_most))]
         if self._models:
-            return (self._steps[heapq.heappop(self._models)],)
+            return [heapq.heappop(self._models)[1]]
         if self._last and self._left == set(self._last):
             size = min(len(self._last), tests_at_most)
-            return tuple(self._steps[heapq.heappop(self._last)] for _ in range(size))
-        return ()
+            return [heapq.heappop(self._last) for _ in range(size)]
+        return []
+
+    def _is_longest(self, way: float) -> bool:
+        return way > max((self._ways[number] for number in self._in_work), default=0.0)
 
     def done(self, unique_id: str) -> None:
         """``unique_id`` went well: what waited for it alone can be done."""
-        self._left.discard(self._number[unique_id])
+        self._end(self._number[unique_id])
         for number in self._needed_by.get(unique_id, ()):
             self._needs[number] -= 1
             if not self._needs[number] and number in self._left:
@@ -67,6 +98,7 @@ class Schedule:
         Where ``need`` has ended, or waits for it in turn, it is False and given out at once.
         """
         number = self._number[unique_id]
+        self._in_work.discard(number)
         waits = self._number.get(need) in self._left - self._behind(unique_id)
         if waits:
             self._needed_by.setdefault(need, []).append(number)
@@ -77,7 +109,7 @@ class Schedule:
 
     def failed(self, unique_id: str) -> tuple[Step, ...]:
         """``unique_id`` failed: leave out what can never be done because of it, and return it."""
-        self._left.discard(self._number[unique_id])
+        self._end(self._number[unique_id])
         skipped = self._behind(unique_id)
         self._left -= skipped
         return self._in_order(skipped)
@@ -100,14 +132,19 @@ class Schedule:
         self._models, self._data_tests, self._unit_tests, self._last = [], [], [], []
         return self._in_order(skipped)
 
+    def _end(self, number: int) -> None:
+        self._left.discard(number)
+        self._in_work.discard(number)
+
     def _waiting(self) -> set[int]:
-        offered = {*self._models, *self._data_tests, *self._unit_tests, *self._last}
+        models = (number for _, number in self._models)
+        offered = {*models, *self._data_tests, *self._unit_tests, *self._last}
         return {number for number in self._left if self._needs[number]} | offered
 
     def _offer(self, number: int) -> None:
         node = self._steps[number].node
         if isinstance(node, Model):
-            heapq.heappush(self._models, number)
+            heapq.heappush(self._models, (-self._ways[number], number))
         elif isinstance(node, DataTest):
             # What it looks at, if it names nothing, may be anything that the run makes.
             tests = self._data_tests if node.refs or node.sources else self._last

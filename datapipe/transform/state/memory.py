@@ -69,8 +69,9 @@ class Memory:
     """The memory of one run.
 
     ``reused`` and ``why`` tell of each node, by unique id, what need not be done and why the rest
-    must be. ``kept`` is what an earlier run has built aside and this one goes on from; ``aside``
-    are the names of it. ``growing`` are the keys of the models that get an increment.
+    must be. ``seconds`` are what nodes took when they were last done. ``kept`` is what an earlier
+    run has built aside and this one goes on from; ``aside`` are the names of it. ``growing`` are
+    the keys of the models that get an increment.
     """
 
     def __init__(
@@ -83,6 +84,9 @@ class Memory:
     ) -> None:
         self.reused: Mapping[str, str] = decisions.reused
         self.why: Mapping[str, str] = decisions.why
+        self.seconds: Mapping[str, float] = {
+            state.unique_id: state.seconds for state in decisions.recorded.values() if state.seconds
+        }
         self.kept: Mapping[str, Kept] = left.kept
         self.aside: Set[tuple[str, str]] = {(each.schema, each.name) for each in left.kept.values()}
         self.growing: Set[str] = frozenset()
@@ -252,6 +256,8 @@ class Memory:
             if self._seen[key].pending <= self._published
         ]
         done += self._passed_units(passed)
+        took = {each.unique_id: each.seconds for each in results}
+        done = [replace(each, seconds=took.get(each.unique_id, 0.0)) for each in done]
         done += definitions.changed(self._decisions) if is_out else ()
         schema = self._options.target_schema
         records.write(connection, self._run_id, schema, done)
