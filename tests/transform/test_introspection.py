@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datapipe.errors import RunFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -198,3 +199,27 @@ def test_bare_names_stand_for_what_the_run_has_built_where_its_schema_is_searche
     run({"seeds/raw_orders.csv": "id\n1\n5\n"}, target_schema="public")
     assert rows("select * from total") == [(60, 2, 2, 1)]
     assert rows("select n, name from as_view, schema") == [(2, "public")]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_template_that_looks_for_tables_finds_those_of_all_seeds(
+    run: Run, rows: Rows, threads: int
+) -> None:
+    models = {
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop}\nseeds: {+schema: shop}\n",
+        "seeds/event_a.csv": "id\n1\n",
+        "seeds/event_b.csv": "id\n" + "2\n" * 20_000,
+        "models/a_union.sql": """
+            {% for name in ['event_a', 'event_b', 'event_c'] %}
+            {% set relation = adapter.get_relation(none, 'shop', name) %}
+            {% if relation %} select distinct id from {{ relation }} union all {% endif %}
+            {% endfor %}
+            select {{ adapter.list_relations(none, 'shop') | map(attribute='name')
+                      | select('in', ['event_a', 'event_b']) | list | length }}
+        """,
+        "seeds/c_broken.csv": "id,id\n1,2\n",
+    }
+    with pytest.raises(RunFailedError, match="c_broken"):
+        run(models, threads=threads)
+    (seen,) = rows("select array_agg(id order by id) from shop__build.a_union")
+    assert seen == ([1, 2, 2],)

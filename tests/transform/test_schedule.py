@@ -12,6 +12,7 @@ def step(name: str, *needs: str, is_test: bool = False) -> Step:
     kind = DataTest if is_test else Model
     node = kind.__new__(kind)
     object.__setattr__(node, "refs", needs)
+    object.__setattr__(node, "resource_type", "model")
     return Step(name, node, frozenset(needs))
 
 

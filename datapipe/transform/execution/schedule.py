@@ -41,6 +41,8 @@ class Schedule:
 
     With ``ways``, which tell of each step how long it is from there to the end, a model goes first
     from which it is longer than from all that is in work: it is what the whole run waits for.
+    Models come after the seeds that wait for nothing, whether those go well or not: templates may
+    look up a seed's table by its name, and dbt has it there since ``dbt seed``.
     """
 
     def __init__(self, steps: Sequence[Step], ways: Mapping[str, float] | None = None) -> None:
@@ -51,8 +53,13 @@ class Schedule:
         self._needs = [len(step.needs) for step in steps]
         self._left = set(range(len(steps)))
         self._in_work: set[int] = set()
-        # Heaps, so that what came first is given out first: of models, those of the longest way.
-        self._models: list[tuple[float, int]] = []
+        self._seeds = {
+            number
+            for number, step in enumerate(steps)
+            if isinstance(step.node, Model) and step.node.is_seed and not step.needs
+        }
+        # Heaps, so that what came first is given out first: of models the seeds, then the longest.
+        self._models: list[tuple[bool, float, int]] = []
         self._data_tests: list[int] = []
         self._unit_tests: list[int] = []
         self._last: list[int] = []
@@ -69,20 +76,25 @@ class Schedule:
         return tuple(self._steps[number] for number in taken)
 
     def _taken(self, tests_at_most: int) -> list[int]:
-        if self._models and self._is_longest(-self._models[0][0]):
-            return [heapq.heappop(self._models)[1]]
+        model = self._next_model()
+        longest = max((self._ways[number] for number in self._in_work), default=0.0)
+        if model is not None and self._ways[model] > longest:
+            return [heapq.heappop(self._models)[-1]]
         for tests in (self._data_tests, self._unit_tests):
             if tests:
                 return [heapq.heappop(tests) for _ in range(min(len(tests), tests_at_most))]
-        if self._models:
-            return [heapq.heappop(self._models)[1]]
+        if model is not None:
+            return [heapq.heappop(self._models)[-1]]
         if self._last and self._left == set(self._last):
             size = min(len(self._last), tests_at_most)
             return [heapq.heappop(self._last) for _ in range(size)]
         return []
 
-    def _is_longest(self, way: float) -> bool:
-        return way > max((self._ways[number] for number in self._in_work), default=0.0)
+    def _next_model(self) -> int | None:
+        if not self._models:
+            return None
+        number = self._models[0][-1]
+        return number if number in self._seeds or self._seeds.isdisjoint(self._left) else None
 
     def done(self, unique_id: str) -> None:
         """``unique_id`` went well: what waited for it alone can be done."""
@@ -99,6 +111,7 @@ class Schedule:
         """
         number = self._number[unique_id]
         self._in_work.discard(number)
+        self._seeds.discard(number)
         waits = self._number.get(need) in self._left - self._behind(unique_id)
         if waits:
             self._needed_by.setdefault(need, []).append(number)
@@ -137,14 +150,14 @@ class Schedule:
         self._in_work.discard(number)
 
     def _waiting(self) -> set[int]:
-        models = (number for _, number in self._models)
+        models = (number for *_, number in self._models)
         offered = {*models, *self._data_tests, *self._unit_tests, *self._last}
         return {number for number in self._left if self._needs[number]} | offered
 
     def _offer(self, number: int) -> None:
         node = self._steps[number].node
         if isinstance(node, Model):
-            heapq.heappush(self._models, (-self._ways[number], number))
+            heapq.heappush(self._models, (number not in self._seeds, -self._ways[number], number))
         elif isinstance(node, DataTest):
             # What it looks at, if it names nothing, may be anything that the run makes.
             tests = self._data_tests if node.refs or node.sources else self._last
