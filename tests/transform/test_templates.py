@@ -111,6 +111,11 @@ def test_a_query_brings_a_table_of_plain_values(render: Render) -> None:
     )
     assert len(table) == 2
     assert table.order_by("id", reverse=True).columns["id"].values_distinct() == (2, 1)
+    groups = table.group_by("id")
+    assert groups.keys() == [1, 2]
+    assert [len(group) for group in groups] == [1, 1]
+    assert groups[1].columns["id"].values() == (2,)
+    assert len(groups.merge()) == 2
 
 
 @pytest.mark.usefixtures("asking")

@@ -202,6 +202,14 @@ class Table:
             first.setdefault(_key(row, key), row)
         return Table(first.values(), self.column_names)
 
+    def group_by(self, key: Any, **_: Any) -> Groups:
+        """A table for each value of a column, in the order in which the values come first."""
+        found: dict[Any, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(_key(row, key), []).append(row)
+        tables = (Table(rows, self.column_names) for rows in found.values())
+        return Groups(tables, list(found))
+
     def order_by(self, key: Any, reverse: bool = False) -> Table:
         def placed(row: Row) -> Any:
             found = _key(row, key)
@@ -231,6 +239,15 @@ class Table:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.column_names, *self.rows])
         return text.getvalue().rstrip("\n")
+
+
+class Groups(Named):
+    """The tables that a table was taken apart into, by the values they have in common."""
+
+    def merge(self, **_: Any) -> Table:
+        """All their rows in one table again."""
+        names = self[0].column_names if len(self) else ()
+        return Table((row for table in self for row in table), names)
 
 
 def _key(row: Row, key: Any) -> Any:
