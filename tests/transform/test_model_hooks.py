@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import ProjectError
+from datapipe.errors import ProjectError, RunFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -75,6 +75,42 @@ def test_a_hook_may_change_the_rows_of_an_increment_and_its_surroundings(
             (1, "old"), (2, "old"), (3, "new"),
         ]  # fmt: skip
     assert rows("select indexname from pg_indexes where schemaname = 'shop'") == [("by_said",)]
+
+
+def test_a_hook_changes_other_models_as_they_are_in_this_run_and_nobody_sees_it_before(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop, +materialized: table}\n",
+        "models/whole.sql": "select 0 as id",
+        "models/grows.sql": """
+            {{ config(materialized='incremental') }}
+            select 0 as id {% if is_incremental() %} where false {% endif %}
+        """,
+        "models/first.sql": """
+            {{ config(post_hook=[
+                "insert into {{ ref('grows') }} (id) select id from {{ this }}",
+                "insert into {{ ref('whole') }} select id from {{ this }}",
+            ]) }} select {{ var('id', 1) }} as id
+        """,
+        "models/second.sql": """
+            {{ config(pre_hook="delete from only {{ ref('grows') }} where id = 0") }}
+            select count(*) as n, 1 / {{ var('by', 1) }} as x from {{ ref('grows') }}
+            -- {{ ref('first') }}
+        """,
+    }
+    run(files)
+    assert rows("select id from shop.grows") == [(1,)]
+    before = rows("select 'shop.grows'::regclass::oid::int")
+    with pytest.raises(RunFailedError):
+        run(variables={"id": 2, "by": 0})
+    assert rows("select id from shop.grows") == [(1,)]
+    for _ in range(2):
+        run(variables={"id": 2})
+    assert rows("select id from shop.grows order by 1") == [(1,), (2,), (2,)]
+    assert rows("select 'shop.grows'::regclass::oid::int") == before
+    assert rows("select id from shop.whole order by 1") == [(0,), (2,)]
+    assert rows("select n from shop.second") == [(3,)]
 
 
 def test_a_pre_hook_sees_what_is_published_and_changes_a_copy_of_it(

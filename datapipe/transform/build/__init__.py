@@ -59,7 +59,8 @@ def build(
         raise stopped.told(connection) from stopped.error
     compiled = None if model.is_seed else site.compiled
     grown = published is not None
-    return replace(built, grown=grown, compiled=compiled, keys=tuple(site.keys))
+    keys, elsewhere = tuple(site.keys), site.elsewhere
+    return replace(built, grown=grown, compiled=compiled, keys=keys, elsewhere=elsewhere)
 
 
 def _built(site: Site, witness: Witness | None) -> Built:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import Relation
@@ -18,6 +19,7 @@ class Built:
     is published, outside of any transaction. ``grown`` says that only new rows were computed;
     ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
     ``keys`` are foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
+    ``elsewhere`` are increments of other models, by their keys, in place of those that they had.
     """
 
     model: Model
@@ -31,3 +33,4 @@ class Built:
     compiled: Compiled | None = None
     also: tuple[Built, ...] = ()
     keys: tuple[str, ...] = ()
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

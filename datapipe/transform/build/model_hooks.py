@@ -22,6 +22,7 @@ from typing import Any, Literal
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.build import elsewhere
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiler
@@ -173,7 +174,7 @@ class Hooks:
         text = _statement(text)
         self._rendered.append(text)
         text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
-        return site.compiler.standing(text)
+        return elsewhere.changing(site, site.compiler.standing(text))
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:

@@ -44,6 +44,8 @@ class Site:
         self.copied = False
         # Foreign keys, as ALTER TABLE takes them, that wait for what they refer to to be published.
         self.keys: list[str] = []
+        # What publishes other models, which only grow and which hooks have changed, by their keys.
+        self.elsewhere: dict[str, tuple[str, ...]] = {}
         # What is asked with the last statements of a build, and what came back.
         self.question = ""
         self.answer: list[tuple[Any, ...]] = []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import psycopg
 
 from datapipe.errors import PublishError, WarehouseError
-from datapipe.transform.build import aside, incremental
+from datapipe.transform.build import aside, elsewhere, incremental
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database import catalog, definitions
@@ -52,7 +52,7 @@ class Publication:
         on_wait: Callable[[str], None],
     ) -> None:
         self.connection = connection
-        self.built = [one for each in built for one in (each, *each.also)]
+        self.built = elsewhere.applied([one for each in built for one in (each, *each.also)])
         self.final = final
         self.record = record
         self.wait_seconds = wait_seconds

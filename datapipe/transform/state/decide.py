@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build import model_hooks
 from datapipe.transform.build.growth import is_microbatch, refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation
@@ -20,7 +19,7 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.options import Options
-from datapipe.transform.state import records, tokens
+from datapipe.transform.state import hooked, records, tokens
 from datapipe.transform.state.fingerprint import Fingerprints
 from datapipe.transform.state.functions import Functions
 from datapipe.transform.state.records import NodeState
@@ -225,6 +224,9 @@ class Decisions:
         """What compiles over what is published, for a build of this form."""
         return self._increment if form == "increment" else self._whole
 
+    def _compiler_of(self, model: Model) -> Compiler:
+        return self.compiler(self.form(model))
+
     def sql(self, node: Model | DataTest, form: str) -> Compiled:
         """The SQL of ``node`` as it is in a build of this form."""
         compiler = self.compiler(form)
@@ -239,13 +241,18 @@ class Decisions:
             self._built[model.relation.local] = model.name
 
     def _decide_again(self) -> None:
-        """Build also what reads, without ``ref``, what was decided on after it."""
+        """Build also what reads, without ``ref``, what was decided on after it, or is hooked."""
         late = [model for model in self.in_order if model.unique_id in self.reused]
-        found = True
+        found = bool(late)
+        partners = {}
+        if late and self.why:
+            partners = hooked.partners(self.in_order, self.recorded, self._compiler_of)
         while found:
             found = False
             for model in late:
                 why = self._rebuilt_parent(model.refs, self.recorded[model.unique_id])
+                for partner, reason in partners.get(model.unique_id, ()):
+                    why = why or (reason if partner in self.why else "")
                 if why and self.reused.pop(model.unique_id, ""):
                     self._decide(model.unique_id, why, model)
                     found = True
@@ -311,13 +318,7 @@ class Decisions:
 
     def _settings(self, model: Model, form: str) -> dict[str, str]:
         """The settings of ``model`` today, and what its hooks would do."""
-        hooks: list[str] | None = []
-        if model.config.get("pre_hook") or model.config.get("post_hook"):
-            try:
-                hooks = model_hooks.rendered(model, self.compiler(form))
-            except DatapipeError:  # they write by themselves, or the build will tell what is wrong
-                hooks = None
-        return self.fingerprints.settings(model, hooks)
+        return self.fingerprints.settings(model, hooked.rendered(model, self.compiler(form)))
 
     def _other_settings(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
         changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))

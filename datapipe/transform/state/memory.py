@@ -147,7 +147,7 @@ class Memory:
             relation=own,
         )
         state = self._with_functions(state, texts, inputs, connection)
-        own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts)
+        own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts, hooks)
         if own_reason:
             state = replace(state, unsteady=own_reason)
         seen = Seen(state, inputs, pending)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import psycopg
 
-from datapipe.transform.build import growth
+from datapipe.transform.build import aside, elsewhere, growth
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.state import words
+from datapipe.transform.state import hooked, words
 from datapipe.transform.state.decide import Decisions
 
 
@@ -19,13 +19,19 @@ def by_itself(
     model: Model,
     form: str,
     texts: Sequence[str],
+    hooks: Sequence[str] = (),
 ) -> str:
     """Why ``model`` may get other rows each time by what it is.
 
-    What only adds rows reads what it added before, or adds them again.
+    What only adds rows reads what it added before, or adds them again. So may ``hooks``, which are
+    rendered.
     """
+    schema, name = model.relation.published
+    own = {(schema, name), (aside.beside(schema, aside.BUILD), name)}
     if decisions.compiler(form).materialization(model) is not None:
         return "is built by a materialization of the project's own"
+    if any(elsewhere.changes_others(hook, own) for hook in hooks):
+        return hooked.CHANGES_OTHERS
     if form != "increment" or model.materialized != "incremental":
         return ""
     if model.config.get("incremental_strategy") == "microbatch":

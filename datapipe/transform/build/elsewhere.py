@@ -1,0 +1,100 @@
+"""Hooks that change the rows of another model, which only grows in this run.
+
+Such a model stands aside as a view of what is published and what is new, and a view like that takes
+no changes. A hook is given the whole table instead, which the view then shows; publishing gives the
+rows of that to the published table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.growth import place_of_increment
+from datapipe.transform.build.site import Site
+from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.manifest.nodes import Model
+
+_CHANGING = re.compile(
+    r"\b(insert\s+into|update(?!\s+(of|on|or|set)\b)|delete\s+from|merge\s+into|truncate(\s+table)?)"
+    r"\s+(only\s+)?",
+    re.I,
+)
+_WHOLE = "All of the table, with what hooks of other models have changed in it."
+
+
+def changing(site: Site, text: str) -> str:
+    """``text`` with whole tables in place of the views of other models that it changes."""
+    if not _CHANGING.search(text):
+        return text
+    models = {
+        site.compiler.place(model).standing: model
+        for model in site.compiler.manifest.models.values()
+        if model.materialized in {"incremental", "snapshot"} and model.key != site.model.key
+    }
+    tables = {}
+    for model in changed(text, models):
+        table = place_of_increment(model)
+        view = site.compiler.place(model)
+        states = catalog.states(site.connection, [view.standing, table.standing])
+        if view.standing in states and states[view.standing].kind == "v" and len(states) > 1:
+            _make_whole(site, model)
+            tables[view.standing] = table.local
+    return definitions.renamed(text, tables) if tables else text
+
+
+def applied(built: Sequence[Built]) -> list[Built]:
+    """All that was built, with what each has changed of the others."""
+    changed = {key: made for each in built for key, made in each.elsewhere.items()}
+    return [
+        replace(each, increment=changed[each.model.key]) if each.model.key in changed else each
+        for each in built
+    ]
+
+
+def changes_others(text: str, own: Collection[Name]) -> bool:
+    """Whether the statements in ``text`` change rows of something that is not called as ``own``."""
+    named = definitions.relations(text, {schema for schema, _ in own})
+    starts = {start for start, _, name in named if name in own}
+    return any(found.end() not in starts for found in _CHANGING.finditer(text))
+
+
+def changed(text: str, models: Mapping[Name, Model]) -> list[Model]:
+    """Those of ``models``, by where they stand, whose rows the statements in ``text`` change."""
+    ends = {found.end() for found in _CHANGING.finditer(text)}
+    if not ends:
+        return []
+    named = definitions.relations(text, {schema for schema, _ in models})
+    names = {name for start, _, name in named if start in ends}
+    return [models[name] for name in names & models.keys()]
+
+
+def _make_whole(site: Site, model: Model) -> None:
+    """Let the view of ``model`` show a table of its own, unless a hook has had that done before."""
+    view, table = site.compiler.place(model), place_of_increment(model)
+    with site.connection.transaction():
+        # Hooks of two models may need it at once.
+        execute(site.connection, f"SELECT pg_advisory_xact_lock(hashtext({literal(table.local)}))")
+        state = catalog.states(site.connection, [table.standing])[table.standing]
+        shown = catalog.states(site.connection, [view.standing])[view.standing]
+        columns = ", ".join(quoted(column.name) for column in shown.columns)
+        if state.comment != _WHOLE:
+            away = quoted(f"{state.oid}")  # a name that no model has: the view still reads it
+            statements = [
+                f"ALTER TABLE {table.local} RENAME TO {away}",
+                f"CREATE TABLE {table.local} AS TABLE {view.local}",
+                f"COMMENT ON TABLE {table.local} IS {literal(_WHOLE)}",
+                f"CREATE OR REPLACE VIEW {view.local} AS SELECT {columns} FROM {table.local}",
+                f"DROP TABLE {quoted(state.schema)}.{away}",
+            ]
+            execute(site.connection, "; ".join(statements))
+    published = model.relation.published_local
+    site.elsewhere[model.key] = (
+        f"DELETE FROM {published}",
+        f"INSERT INTO {published} ({columns}) SELECT {columns} FROM {table.local}",
+    )
