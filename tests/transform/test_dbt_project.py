@@ -411,7 +411,10 @@ PLACES = {
     "a package that there is not": (
         "packages.yml", 2, {"packages.yml": "packages:\n  - package: dbt-labs/dbt_utils\n"},
     ),
-    "a model in Python": ("a.py", 1, {"models/a.py": "def model(dbt, session): ..."}),
+    "a model that is no Python": ("a.py", 1, {"models/a.py": "def model(dbt, session:"}),
+    "a Python model that is to be run to be read": (
+        "a.py", 2, {"models/a.py": "def model(dbt, session):\n    return dbt.ref(session.x)\n"},
+    ),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import RunFailedError, TestsFailedError, WarehouseError
+from datapipe.errors import ProjectError, RunFailedError, TestsFailedError, WarehouseError
 from datapipe.transform import Listener, Transformed
 
 Run = Callable[..., Transformed]
@@ -208,3 +208,26 @@ def test_a_run_that_ends_early_leaves_no_backend_at_work(
     while rows(f"select pid {sleeping}"):
         assert how == signal.SIGKILL  # the server looks for its client once a second
     assert rows("select run from shop.a") == [(1,)]
+
+
+def test_a_python_model_is_known_and_fails_alone(run: Run, rows: Any) -> None:
+    python = "import pandas\n\ndef model(dbt, session):\n    dbt.config(tags=['py'])\n"
+    files = {
+        "dbt_project.yml": """
+            name: shop
+            models: {shop: {+schema: shop, parked: {+enabled: false}}}
+        """,
+        "models/a.sql": "select 1 as id",
+        "models/b.py": python + "    return dbt.ref('a').limit(1)\n",
+        "models/c.sql": "select id from {{ ref('b') }}",
+        "models/parked/d.py": python + "    return dbt.ref('a')\n",
+    }
+    with pytest.raises(RunFailedError, match="PostgreSQL runs none") as caught:
+        run(files)
+    assert ended(caught.value.results) == {"a": "success", "b": "error", "c": "skipped"}
+    assert [each.because for each in caught.value.results if each.name == "c"] == ["b"]
+    run(files, exclude=["tag:py+"])
+    assert rows(there) == [("a",)]
+    with pytest.raises(ProjectError, match="There is no model nowhere") as unknown:
+        run({**files, "models/b.py": python + "    return dbt.ref('nowhere')\n"})
+    assert (unknown.value.path.name, unknown.value.line) == ("b.py", 5)

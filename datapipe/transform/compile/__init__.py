@@ -209,8 +209,11 @@ class Compiler:
         ctes: list[str] = []
         own = self._variables(node, ctes, this)
         if isinstance(node, Model) or node.macro is None:
-            name = node.name if isinstance(node, Model) else node.of
-            text = self.renderer.render(node.path, node.raw_code, own, model=name, **self._as(node))
+            if isinstance(node, Model):
+                name, code = node.name, node.template
+            else:
+                name, code = node.of, node.raw_code
+            text = self.renderer.render(node.path, code, own, model=name, **self._as(node))
         else:
             text = self._generic(node, node.macro, own, ctes)
         return literals.published(text.strip("\n"), self._asides), tuple(ctes)

@@ -25,7 +25,7 @@ from datapipe.transform.project import Project
 
 _TAKEN = "meta"  # what datapipe remembers lies there
 _FOLDERS = {
-    "model": ("model-paths", ".sql"),
+    "model": ("model-paths", ".sql", ".py"),
     "seed": ("seed-paths", ".csv"),
     "snapshot": ("snapshot-paths", ".sql"),
     "analysis": ("analysis-paths", ".sql"),
@@ -152,7 +152,7 @@ class Reader:
         if written.kind != "seed":
             with scope.noting(found.calls):
                 self.renderer.render(
-                    path, written.code, found.variables(), model=name, package=package.name
+                    path, model.template, found.variables(), model=name, package=package.name
                 )
             layers.append(Layer(found.config.given, path, written.line, {}, written.code))
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
@@ -282,15 +282,8 @@ def _relation_name(model: Model) -> str:
 
 def _written(package: Project) -> Iterator[Written]:
     """Every file of ``package`` that makes something."""
-    for path, _ in package.files("model-paths", ".py"):
-        raise ProjectError(
-            "This is a Python model. PostgreSQL runs none, so dbt-postgres refuses it as well: "
-            "write it in SQL, or leave it out with .dbtignore.",
-            path=path,
-            line=1,
-        )
-    for kind, (folder, suffix) in _FOLDERS.items():
-        for path, root in package.files(folder, suffix):
+    for kind, (folder, *suffixes) in _FOLDERS.items():
+        for path, root in package.files(folder, *suffixes):
             folders = path.relative_to(root).parent.parts
             if kind == "snapshot":
                 inner = (*folders, path.stem)

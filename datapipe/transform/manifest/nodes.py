@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.manifest import seen
+from datapipe.transform.manifest import python_model, seen
 
 SourceKey = tuple[str, str]
 
@@ -103,6 +103,17 @@ class Model:
         return str(self.config["materialized"])
 
     @property
+    def language(self) -> str:
+        return "python" if self.path.suffix == ".py" else "sql"
+
+    @property
+    def template(self) -> str:
+        """What is rendered: its own code, or what a Python model asks for."""
+        if self.language == "python":
+            return python_model.as_template(self.raw_code, self.path)
+        return self.raw_code
+
+    @property
     def is_seed(self) -> bool:
         return self.resource_type == "seed"
 
@@ -142,11 +153,12 @@ class Model:
             "package_name": self.package,
             "unique_id": self.unique_id,
             "fqn": list(self.fqn),
-            "path": path if path.endswith((".sql", ".csv")) else f"{path}/{self.name}.sql",
+            "path": path if path.endswith((".sql", ".csv", ".py")) else f"{path}/{self.name}.sql",
             "original_file_path": self.file,
             "patch_path": f"{self.package}://{self.described_in}" if self.described_in else None,
             "checksum": self._checksum(),
             "raw_code": self.raw_code.strip(),
+            "language": self.language,
             "docs": dict(self.config.get("docs") or {}),
             "config": config,
             "tags": list(self.config.get("tags") or []),

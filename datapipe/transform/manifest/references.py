@@ -311,7 +311,8 @@ class References:
             return found.source(*names)
 
         own = {**found.variables(), "ref": ref, "source": source}
-        self.renderer.render(node.path, node.raw_code, own, model=node.name, package=node.package)
+        code = node.template if isinstance(node, Model) else node.raw_code
+        self.renderer.render(node.path, code, own, model=node.name, package=node.package)
         package = self.project.package(node.package)
         files = (node.path, package.directory / node.described_in, package.path, self.project.path)
         for key in ("pre_hook", "post_hook"):
