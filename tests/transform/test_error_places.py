@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -66,6 +67,7 @@ BROKEN = {
     "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:11"),
     "through_ephemeral": ("select * from {{ ref('hidden') }}", "hidden.sql:3"),
     "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
+    "not_loaded": ("select *\nfrom {{ source('crm', 'people') }}", "not_loaded.sql:2"),
 }
 MACROS = """
 {% macro asked() %}
@@ -88,6 +90,7 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     hidden = "{{ config(materialized='ephemeral') }}\nselect id,\n  amout\nfrom {{ ref('a') }}"
     unsound = "select id,\n  name::int as n\nfrom {{ ref('a') }}"
     models |= {"models/unsound.sql": unsound}
+    models |= {"models/crm.yml": "sources:\n  - name: crm\n    tables:\n      - name: people\n"}
     models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
     with pytest.raises(RunFailedError) as caught:
         run(models)
@@ -98,6 +101,8 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     assert "It was called for query_of_macro." in told
     assert "pg_class.reltuples" in told
     assert told.count("it is likely here") == 9
+    loaded = r"There is no schema crm\. It is the table people of the source crm \(.*crm\.yml:4\)"
+    assert re.search(loaded, told)
 
 
 SETTINGS = {

@@ -213,7 +213,11 @@ def test_what_hangs_on_a_query_is_nothing_while_a_project_is_read(render: Render
     [
         ("\n{{ gret() }}", r"a\.sql:2: 'gret' is undefined. Did you mean greet\?"),
         ("{% set limit_rows = 1 %}\nlimit {{ limit_row }}", r":2: 'limit_row' is undefined. Did"),
-        ("\n{% for x in nothing_such %}{% endfor %}", r":2: 'nothing_such' is undefined"),
+        ("\n{% for x in nothing_such %}{% endfor %}", r":2: 'nothing_such' is undefined\.$"),
+        (
+            "\n{{ gone_utils.star('a') }}",
+            r":2: .* is undefined. If gone_utils is a package",
+        ),
         ("\n\n{{ none.foo.bar }}", r":3: 'None' has no attribute 'foo'"),
         ("\n{% if true %}\n1\n\n", r":2: This {% if %} is never closed"),
         ("{% if true %}\n{% for x in [1] %}\n{% endif %}", r":2: This {% for %} is never closed"),

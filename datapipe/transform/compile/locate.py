@@ -42,6 +42,7 @@ def project_error(
     message = said.message(error, doing, at_end=at_end)
     if connection is not None:
         message += meant.near_name(error, connection, compiled.as_written)
+    message += _to_be_loaded(error, compiler)
     about = ""
     if offset is None and error.diag.statement_position is not None:
         place, more = _setting(error, node, compiler), ""
@@ -66,6 +67,20 @@ def project_error(
         line=place.line,
         model=node.name,
     )
+
+
+def _to_be_loaded(error: psycopg.Error, compiler: Compiler) -> str:
+    """Where the table that is missing is told of, if it is one of a source: no run makes those."""
+    if error.sqlstate != "42P01":
+        return ""
+    asked = (error.diag.message_primary or "").partition('"')[2].partition('"')[0]
+    for source in compiler.manifest.sources.values():
+        if asked == ".".join(source.relation.published):
+            return (
+                f" It is the table {source.name} of the source {source.source_name} "
+                f"({source.path}:{source.line}), which has to be loaded before a run."
+            )
+    return ""
 
 
 def _pointed_at(

@@ -87,8 +87,18 @@ def refuse_unknown(
 ) -> NoReturn:
     """Raise ProjectError for a name that was written and that nobody knows."""
     at, line = place or (path, None)
-    hint = near(name, [*places.assigned(at), *variables])
-    raise ProjectError(f"'{name}' is undefined.{hint}", path=at, line=line)
+    raise ProjectError(f"'{name}' is undefined.{_unknown(name, variables, at)}", path=at, line=line)
+
+
+def _unknown(name: str, variables: Mapping[str, Any], path: Path) -> str:
+    """What may have been meant by ``name``, which the file at ``path`` has."""
+    meant = near(name, [*places.assigned(path), *variables])
+    if meant or not places.calls_of(path, name):
+        return meant
+    return (
+        f" If {name} is a package, its macros are to be in dbt_packages/: list it in packages.yml "
+        "and fetch it with `dbt deps`."
+    )
 
 
 def _syntax_error(
@@ -150,7 +160,7 @@ def _is_bug(error: BaseException) -> bool:
 def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
     undefined = _UNDEFINED.fullmatch(message)
     if undefined:
-        return near(undefined[1], [*places.assigned(path), *variables])
+        return _unknown(undefined[1], variables, path)
     attribute = _ATTRIBUTE.fullmatch(message)
     if attribute and attribute[1] in _OURS:
         return near(attribute[2], dir(_OURS[attribute[1]]))

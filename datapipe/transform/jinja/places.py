@@ -83,9 +83,17 @@ def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
 
 def assigned(path: Path) -> frozenset[str]:
     """The names that a template sets somewhere, if only where others do not see it."""
-    try:
-        source = path.read_text(encoding="utf-8")
-    except OSError:
-        return frozenset()
-    found = (first or second for first, second in _ASSIGNED.findall(source))
+    found = (first or second for first, second in _ASSIGNED.findall(_source(path)))
     return frozenset(re.findall(r"\w+", " ".join(found)))
+
+
+def calls_of(path: Path, name: str) -> bool:
+    """Whether a template calls something of ``name``, as it does with macros of packages."""
+    return re.search(rf"\b{re.escape(name)}\.\w+\s*\(", _source(path)) is not None
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -171,9 +171,10 @@ class Reader:
                 return f"{test.package}.{bare}"
             known = {"dbt", *self.project.all_packages}
             if test.package not in known:
+                cure = " List it in packages.yml, and fetch it with `dbt deps`."
                 raise ProjectError(
                     f"There is no package {test.package}, of which the test {test.written} is."
-                    f"{near(test.package, known) or ' Put it into dbt_packages/.'}",
+                    f"{near(test.package, known) or cure}",
                     path=test.path,
                     line=test.line,
                     model=of,
