@@ -13,26 +13,22 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
-from datapipe.errors import PublishError, WarehouseError
+from datapipe.errors import PublishError
 from datapipe.transform.build import aside, elsewhere, incremental
 from datapipe.transform.build.built import Built
-from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, RelationState
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import grants, rebase
+from datapipe.transform.publish import grants, rebase, views
 from datapipe.transform.publish import plan as plans
+from datapipe.transform.publish.busy import BUSY, still_busy
 from datapipe.transform.publish.plan import Plan, columns_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-_BUSY = (
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.QueryCanceled,
-    psycopg.errors.DeadlockDetected,
-)
 
 
 class Publication:
@@ -122,9 +118,10 @@ class Publication:
                         return False
                     self._swap(locked)
                 return True
-            except _BUSY as error:
+            except BUSY as error:
                 if time.monotonic() >= until:
-                    raise self._still_busy() from error
+                    schemas = {plans.name_of(each.model)[0] for each in self.built}
+                    raise still_busy(self.connection, schemas, self.wait_seconds) from error
             attempt += 1
             if attempt == 3:
                 self.on_wait("Readers hold the published tables; waiting for a gap.")
@@ -155,7 +152,7 @@ class Publication:
         execute(self.connection, "; ".join([*statements, f"ANALYZE {table}"]))
 
     def _lock(self, plan: Plan) -> None:
-        """Take every lock, or raise one of ``_BUSY`` before a reader could find a deadlock.
+        """Take every lock, or raise one of ``BUSY`` before a reader could find a deadlock.
 
         LOCK TABLE on a view would lock the tables below it, raw data too. Giving a view the owner
         that it has locks it alone.
@@ -206,91 +203,26 @@ class Publication:
         ]
         if statements:
             execute(run, "; ".join(statements))
-        self._restate(plan)
-        self._create_views(
-            [
-                (view, place in replaced)
-                for place, view in self.views.items()
-                if place.standing in plan.states and place not in moved and place not in restated
-            ]
-        )
+        views.restate(run, plan, self.built)
+        anew = [
+            (view, place in replaced)
+            for place, view in self.views.items()
+            if place.standing in plan.states and place not in moved and place not in restated
+        ]
+        views.create(run, anew, self.final)
         for each in plan.refreshed:
             execute(run, f"REFRESH MATERIALIZED VIEW {each.model.relation.published_local}")
         for dependent in plan.repointed:
-            self._repoint(dependent)
+            views.repoint(run, dependent)
         for key, _, added in keys:
             self._rekey(key, added)
         self._restore(plan)
         self.record(self.connection)
 
-    def _create_views(self, views: Sequence[tuple[Compiled, bool]]) -> None:
-        """Create the views, or replace them, together; one by one to tell which is wrong."""
-        if not views:
-            return
-        texts = [f"{_before(view, replace)}{view.sql}\n)" for view, replace in views]
-        try:
-            with self.connection.transaction():
-                execute(self.connection, ";\n".join(texts))
-        except _BUSY:
-            raise
-        except psycopg.Error:
-            for view, replace in views:
-                self._create_view(view, replace=replace)
-
-    def _create_view(self, compiled: Compiled, *, replace: bool) -> None:
-        before = _before(compiled, replace)
-        try:
-            execute(self.connection, f"{before}{compiled.sql}\n)")
-        except _BUSY:
-            raise
-        except psycopg.Error as error:
-            from datapipe.transform.compile.locate import project_error  # seldom needed
-
-            raise project_error(error, compiled, [len(before)], self.final) from error
-
-    def _restate(self, plan: Plan) -> None:
-        """Give published views the queries of those aside, which now name what has moved."""
-        names = {
-            each.aside.standing: definitions.plain_name(plans.name_of(each.model))
-            for each in self.built
-        }
-        states = [(each, plan.aside(each)) for each in plan.restated]
-        texts = definitions.of_views(self.connection, [new.oid for _, new in states])
-        for each, new in states:
-            table = each.model.relation.published_local
-            text = definitions.renamed(texts[new.oid], names)
-            statements = [f"CREATE OR REPLACE VIEW {table} AS {text}"]
-            statements += [grant.on(table) for grant in new.grants or ()]
-            if new.comment is not None:
-                statements.append(f"COMMENT ON VIEW {table} IS {literal(new.comment)}")
-            execute(self.connection, "; ".join(statements))
-
-    def _repoint(self, dependent: Dependent) -> None:
-        """Let a view of the user's select from the new tables; it stays the view that it is."""
-        view = dependent.view
-        if view is None:
-            return
-        options = f" WITH ({', '.join(view.options)})" if view.options else ""
-        definition = dependent.definition.rstrip().rstrip(";")
-        try:
-            execute(
-                self.connection,
-                f"CREATE OR REPLACE VIEW {view.local}{options} AS {definition}",
-            )
-        except _BUSY:
-            raise
-        except psycopg.Error as error:
-            if error.sqlstate is None or error.sqlstate[:2] not in {"42", "0A", "22"}:
-                raise
-            raise PublishError(
-                f"The {dependent.what} would break: {error.diag.message_primary}. Nothing was "
-                "published. Change or drop the view, or keep the columns as they were."
-            ) from error
-
     def _rekey(self, key: Dependent, added: str) -> None:
         try:
             execute(self.connection, added)
-        except _BUSY:
+        except BUSY:
             raise
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in {"23", "42"}:
@@ -338,25 +270,6 @@ class Publication:
             for index in sorted(indexes.get(old.oid, set()) - indexes.get(new.oid, set()))
         ]
 
-    def _still_busy(self) -> WarehouseError:
-        row = self.connection.execute(
-            """
-            SELECT string_agg(DISTINCT format('process %%s (%%s)', a.pid, left(a.query, 60)), ', ')
-            FROM pg_locks l
-            JOIN pg_class c ON c.oid = l.relation
-            JOIN pg_namespace n ON n.oid = c.relnamespace
-            JOIN pg_stat_activity a USING (pid)
-            WHERE l.granted AND a.pid <> pg_backend_pid() AND n.nspname = ANY(%s)
-            """,
-            [sorted({plans.name_of(each.model)[0] for each in self.built})],
-        ).fetchone()
-        holders = row[0] if row and row[0] else "another transaction"
-        return WarehouseError(
-            f"The published tables are in use by {holders}, so nothing could be published for "
-            f"{self.wait_seconds:.0f} s. Run again when that has ended.",
-            sqlstate="55P03",
-        )
-
 
 def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
@@ -386,11 +299,3 @@ def _comments(model: Model, new: RelationState) -> list[str]:
             if column.description and column.name in there
         ]
     return statements
-
-
-def _before(view: Compiled, replace: bool) -> str:
-    """What stands before the query of a view that is published."""
-    assert isinstance(view.node, Model)  # noqa: S101 - a data test is no view
-    return (
-        f"CREATE {'OR REPLACE ' if replace else ''}VIEW {view.node.relation.published_local} AS (\n"
-    )

@@ -1,0 +1,97 @@
+"""Lets views, those of the run and those of users, select from what has been published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from datapipe.errors import PublishError
+from datapipe.transform.build.built import Built
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database import definitions
+from datapipe.transform.database.dependents import Dependent
+from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.publish import plan as plans
+from datapipe.transform.publish.busy import BUSY
+from datapipe.transform.publish.plan import Plan
+
+
+def create(
+    connection: psycopg.Connection, views: Sequence[tuple[Compiled, bool]], final: Compiler
+) -> None:
+    """Create the views, or replace them, together; one by one to tell which is wrong."""
+    if not views:
+        return
+    texts = [f"{_before(view, replace)}{view.sql}\n)" for view, replace in views]
+    try:
+        with connection.transaction():
+            execute(connection, ";\n".join(texts))
+    except BUSY:
+        raise
+    except psycopg.Error:
+        for view, replace in views:
+            _create(connection, view, final, replace=replace)
+
+
+def _create(
+    connection: psycopg.Connection, compiled: Compiled, final: Compiler, *, replace: bool
+) -> None:
+    before = _before(compiled, replace)
+    try:
+        execute(connection, f"{before}{compiled.sql}\n)")
+    except BUSY:
+        raise
+    except psycopg.Error as error:
+        from datapipe.transform.compile.locate import project_error  # seldom needed
+
+        raise project_error(error, compiled, [len(before)], final) from error
+
+
+def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
+    """Give published views the queries of those aside, which now name what has moved."""
+    names = {
+        each.aside.standing: definitions.plain_name(plans.name_of(each.model)) for each in built
+    }
+    states = [(each, plan.aside(each)) for each in plan.restated]
+    texts = definitions.of_views(connection, [new.oid for _, new in states])
+    for each, new in states:
+        table = each.model.relation.published_local
+        text = definitions.renamed(texts[new.oid], names)
+        statements = [f"CREATE OR REPLACE VIEW {table} AS {text}"]
+        statements += [grant.on(table) for grant in new.grants or ()]
+        if new.comment is not None:
+            statements.append(f"COMMENT ON VIEW {table} IS {literal(new.comment)}")
+        execute(connection, "; ".join(statements))
+
+
+def repoint(connection: psycopg.Connection, dependent: Dependent) -> None:
+    """Let a view of the user's select from the new tables; it stays the view that it is."""
+    view = dependent.view
+    if view is None:
+        return
+    options = f" WITH ({', '.join(view.options)})" if view.options else ""
+    definition = dependent.definition.rstrip().rstrip(";")
+    try:
+        execute(
+            connection,
+            f"CREATE OR REPLACE VIEW {view.local}{options} AS {definition}",
+        )
+    except BUSY:
+        raise
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate[:2] not in {"42", "0A", "22"}:
+            raise
+        raise PublishError(
+            f"The {dependent.what} would break: {error.diag.message_primary}. Nothing was "
+            "published. Change or drop the view, or keep the columns as they were."
+        ) from error
+
+
+def _before(view: Compiled, replace: bool) -> str:
+    """What stands before the query of a view that is published."""
+    assert isinstance(view.node, Model)  # noqa: S101 - a data test is no view
+    return (
+        f"CREATE {'OR REPLACE ' if replace else ''}VIEW {view.node.relation.published_local} AS (\n"
+    )
