@@ -8,7 +8,8 @@ import psycopg
 
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.state import tokens
-from datapipe.transform.state.decide import Decisions, Look
+from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.look import Look
 
 
 def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decisions) -> None:

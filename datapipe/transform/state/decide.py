@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -19,120 +18,14 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.options import Options
-from datapipe.transform.state import hooked, records, tokens
+from datapipe.transform.state import hooked, records
 from datapipe.transform.state.fingerprint import Fingerprints
-from datapipe.transform.state.functions import Functions
+from datapipe.transform.state.look import Look, look
 from datapipe.transform.state.records import NodeState
-from datapipe.transform.state.tokens import Token, Tokens
+from datapipe.transform.state.tokens import Token
 
 UNCHANGED = "nothing changed"
 _UNTOLD = "{} cannot be told to be unchanged while other sessions are at work"
-
-
-@dataclass
-class Look:
-    """The database before a run: every relation, and whether the counts of rows are complete."""
-
-    connection: psycopg.Connection
-    tokens: Tokens
-    by_oid: Mapping[int, str]
-    functions: Functions
-    is_quiet: bool
-    is_distributed: bool
-    # Tables that could not be told to be unchanged for want of a digest.
-    untold: set[str] = field(default_factory=set)
-    # Large tables of which a digest is taken when nothing else decides.
-    large: set[str] = field(default_factory=set)
-
-    def changed(self, key: str, before: Token, *, shape_only: bool = False) -> str:
-        """How the relation differs from ``before``, as a sentence without its name; or nothing."""
-        now = self.tokens.get(key)
-        if now is None:
-            return "is gone"
-        if now.kind in {"f", "S"}:
-            return "is a foreign table" if now.kind == "f" else "is a sequence"
-        if now.guarded or before.guarded:
-            return "has row security"
-        if now.kind != before.kind or now.parts != before.parts:
-            return "was made anew"
-        if now.shape != before.shape:
-            return _how_reshaped(before, now)
-        if now.kind == "v":
-            same = now.rule == before.rule or (
-                now.definition and now.definition == before.definition
-            )
-            return "" if same else "was defined anew"
-        if shape_only:
-            return ""
-        if before.digest and key in self.large:
-            self.large.discard(key)
-            tokens.digested(self.tokens, tokens.digests(self.connection, [key]))
-            now = self.tokens[key]
-        if before.digest and now.digest:
-            return "" if now.digest == before.digest else "has other rows"
-        if now.epoch == before.epoch and now.counts != before.counts:
-            return "has other rows"
-        if now.epoch == before.epoch and self.is_quiet:
-            return ""
-        self.untold.add(key)
-        return "untold"
-
-
-def _how_reshaped(before: Token, now: Token) -> str:
-    was, is_ = before.shape.split("/"), now.shape.split("/")
-    if was[0] != is_[0]:
-        return "was made anew"
-    if was[2] != is_[2]:
-        return "has other columns"
-    return "was emptied or written anew"
-
-
-def look(connection: psycopg.Connection, own: Iterable[int], recorded: Iterable[NodeState]) -> Look:
-    """Look at the database; tables are read only where counts cannot tell.
-
-    ``connection`` is in autocommit.
-    """
-    tokens.flush(connection)
-    is_quiet = tokens.is_quiet(connection, list(own))
-    found, by_oid = tokens.look(connection)
-    distributed = tokens.is_distributed(connection)
-    seen = Look(connection, found, by_oid, Functions(connection), is_quiet, distributed)
-    compared: set[str] = set()
-    doubtful: set[str] = set()
-    redefined: set[str] = set()
-    for key, before in _recorded_tokens(recorded):
-        now = found.get(key)
-        if now is None or now.shape != before.shape:
-            continue
-        if now.kind == "v" and now.rule != before.rule and before.definition:
-            redefined.add(key)
-        elif now.kind in {"r", "m"} and before.digest:
-            if now.epoch == before.epoch and now.counts != before.counts:
-                doubtful.add(key)  # what was rolled back is counted, too
-            elif now.epoch != before.epoch or not is_quiet:
-                compared.add(key)
-    small = {*tokens.small(connection, compared | doubtful)} if compared or doubtful else set()
-    tokens.digested(found, tokens.digests(connection, sorted(small)))
-    seen.large = compared - small
-    for key, (rule, definition) in defined(connection, redefined).items():
-        if found[key].rule == rule:
-            found[key] = replace(found[key], definition=definition)
-    return seen
-
-
-def defined(connection: psycopg.Connection, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The versions of views, and hashes of their texts."""
-    from datapipe.transform.state.fingerprint import hashed
-
-    found = tokens.definitions(connection, list(keys))
-    return {key: (rule, hashed(text)) for key, (rule, text) in found.items()}
-
-
-def _recorded_tokens(recorded: Iterable[NodeState]) -> Iterator[tuple[str, Token]]:
-    for state in recorded:
-        if state.relation and state.output:
-            yield state.relation, state.output
-        yield from state.inputs.items()
 
 
 def decided(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg
 
-from datapipe.transform.state import words
+from datapipe.transform.state import tokens, words
 
 # What a function is made of; PostgreSQL's own are left out. Of those that came with an extension
 # only the hash is wanted, as what they call is theirs.
@@ -92,3 +92,27 @@ class Functions:
                 unsteady = unsteady or (said.unsteady and f"calls {name}(), which {said.unsteady}")
                 edge += [called for called in said.called if called in self._all]
         return found, unsteady
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The names of what SQL may call; ``unsteady`` is why it may not stay so by itself."""
+
+    names: frozenset[str]
+    unsteady: str
+
+
+def calls(connection: psycopg.Connection, texts: Iterable[str], views: Collection[str]) -> Calls:
+    """What ``texts``, and the views of others that they read, call."""
+    reason = ""
+    names: set[str] = set()
+    for text in texts:
+        said = words.read(text)
+        reason = reason or said.unsteady
+        names |= said.called
+    found = tokens.definitions(connection, views) if views else {}
+    for key, (_, text) in found.items():
+        said = words.read(text)
+        reason = reason or (said.unsteady and f"reads a view, {key}, which {said.unsteady}")
+        names |= said.called
+    return Calls(frozenset(names), reason)

@@ -23,6 +23,7 @@ from datapipe.transform.state import (
     closer,
     decide,
     definitions,
+    look,
     reading,
     records,
     resume,
@@ -30,7 +31,9 @@ from datapipe.transform.state import (
     unsteady,
     words,
 )
-from datapipe.transform.state.decide import Decisions, Look
+from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.functions import calls
+from datapipe.transform.state.look import Look
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
 from datapipe.transform.state.seen import Seen
@@ -344,19 +347,9 @@ class Memory:
         views = [
             key for key, token in inputs.items() if token.kind == "v" and key not in self._ours
         ]
-        reason = ""
-        called: set[str] = set()
-        for text in texts:
-            said = words.read(text)
-            reason = reason or said.unsteady
-            called |= said.called
-        found = tokens.definitions(connection, views) if views else {}
-        for key, (_, text) in found.items():
-            said = words.read(text)
-            reason = reason or (said.unsteady and f"reads a view, {key}, which {said.unsteady}")
-            called |= said.called
-        functions, why = self._look.functions.reached(called)
-        return replace(state, unsteady=reason or why, functions=functions)
+        called = calls(connection, texts, views)
+        functions, why = self._look.functions.reached(called.names)
+        return replace(state, unsteady=called.unsteady or why, functions=functions)
 
     def _as_kept(self, earlier: Aside) -> Seen:
         pending = {self._asides[key] for key in earlier.built_on if key in self._asides}
@@ -374,7 +367,7 @@ class Memory:
             and self._present[key].kind == "v"
             and not self._present[key].definition
         }
-        for key, (rule, text) in decide.defined(connection, sorted(views)).items():
+        for key, (rule, text) in look.defined(connection, sorted(views)).items():
             if self._present[key].rule == rule:  # else somebody has changed it since
                 self._present[key] = replace(self._present[key], definition=text)
 
