@@ -12,12 +12,10 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.compile import literals
+from datapipe.transform.compile.as_text import AsText
 from datapipe.transform.compile.graph import Graph, Seen
-from datapipe.transform.compile.pieces import Compiled, Piece, Unbuilt, parts
-from datapipe.transform.database import standing
-from datapipe.transform.database.catalog import Name
+from datapipe.transform.compile.pieces import Compiled, Piece, Place, Unbuilt, parts
 from datapipe.transform.database.relation import Relation, parts_of
-from datapipe.transform.database.standing import Mention, Standing
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.adapter import Adapter
 from datapipe.transform.jinja.columns import Column
@@ -29,8 +27,6 @@ from datapipe.transform.manifest.nodes import DataTest, Model, Source
 from datapipe.transform.options import Options
 
 __all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]
-
-Place = Callable[[Model], Relation]
 
 _LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
@@ -127,7 +123,7 @@ class Compiler:
     def standing(self, statement: str) -> str:
         """``statement`` with what it names as it is published called as this run has it aside."""
         connection = scope.connection()
-        return self._standing.read(connection, statement) if connection else statement
+        return self._as_text.read(connection, statement) if connection else statement
 
     def call(
         self,
@@ -246,12 +242,8 @@ class Compiler:
         return asides
 
     @cached_property
-    def _by_name(self) -> dict[Name, Model]:
-        return {model.relation.published: model for model in self.manifest.models.values()}
-
-    @cached_property
-    def _standing(self) -> Standing:
-        return Standing(self._asides)
+    def _as_text(self) -> AsText:
+        return AsText(self.manifest, self.place, self._asides, self._waits)
 
     @cached_property
     def _database(self) -> Database:
@@ -356,35 +348,14 @@ class Compiler:
         connection = scope.connection()
         if not self._asides or connection is None:
             return Compiled(node, tuple(pieces))
-        found = [(piece, self._named_as_text(piece)) for piece in pieces]
-        mentions = [each for _, named in found for each in named]
-        there = standing.aside(connection, mentions)
-        if mentions and self._waits(node):
-            for each in mentions:
-                self._wait_for(each, there, node)
+        named = self._as_text.instead(connection, node, pieces)
         catalog = not (isinstance(node, Model) and node.keeps_its_words)
         now: list[Piece] = []
-        for piece, named in found:
-            instead = [(each.start, each.end, each.local(there)) for each in named]
+        for piece, instead in zip(pieces, named, strict=True):
             if catalog:
                 instead += self._database.catalog_in(piece.text)
             now += parts(piece, instead)
         return Compiled(node, tuple(now))
-
-    def _wait_for(self, named: Mention, there: Set[Name], node: Model | DataTest) -> None:
-        model = self._by_name.get(named.published)
-        if model is None or model is node or named.aside in there:
-            return
-        if self.place(model).standing == named.aside:
-            raise Unbuilt(node, model)
-
-    def _named_as_text(self, piece: Piece) -> list[Mention]:
-        if (node := piece.node) is None:
-            return []
-        known = {self.place(self.manifest.models[key]).standing for key in node.refs}
-        if isinstance(node, Model):
-            known.add(node.relation.published)
-        return self._standing.mentions(piece.text, known)
 
     def _gather(self, name: str, names: list[str]) -> None:
         if name not in self._ephemeral:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest.nodes import DataTest, Model
+
+# Where a run finds a model.
+Place = Callable[[Model], Relation]
 
 
 @dataclass(frozen=True)
