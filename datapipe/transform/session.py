@@ -253,6 +253,7 @@ class Session:
             built,
             self.final,
             record=record,
+            recorded_functions=memory.functions,
             wait_seconds=self.options.wait_seconds,
             on_wait=self.listener.message,
         )

@@ -69,7 +69,7 @@ def _built(site: Site, witness: Witness | None) -> Built:
     if not model.is_seed and not is_microbatch(model):
         site.compiled  # noqa: B018 - a mistake in the template is found before a hook is run
     hooks.run_before(in_transaction=False)
-    if not hooks and witness is None:
+    if not hooks and witness is None and not site.model.is_function:
         return _materialized(site)
     if not hooks and witness is not None and _is_sent_at_once(site):
         site.question = witness.question(model)
@@ -90,6 +90,10 @@ def _built(site: Site, witness: Witness | None) -> Built:
 def _materialized(site: Site) -> Built:
     # Imported late: most runs need few of them, and a run that builds nothing needs none.
     model = site.model
+    if model.is_function:
+        from datapipe.transform.build import function
+
+        return function.build(site)
     if site.is_custom:
         from datapipe.transform.build import custom
 

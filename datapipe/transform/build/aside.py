@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 
 import psycopg
@@ -12,12 +12,12 @@ import psycopg
 from datapipe.errors import PublishError
 from datapipe.transform.compile import Compiled, Piece
 from datapipe.transform.database.catalog import Name
-from datapipe.transform.database.dependents import drop_order
+from datapipe.transform.database.drop_order import drop_order
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 
 # A schema with this comment is ours to drop, and no other.
-_MARK = "Made by datapipe transform; it is dropped at the latest by the next run."
+MARK = "Made by datapipe transform; it is dropped at the latest by the next run."
 _LONGEST_NAME = 63
 _AT_ONCE = 200  # relations dropped in one statement: a table takes about five of the server's locks
 
@@ -36,20 +36,32 @@ def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:
 
     Rendering it again would ask what is published, and not what the run has built.
     """
+    names = _names(schemas)
+    pieces: list[Piece] = []
+    shifts: dict[int, int] = {}
+    for piece in compiled.pieces:
+        text, shift = names(piece.as_written), shifts.get(id(piece.node), 0)
+        pieces.append(Piece(text, piece.node, piece.start + shift))
+        shifts[id(piece.node)] = shift + len(text) - len(piece.as_written)
+    return Compiled(compiled.node, tuple(pieces))
+
+
+def in_public(text: str, schemas: Iterable[str]) -> str:
+    """``text``, such as a definition, with names aside called as they will be published."""
+    return _names(schemas)(text)
+
+
+def _names(schemas: Iterable[str]) -> Callable[[str], str]:
     names = {quoted(beside(schema, BUILD))[1:-1]: schema for schema in schemas}
+    if not names:
+        return lambda text: text
     either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     written = re.compile(rf'"({either})"(?=\.)|\b({either})(?=\.)')
 
     def in_public(found: re.Match[str]) -> str:
         return quoted(names[found[1]]) if found[1] else names[found[2]]
 
-    pieces: list[Piece] = []
-    shifts: dict[int, int] = {}
-    for piece in compiled.pieces:
-        text, shift = written.sub(in_public, piece.as_written), shifts.get(id(piece.node), 0)
-        pieces.append(Piece(text, piece.node, piece.start + shift))
-        shifts[id(piece.node)] = shift + len(text) - len(piece.as_written)
-    return Compiled(compiled.node, tuple(pieces))
+    return lambda text: written.sub(in_public, text)
 
 
 def left_over(connection: psycopg.Connection) -> list[str]:
@@ -57,7 +69,7 @@ def left_over(connection: psycopg.Connection) -> list[str]:
     rows = connection.execute(
         "SELECT nspname FROM pg_namespace WHERE obj_description(oid, 'pg_namespace') = %s "
         "ORDER BY nspname",
-        [_MARK],
+        [MARK],
     )
     return [row[0] for row in rows]
 
@@ -72,7 +84,7 @@ def create(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
     if not missing:
         return
     statements = [
-        f"CREATE SCHEMA {quoted(schema)}; COMMENT ON SCHEMA {quoted(schema)} IS {literal(_MARK)}"
+        f"CREATE SCHEMA {quoted(schema)}; COMMENT ON SCHEMA {quoted(schema)} IS {literal(MARK)}"
         for schema in missing
     ]
     try:
@@ -103,6 +115,10 @@ def drop(
     try:
         for kind, together in groupby(found, key=lambda each: each[0]):
             relations = [relation for _, relation in together]
+            if kind == "ROUTINE" and keep:
+                stay = _drop_functions(connection, relations)
+                empty = [name for name in empty if not any(f.startswith(f"{name}.") for f in stay)]
+                continue
             for start in range(0, len(relations), _AT_ONCE):
                 execute(connection, f"DROP {kind} {', '.join(relations[start : start + _AT_ONCE])}")
         if empty:
@@ -121,3 +137,14 @@ def drop(
     finally:
         if not connection.broken:
             connection.execute("RESET lock_timeout")
+
+
+def _drop_functions(connection: psycopg.Connection, functions: Iterable[str]) -> list[str]:
+    """Drop those of ``functions`` on which nothing hangs that is kept; gives the others."""
+    stay = []
+    for function in functions:
+        try:
+            execute(connection, f"DROP ROUTINE {function}")
+        except psycopg.errors.DependentObjectsStillExist:
+            stay.append(function)
+    return stay

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform.build import aside
-from datapipe.transform.database import catalog
+from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.manifest import Manifest
@@ -43,15 +43,11 @@ class Placement:
             if name in self._selection.models
         ]
         nodes: list[Model | DataTest] = [*selected, *self._selection.tests]
-        wanted = {
-            (read.relation.schema, read.relation.identifier)
-            for node in nodes
-            for read in self._elsewhere(node)
-        }
-        there = catalog.states(connection, wanted).keys() if wanted else set()
+        wanted = {read.key: read for node in nodes for read in self._elsewhere(node)}
+        there = _there(connection, wanted.values())
         for model in selected:
             for read in self._elsewhere(model):
-                if (read.relation.schema, read.relation.identifier) not in there:
+                if read.key not in there:
                     raise ProjectError(
                         f"The model {model.name} reads {read.name}, which is not selected and was "
                         f"never published: there is no {read.relation.local}. Select it, too "
@@ -63,11 +59,7 @@ class Placement:
         tests, warnings = [], []
         for test in self._selection.tests:
             missing = next(
-                (
-                    read
-                    for read in self._elsewhere(test)
-                    if (read.relation.schema, read.relation.identifier) not in there
-                ),
+                (read for read in self._elsewhere(test) if read.key not in there),
                 None,
             )
             if missing is None:
@@ -87,3 +79,14 @@ class Placement:
                 yield from self._elsewhere(model)
             elif name not in self._selection.models:
                 yield model
+
+
+def _there(connection: psycopg.Connection, models: Collection[Model]) -> set[str]:
+    """The keys of those of ``models`` that were published."""
+    of_relations = {model.relation.published: model for model in models if not model.is_function}
+    of_functions = {model.relation.published: model for model in models if model.is_function}
+    there = catalog.states(connection, of_relations).keys() if of_relations else set()
+    callable_ = {state.standing for state in functions.states(connection, of_functions)}
+    return {of_relations[name].key for name in there} | {
+        of_functions[name].key for name in callable_
+    }

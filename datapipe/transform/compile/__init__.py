@@ -277,7 +277,10 @@ class Compiler:
         def source(*names: str) -> Relation:
             return replace(self._source(self.manifest.source(*names, package=package)), type=None)
 
-        return {"ref": ref, "source": source}
+        def function(*names: str) -> Relation:
+            return self.place(self.manifest.function(names, package=package))
+
+        return {"ref": ref, "source": source, "function": function}
 
     def _source(self, source: Source) -> Relation:
         """Where ``source`` stands; one that a seed of this project fills is where the seed is."""

@@ -1,4 +1,4 @@
-"""What SQL names without ``ref``, and where the run has that."""
+"""What SQL names without ``ref`` or ``function``, and where the run has that."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import psycopg
 
 from datapipe.transform.compile.pieces import Piece, Place, Unbuilt
-from datapipe.transform.database import standing
+from datapipe.transform.database import definitions, functions, standing
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.standing import Mention, Standing
 from datapipe.transform.manifest import Manifest
@@ -46,7 +46,11 @@ class AsText:
         if mentions and self._waits(node):
             for each in mentions:
                 self._wait_for(each, there, node)
-        return [[(each.start, each.end, each.local(there)) for each in found] for found in named]
+        calls = self._calls(connection, node, pieces)
+        return [
+            [*((each.start, each.end, each.local(there)) for each in found), *called]
+            for found, called in zip(named, calls, strict=True)
+        ]
 
     def read(self, connection: psycopg.Connection, statement: str) -> str:
         """``statement`` with what it names as published called as it stands aside, if it does."""
@@ -54,7 +58,13 @@ class AsText:
 
     @cached_property
     def _by_name(self) -> dict[Name, Model]:
-        return {model.relation.published: model for model in self._manifest.models.values()}
+        models = self._manifest.models.values()
+        return {each.relation.published: each for each in models if not each.is_function}
+
+    @cached_property
+    def _functions(self) -> dict[Name, Model]:
+        models = self._manifest.models.values()
+        return {each.relation.published: each for each in models if each.is_function}
 
     def _wait_for(self, named: Mention, there: Set[Name], node: Model | DataTest) -> None:
         model = self._by_name.get(named.published)
@@ -70,3 +80,28 @@ class AsText:
         if isinstance(node, Model):
             known.add(node.relation.published)
         return self._standing.mentions(piece.text, known)
+
+    def _calls(
+        self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]
+    ) -> list[list[Instead]]:
+        """For each of ``pieces``, the functions that it calls as they stand aside, if they do."""
+        found = [
+            list(definitions.calls(piece.text, self._functions)) if piece.node else []
+            for piece in pieces
+        ]
+        named = {name: self._functions[name] for calls in found for *_, name in calls}
+        places = {name: self._place(model) for name, model in named.items()}
+        asides = [place.standing for name, place in places.items() if place.standing != name]
+        there = {state.standing for state in functions.states(connection, asides)}
+        for name, model in named.items():
+            standing_ = places[name].standing
+            if standing_ not in {name, *there} and model is not node and self._waits(node):
+                raise Unbuilt(node, model)
+        return [
+            [
+                (start, end, places[name].local)
+                for start, end, name in calls
+                if places[name].standing in there
+            ]
+            for calls in found
+        ]

@@ -54,7 +54,11 @@ class Graph(MutableMapping[str, Any]):
     @cached_property
     def _nodes(self) -> dict[str, Any]:
         manifest, target = self._manifest, self._renderer.target
-        found = {node.unique_id: with_parents(manifest, node) for node in manifest.models.values()}
+        found = {
+            node.unique_id: with_parents(manifest, node)
+            for node in manifest.models.values()
+            if not node.is_function
+        }
         placed = {"database": target["dbname"], "schema": target["schema"]}
         beside: tuple[Model | Operation, ...] = (*manifest.analyses, *manifest.operations)
         for node in beside:
@@ -69,6 +73,12 @@ class Graph(MutableMapping[str, Any]):
     def _sources(self) -> dict[str, Any]:
         sources = self._manifest.sources.values()
         return {source.unique_id: source.as_template_sees_it() for source in sources}
+
+    @cached_property
+    def _functions(self) -> dict[str, Any]:
+        models = self._manifest.models.values()
+        functions = [model for model in models if model.is_function]
+        return {each.unique_id: with_parents(self._manifest, each) for each in functions}
 
     @cached_property
     def _exposures(self) -> dict[str, Any]:
@@ -134,7 +144,9 @@ class Seen(Mapping[str, Any]):
     def _shown(self) -> dict[str, Any]:
         shown = with_parents(self._manifest, self._node)
         shown["config"] = _known(shown["config"])
-        shown["refs"] = [_known(ref) for ref in shown.get("refs", ())]
+        for of_several in ("refs", "arguments"):
+            if of_several in shown:
+                shown[of_several] = [_known(each) for each in shown[of_several]]
         return _known(shown)
 
 

@@ -128,9 +128,9 @@ def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, Rel
 
 
 def default_grants(
-    connection: psycopg.Connection, schemas: Iterable[str]
+    connection: psycopg.Connection, schemas: Iterable[str], *, of: str = "r"
 ) -> Mapping[str, list[Grant]]:
-    """What ALTER DEFAULT PRIVILEGES gives on new tables of these schemas."""
+    """What ALTER DEFAULT PRIVILEGES gives on new tables, or functions, of these schemas."""
     found: dict[str, list[Grant]] = {}
     for schema, grantee, privilege, grantable in connection.execute(
         """
@@ -141,10 +141,10 @@ def default_grants(
         FROM pg_default_acl d
         JOIN pg_namespace n ON n.oid = d.defaclnamespace
         CROSS JOIN aclexplode(d.defaclacl) a
-        WHERE d.defaclobjtype = 'r' AND n.nspname = ANY(%s)
+        WHERE d.defaclobjtype::text = %s AND n.nspname = ANY(%s)
           AND d.defaclrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
         """,
-        [list(schemas)],
+        [of, list(schemas)],
     ):
         found.setdefault(schema, []).append(Grant(grantee, privilege, grantable))
     return found

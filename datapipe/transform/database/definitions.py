@@ -164,6 +164,16 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
     yield from sorted(found)
 
 
+def calls(sql: str, functions: Container[Name]) -> Iterator[tuple[int, int, Name]]:
+    """The calls of ``functions`` in ``sql``: where each name begins, where it ends, the name."""
+    for token in _TOKEN.finditer(sql):
+        if not _CALLED.match(sql, token.end()):
+            continue
+        for name, length in _names(token[0]):
+            if length == len(token[0]) and name in functions:
+                yield token.start(), token.end(), name
+
+
 def _names(token: str) -> list[tuple[Name, int]]:
     """The relations that a chain of names may stand for, and where their names end in it."""
     if token.startswith(_PASSED_OVER):

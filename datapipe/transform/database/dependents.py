@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 
 import psycopg
 
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import Name, RelationState
-from datapipe.transform.database.relation import quoted
 
 
 @dataclass(frozen=True)
@@ -71,18 +69,34 @@ GROUP BY o.relation, d.classid, d.objid
 ORDER BY o.relation, d.classid, d.objid
 """
 
+# What hangs on functions: a relation, or another function.
+_ON_FUNCTIONS = """
+SELECT DISTINCT d.refobjid::bigint,
+       CASE WHEN r.rulename = '_RETURN'
+            THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END
+                 || vn.nspname || '.' || v.relname
+            ELSE pg_describe_object(d.classid, d.objid, 0) END,
+       coalesce(r.ev_class, a.adrelid, k.conrelid, i.indrelid, t.tgrelid, 0)::bigint,
+       CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid ELSE 0 END::bigint,
+       coalesce(r.rulename = '_RETURN' AND v.relkind = 'v', false)
+FROM pg_depend d
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_class v ON v.oid = r.ev_class
+LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace
+LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
+LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = ANY(%s::oid[])
+ORDER BY 1, 2
+"""
+
 _READS = """
 SELECT DISTINCT r.ev_class::bigint, d.refobjid::bigint
 FROM pg_depend d
 JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(%(oids)s::oid[])
   AND r.ev_class = ANY(%(oids)s::oid[]) AND r.ev_class <> d.refobjid
-"""
-
-_FOREIGN_KEYS = """
-SELECT conrelid::bigint, confrelid::bigint FROM pg_constraint
-WHERE contype = 'f' AND conrelid = ANY(%(oids)s::oid[]) AND confrelid = ANY(%(oids)s::oid[])
-  AND conrelid <> confrelid
 """
 
 
@@ -92,7 +106,7 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     if not wanted:
         return []
     rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
-    views = _views(connection, [row[3] for row in rows if row[3] is not None and not row[4]])
+    views = views_of(connection, [row[3] for row in rows if row[3] is not None and not row[4]])
     found = []
     for on, what, columns, view, _, constraint, schema, name in rows:
         of = (schema, name) if name is not None else None
@@ -105,6 +119,25 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     return found
 
 
+@dataclass(frozen=True)
+class Hanging:
+    """Something that hangs on the function ``on``.
+
+    It is a view, or belongs to a relation, or is a function; else both oids are 0.
+    """
+
+    on: int
+    what: str
+    relation: int
+    function: int
+    is_view: bool
+
+
+def hanging_on_functions(connection: psycopg.Connection, oids: Iterable[int]) -> list[Hanging]:
+    """What hangs directly on these functions."""
+    return [Hanging(*row) for row in connection.execute(_ON_FUNCTIONS, [list(oids)])]
+
+
 def reads(connection: psycopg.Connection, oids: Collection[int]) -> dict[int, set[int]]:
     """Which of these relations, being views, read which others of them."""
     found: dict[int, set[int]] = {}
@@ -113,28 +146,10 @@ def reads(connection: psycopg.Connection, oids: Collection[int]) -> dict[int, se
     return found
 
 
-def drop_order(connection: psycopg.Connection, schemas: Iterable[str]) -> list[tuple[str, str]]:
-    """The kind and the quoted name of all that is in these schemas, each before what it reads."""
-    rows = connection.execute(
-        "SELECT c.oid::bigint, c.relkind::text, n.nspname, c.relname FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = ANY(%s) AND c.relkind IN ('v', 'm', 'r') ORDER BY c.oid",
-        [list(schemas)],
-    ).fetchall()
-    known = {
-        oid: (catalog.KINDS[kind], f"{quoted(schema)}.{quoted(name)}")
-        for oid, kind, schema, name in rows
-    }
-    needed = reads(connection, known)
-    sorter: TopologicalSorter[int] = TopologicalSorter()
-    for oid in known:
-        sorter.add(oid, *needed.get(oid, ()))
-    for table, other in connection.execute(_FOREIGN_KEYS, {"oids": list(known)}):
-        sorter.add(table, other)
-    return [known[oid] for oid in reversed(list(sorter.static_order()))]
-
-
-def _views(connection: psycopg.Connection, oids: list[int]) -> dict[int, tuple[RelationState, str]]:
+def views_of(
+    connection: psycopg.Connection, oids: list[int]
+) -> dict[int, tuple[RelationState, str]]:
+    """The views of these oids, with their queries; every name in those is in full."""
     if not oids:
         return {}
     texts = definitions.of_views(connection, oids)

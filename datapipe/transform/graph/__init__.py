@@ -28,6 +28,6 @@ def ordered(models: Mapping[str, Model]) -> tuple[Model, ...]:
 
 def _line_of_ref(model: Model, name: str) -> int:
     for number, text in enumerate(model.raw_code.splitlines(), 1):
-        if "ref" in text and name in text:
+        if ("ref" in text or "function" in text) and name.removesuffix("()") in text:
             return number
     return 1

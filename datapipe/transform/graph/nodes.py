@@ -11,7 +11,7 @@ from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import DataTest, Model
 
 TESTS = frozenset({"test", "unit_test"})
-_BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis"})
+_BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis", "function"})
 
 
 @dataclass(frozen=True)

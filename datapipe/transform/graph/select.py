@@ -61,7 +61,7 @@ def select(
         models=frozenset(
             key
             for key, model in manifest.models.items()
-            if model.unique_id in selected and (model.is_seed or model.raw_code.strip())
+            if model.unique_id in selected and model.has_sql
         ),
         tests=tuple(
             test

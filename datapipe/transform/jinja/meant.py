@@ -13,7 +13,7 @@ _OF_THE_GRAMMAR = (
     *("cast", "coalesce", "extract", "greatest", "grouping", "least", "nullif", "overlay"),
     *("position", "substring", "trim"),
 )
-_OF_TEMPLATES = frozenset({"config", "env_var", "ref", "source", "var"})
+_OF_TEMPLATES = frozenset({"config", "env_var", "function", "ref", "source", "var"})
 _TYPES = (
     *("bigint", "boolean", "bytea", "character varying", "date", "double precision", "integer"),
     *("interval", "json", "jsonb", "numeric", "real", "smallint", "text", "time", "timestamp"),

@@ -32,6 +32,7 @@ from datapipe.transform.manifest.references import (
     Names,
     References,
     asked,
+    asked_function,
     asked_source,
 )
 from datapipe.transform.project import Project
@@ -63,6 +64,10 @@ class Manifest:
     def ref(self, names: tuple[Any, ...], *, package: str, version: Any = None) -> Model:
         """The model that ``ref(*names)`` means in ``package``; raises ProjectError if none."""
         return self.models[self.names.model(asked(names, version), package).key]
+
+    def function(self, names: tuple[Any, ...], *, package: str) -> Model:
+        """The one that ``function(*names)`` means in ``package``; ProjectError if there is none."""
+        return self.models[self.names.model(asked_function(names), package).key]
 
     def seed_of(self, source: Source) -> Model | None:
         """The seed of this project that fills ``source``, if one does: it is then read as such."""

@@ -51,7 +51,7 @@ class Operation:
             "meta": {},
             "config": dict(self.config),
             "index": self.index,
-            "refs": [ref.as_template_sees_it() for ref in self.asked],
+            **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
         }
 
@@ -82,8 +82,8 @@ class Exposure:
         of: Mapping[str, Any] = {}
         if self.resource_type == "exposure":
             of = {"description": "", "label": None, "url": None, "maturity": None, "metrics": []}
-            refs = [ref.as_template_sees_it() for ref in self.asked]
-            of = {**of, "refs": refs, "sources": [list(source) for source in self.sources]}
+            called = {"refs": seen.asked(self.asked)["refs"]}
+            of = {**of, **called, "sources": [list(source) for source in self.sources]}
         described = self.described
         if self.resource_type == "metric":
             described = seen.metric(described)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import functions
 from datapipe.transform.manifest.configs import DEFAULTS, Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import Properties
@@ -76,6 +77,8 @@ def check_model(
     properties: Mapping[str, Properties],
 ) -> None:
     """Raise ProjectError for settings of ``model`` that mean nothing, where they are written."""
+    if model.is_function:
+        functions.check(model, layers)
     if model.resource_type == "model":
         _check_materialization(model, layers, renderer)
     if model.materialized == "incremental":
@@ -266,10 +269,13 @@ def _error(model: Model, layers: Sequence[Layer], key: str, message: str) -> Pro
 
 def check_names(models: Iterable[Model]) -> None:
     """Raise ProjectError for two models of one name, or of one relation, and for long names."""
+    models = list(models)
+    functions.check_names(models)
     by_name: dict[tuple[str, str, str | None], Model] = {}
     by_relation: dict[str, Model] = {}
     for model in models:
-        other = by_name.setdefault((model.package, model.name, model.version), model)
+        name = f"{model.name}()" if model.is_function else model.name
+        other = by_name.setdefault((model.package, name, model.version), model)
         if other is not model:
             both = f"two {model.resource_type}s called {model.name}"
             if other.resource_type != model.resource_type:
@@ -291,6 +297,8 @@ def check_names(models: Iterable[Model]) -> None:
                 line=model.line,
                 model=model.name,
             )
+        if model.is_function:
+            continue
         twin = by_relation.setdefault(model.relation.local, model)
         if twin is not model:
             raise ProjectError(

@@ -36,6 +36,10 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
         "target_database": None, "updated_at": None, "check_cols": None,
         "snapshot_meta_column_names": {}, "dbt_valid_to_current": None,
     },
+    "function": {
+        **_BUILT, "materialized": "function", "type": "scalar", "volatility": None,
+        "runtime_version": None, "entry_point": None,
+    },
     "source": {
         "enabled": True, "event_time": None, "freshness": {}, "loaded_at_field": None,
         "loaded_at_query": None, "meta": {}, "tags": [], "static_analysis": None,

@@ -13,13 +13,14 @@ from datapipe.transform.database.relation import Relation, ephemeral
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import functions
 from datapipe.transform.manifest.checks import check_model, check_names
 from datapipe.transform.manifest.configs import Configs, Layer, layer, place_of
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.files import blocks_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import NodeProperties, Properties
-from datapipe.transform.manifest.references import Found
+from datapipe.transform.manifest.references import Found, called
 from datapipe.transform.manifest.sources import relation
 from datapipe.transform.project import Project
 
@@ -29,6 +30,7 @@ _FOLDERS = {
     "seed": ("seed-paths", ".csv"),
     "snapshot": ("snapshot-paths", ".sql"),
     "analysis": ("analysis-paths", ".sql"),
+    "function": ("function-paths", ".sql", ".py"),
 }
 
 
@@ -138,6 +140,7 @@ class Reader:
             relation=Relation(target["dbname"], target["schema"], name),
             resource_type=written.kind,
             line=written.line,
+            signature=functions.signature(written.path, properties, written.kind),
             **self._described(properties),
         )
         found = Found(
@@ -156,7 +159,7 @@ class Reader:
                 )
             layers.append(Layer(found.config.given, path, written.line, {}, written.code))
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
-        model = replace(model, config=config)
+        model = functions.makeable(replace(model, config=config), self.renderer)
         if config["enabled"]:
             check_model(model, layers, self.renderer, self.properties)
             self._read_hooks(model, layers, found)
@@ -249,7 +252,7 @@ class Reader:
                 line=line,
                 model=model.name,
             )
-        kind = "table" if model.is_table else "view"
+        kind = "table" if model.is_table else "function" if model.is_function else "view"
         quoting = {
             **(self.project.settings.get("quoting") or {}),
             **(model.config.get("quoting") or {}),
@@ -352,12 +355,15 @@ def _keyed(models: Sequence[Model], root: str) -> list[Model]:
     """``models`` with their keys: the name, where it does not stand for several of them."""
     owners: dict[str, str] = {}
     for model in models:
-        if model.name not in owners or model.package == root:
-            owners[model.name] = model.package
+        name = called(model)
+        if name not in owners or model.package == root:
+            owners[name] = model.package
     keyed = []
     for model in models:
-        key = model.name if model.version is None else f"{model.name}.v{model.version}"
-        if owners[model.name] != model.package:
+        key = name = called(model)
+        if model.version is not None:
+            key = f"{name}.v{model.version}"
+        if owners[name] != model.package:
             key = f"{model.package}.{key}"
         keyed.append(replace(model, key=key))
     return keyed

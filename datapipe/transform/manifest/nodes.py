@@ -9,6 +9,7 @@ from typing import Any
 
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest import python_model, seen
+from datapipe.transform.manifest.signature import Signature
 
 SourceKey = tuple[str, str]
 
@@ -48,20 +49,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Ref:
-    """One call of ``ref`` as it is written: what it stands for depends on who calls."""
+    """One call of ``ref`` or ``function`` as it is written: what it means depends on who calls."""
 
     name: str
     package: str | None = None
     version: str | None = None
-
-    def as_template_sees_it(self) -> dict[str, Any]:
-        version = seen.version(self.version)
-        return {"name": self.name, "package": self.package, "version": version}
+    to_function: bool = False
 
 
 @dataclass(frozen=True)
 class Model:
-    """One SQL file under the model paths, one seed or one snapshot, with what YAML says of it.
+    """One model, seed, snapshot or function: its file, with what YAML says of it.
 
     Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
     is what an ephemeral model would be called; ``macros`` are dbt's ids of what its template calls.
@@ -92,6 +90,7 @@ class Model:
     macros: tuple[str, ...] = ()
     deprecation_date: Any = None
     time_spine: Mapping[str, Any] | None = None
+    signature: Signature | None = None
 
     @property
     def unique_id(self) -> str:
@@ -109,7 +108,7 @@ class Model:
     @property
     def template(self) -> str:
         """What is rendered: its own code, or what a Python model asks for."""
-        if self.language == "python":
+        if self.language == "python" and not self.is_function:
             return python_model.as_template(self.raw_code, self.path)
         return self.raw_code
 
@@ -118,11 +117,22 @@ class Model:
         return self.resource_type == "seed"
 
     @property
+    def is_function(self) -> bool:
+        return self.signature is not None
+
+    @property
+    def has_sql(self) -> bool:
+        """Whether there is something to run; dbt passes over a file that is empty, too."""
+        if self.signature is not None:
+            return self.signature.is_makeable
+        return self.is_seed or bool(self.raw_code.strip())
+
+    @property
     def keeps_its_words(self) -> bool:
         """Whether what is published is what was built aside, and not made anew of its SQL."""
         config = self.config
         changed = config.get("sql_header") or config.get("pre_hook") or config.get("post_hook")
-        return self.materialized == "materialized_view" or bool(
+        return self.materialized in {"materialized_view", "function"} or bool(
             self.materialized == "view" and changed
         )
 
@@ -186,9 +196,11 @@ class Model:
             "schema": named.schema,
             "alias": named.identifier,
             "relation_name": None if self.materialized == "ephemeral" else str(self.relation),
-            "refs": [ref.as_template_sees_it() for ref in self.asked],
+            **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
         }
+        if self.signature is not None:
+            shown |= self.signature.as_template_sees_it()
         without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
         if self.resource_type == "model":
             return shown
@@ -382,7 +394,7 @@ class DataTest:
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "description": self.description,
-            "refs": [ref.as_template_sees_it() for ref in self.asked],
+            **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
         }
 

@@ -43,7 +43,10 @@ _KEYS: dict[str, frozenset[str]] = {
     "metrics": frozenset(),
     "semantic_models": frozenset(),
     "saved_queries": frozenset(),
-    "functions": frozenset(),
+    "functions": frozenset({
+        "name", "description", "config", "columns", "docs", "meta", "tags", "access", "arguments",
+        "returns", "enabled", "constraints", "data_tests", "tests",
+    }),
 }  # fmt: skip
 TABLE = frozenset({
     "name", "description", "config", "meta", "tags", "identifier", "loader", "loaded_at_field",
@@ -119,7 +122,7 @@ class Reader:
                         self._near(block, known, path)
                     written = self.rendered(block, path)
                     found.blocks.setdefault(key, []).append((path, written))
-        for kind in ("models", "seeds", "snapshots", "analyses"):
+        for kind in ("models", "seeds", "snapshots", "analyses", "functions"):
             for path, block in found.blocks.get(kind, ()):
                 found.nodes += self._nodes(block, kind, path)
         return found

@@ -56,6 +56,11 @@ class Found:
         self.refs[ref] = None
         return Relation(self._target["dbname"], self._target["schema"], ref.name)
 
+    def function(self, *names: Any) -> Relation:
+        function = asked_function(names)
+        self.refs[function] = None
+        return Relation(self._target["dbname"], self._target["schema"], function.name, "function")
+
     def source(self, *names: Any) -> Relation:
         source = asked_source(names)
         self.sources[source] = None
@@ -67,6 +72,7 @@ class Found:
             **own,
             "ref": self.ref,
             "source": self.source,
+            "function": self.function,
             "config": self.config,
             "execute": False,
             "this": self._this,
@@ -80,6 +86,13 @@ def asked(names: tuple[Any, ...], version: Any = None) -> Ref:
         raise ProjectError("ref() takes the name of a model, or of a package and a model.")
     package = names[0] if len(names) == 2 else None
     return Ref(names[-1], package, None if version is None else str(version))
+
+
+def asked_function(names: tuple[Any, ...]) -> Ref:
+    """What the arguments of ``function`` ask for: a function, or a package and one of its."""
+    if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
+        raise ProjectError("function() takes the name of a function, or of a package and one.")
+    return Ref(names[-1], names[0] if len(names) == 2 else None, to_function=True)
 
 
 def asked_source(names: tuple[Any, ...]) -> SourceKey:
@@ -120,9 +133,12 @@ class Names:
         self._models: dict[str, dict[str, Model]] = {}
         self._sources: dict[SourceKey, dict[str, Source]] = {}
         self._packages = set(project.all_packages)
-        self._disabled = {(each.name, each.package): each for each in disabled}
+        self._disabled = {(each.name, each.package, each.is_function) for each in disabled}
         self._disabled_sources = set(disabled_sources)
         for model in models:
+            if model.is_function:
+                self._known(called(model), model)
+                continue
             if model.version is not None:
                 self._known(f"{model.name}.v{model.version}", model)
             if model.version is None or model.is_latest_version:
@@ -136,8 +152,7 @@ class Names:
 
     def find(self, ref: Ref, package: str) -> Model | None:
         """The model that ``ref`` means in ``package``, if there is one."""
-        name = ref.name if ref.version is None else f"{ref.name}.v{ref.version}"
-        known = self._models.get(name)
+        known = self._models.get(_name_of(ref))
         if known is None:
             return None
         if ref.package is not None:
@@ -146,9 +161,10 @@ class Names:
             if each in known:
                 return known[each]
         if len(known) > 1:
+            what, call = ("function", "function") if ref.to_function else ("model", "ref")
             raise ProjectError(
-                f"There is a model {name} in each of {', '.join(sorted(known))}. Write the package "
-                f"as well: ref('{sorted(known)[0]}', '{ref.name}')."
+                f"There is a {what} {ref.name} in each of {', '.join(sorted(known))}. Write the "
+                f"package as well: {call}('{sorted(known)[0]}', '{ref.name}')."
             )
         return next(iter(known.values()))
 
@@ -157,8 +173,9 @@ class Names:
         found = self.find(ref, package)
         if found is not None:
             return found
+        what = "function" if ref.to_function else "model"
         if self.is_disabled(ref, package):
-            raise ProjectError(f"The model {ref.name} is disabled (enabled: false).")
+            raise ProjectError(f"The {what} {ref.name} is disabled (enabled: false).")
         if ref.package is not None and ref.package not in self._packages:
             raise ProjectError(
                 f"There is no package {ref.package}.{near(ref.package, self._packages)}"
@@ -173,11 +190,12 @@ class Names:
             raise ProjectError(f"The model {ref.name} has no version {ref.version}: {there}.")
         where = f" in the package {ref.package}" if ref.package else ""
         known = [
-            name
+            name.removesuffix("()")
             for name, packages in self._models.items()
-            if ref.package is None or ref.package in packages
+            if (ref.package is None or ref.package in packages)
+            and name.endswith("()") is ref.to_function
         ]
-        raise ProjectError(f"There is no model {ref.name}{where}.{near(ref.name, known)}")
+        raise ProjectError(f"There is no {what} {ref.name}{where}.{near(ref.name, known)}")
 
     def find_source(self, key: SourceKey, package: str) -> Source | None:
         """The source that is meant in ``package``, if there is one."""
@@ -204,7 +222,8 @@ class Names:
     def is_disabled(self, ref: Ref, package: str) -> bool:
         """Whether there is no such model, but a disabled one."""
         return self.find(ref, package) is None and any(
-            name == ref.name and ref.package in {None, of} for name, of in self._disabled
+            (name, is_function) == (ref.name, ref.to_function) and ref.package in {None, of}
+            for name, of, is_function in self._disabled
         )
 
     def is_disabled_source(self, key: SourceKey) -> bool:
@@ -212,6 +231,17 @@ class Names:
 
     def _order(self, package: str) -> tuple[str, ...]:
         return (package, self.root) if self._own_first else (self.root, package)
+
+
+def _name_of(ref: Ref) -> str:
+    if ref.to_function:
+        return f"{ref.name}()"
+    return ref.name if ref.version is None else f"{ref.name}.v{ref.version}"
+
+
+def called(model: Model) -> str:
+    """The name of ``model``; there may be a function of the same name, and so it has brackets."""
+    return f"{model.name}()" if model.is_function else model.name
 
 
 class References:
@@ -310,7 +340,11 @@ class References:
             self.names.source(asked_source(names), node.package)
             return found.source(*names)
 
-        own = {**found.variables(), "ref": ref, "source": source}
+        def function(*names: Any) -> Relation:
+            check_access(node, self.names.model(asked_function(names), node.package))
+            return found.function(*names)
+
+        own = {**found.variables(), "ref": ref, "source": source, "function": function}
         code = node.template if isinstance(node, Model) else node.raw_code
         self.renderer.render(node.path, code, own, model=node.name, package=node.package)
         package = self.project.package(node.package)
@@ -331,19 +365,31 @@ def _constrained(model: Model) -> Iterator[tuple[Ref, int | None]]:
 
 
 def _may_read(node: Model | DataTest, model: Model) -> bool:
+    if model.signature is not None:
+        return model.signature.is_makeable
     return model.access != "private" or node.config.get("group") == model.config.get("group")
 
 
 def check_access(node: Model | DataTest, model: Model) -> None:
-    """Raise ProjectError where ``node`` may not read ``model``, which is private to its group."""
-    if not _may_read(node, model):
-        group = model.config.get("group")
+    """Raise ProjectError where ``node`` may not read ``model``, which is private to its group.
+
+    So it is where that is a function that cannot be made.
+    """
+    if _may_read(node, model):
+        return
+    if model.signature is not None:
         raise ProjectError(
-            f"The model {model.name} is private: only models of "
-            f"{f'the group {group}' if group else 'no group'} may refer to it. Put {node.name} "
-            f"into that group, or set access: protected for {model.name}.",
+            f"The function {model.name} cannot be made: there is no macro "
+            f"{model.signature.macro(model.config)}.",
             model=node.name,
         )
+    group = model.config.get("group")
+    raise ProjectError(
+        f"The model {model.name} is private: only models of "
+        f"{f'the group {group}' if group else 'no group'} may refer to it. Put {node.name} "
+        f"into that group, or set access: protected for {model.name}.",
+        model=node.name,
+    )
 
 
 def line_of(text: str, *words: str, start: int = 1) -> int:

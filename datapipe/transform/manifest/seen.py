@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 NOTHING: Mapping[str, Any] = {
@@ -75,6 +75,18 @@ def date(given: Any) -> str | None:
     if not isinstance(given, datetime.datetime):
         return None if given is None else str(given)
     return (given if given.tzinfo else given.replace(tzinfo=datetime.UTC)).isoformat()
+
+
+def asked(calls: Iterable[Any]) -> dict[str, list[Any]]:
+    """What a template asked for by ``ref`` and by ``function``."""
+    refs, functions = [], []
+    for call in calls:
+        if call.to_function:
+            functions.append([name for name in (call.package, call.name) if name])
+        else:
+            ref = {"name": call.name, "package": call.package, "version": version(call.version)}
+            refs.append(ref)
+    return {"refs": refs, "functions": functions}
 
 
 def metric(block: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _FOLDERS = {
     "seed-paths": ("seeds",),
     "snapshot-paths": ("snapshots",),
     "analysis-paths": ("analyses",),
+    "function-paths": ("functions",),
 }
 _FORMER = {"model-paths": "source-paths", "seed-paths": "data-paths"}
 _DOCS = "docs-paths"
@@ -205,7 +206,16 @@ def read(directory: Path, given: Mapping[str, Any]) -> Project:
             path=path,
             line=settings.line_of("name"),
         )
-    for key in ("vars", "models", "seeds", "snapshots", "tests", "data_tests", "sources"):
+    for key in (
+        "vars",
+        "models",
+        "seeds",
+        "snapshots",
+        "tests",
+        "data_tests",
+        "sources",
+        "functions",
+    ):
         if not isinstance(settings.get(key) or {}, dict):
             raise ProjectError(
                 f"{key} must be a mapping of names to values.",

@@ -9,7 +9,7 @@ pause.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
@@ -18,14 +18,15 @@ from datapipe.transform.build import aside, elsewhere, incremental
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.catalog import KINDS, RelationState
+from datapipe.transform.database.catalog import KINDS, Name, RelationState
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import grants, rebase, views
+from datapipe.transform.publish import functions, grants, rebase, views
 from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY, still_busy
+from datapipe.transform.publish.functions import Functions
 from datapipe.transform.publish.plan import Plan, columns_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -35,6 +36,7 @@ class Publication:
     """One publication of one run; ``final`` compiles views as they will stand.
 
     ``record`` is called last in its transaction: what it writes is there with what it is about.
+    ``recorded_functions`` are those that the project has published before, by unique id.
     """
 
     def __init__(
@@ -44,24 +46,28 @@ class Publication:
         final: Compiler,
         *,
         record: Callable[[psycopg.Connection], None],
+        recorded_functions: Mapping[str, str],
         wait_seconds: float,
         on_wait: Callable[[str], None],
     ) -> None:
         self.connection = connection
-        self.built = elsewhere.applied([one for each in built for one in (each, *each.also)])
+        self.all = elsewhere.applied([one for each in built for one in (each, *each.also)])
+        self.built = [each for each in self.all if not each.function]
         self.final = final
         self.record = record
         self.wait_seconds = wait_seconds
         self.on_wait = on_wait
         self.models = final.manifest.models.values()
         self.warnings: list[str] = []
+        self.unfilled: list[Name] = []
         row = connection.execute(
             "SELECT current_user, extract(epoch FROM current_setting('deadlock_timeout')::interval)"
         ).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
         self.user = str(row[0])
         self.patience_ms = min(500, max(1, int(float(row[1]) * 400)))
-        schemas = {each.model.relation.schema for each in self.built}
+        self.recorded_functions = recorded_functions
+        schemas = {each.model.relation.schema for each in self.all}
         self.views = {
             each.aside: aside.published(each.compiled, schemas)
             if each.compiled
@@ -79,17 +85,26 @@ class Publication:
         until = time.monotonic() + self.wait_seconds
         while True:
             with self.connection.transaction() as whole:
-                plan = plans.make(self.connection, self.built, self.models)
+                plan, of_functions = self._planned()
                 for each in plan.increments:
                     self._apply(each)
                 for each in plan.in_place:
                     self._copy_rows(plan, each)
-                rebase.rebase(self.connection, plan, self.built)
+                self.unfilled = rebase.rebase(self.connection, plan, self.built, of_functions)
                 rebase.rekey(self.connection, plan)
                 if not self._swapped(plan, until):
                     raise psycopg.Rollback(whole)
                 break
         self._afterwards()
+
+    def _planned(self) -> tuple[Plan, Functions]:
+        """What is to be done now; the views to be pointed at new functions are among the others."""
+        plan = plans.make(self.connection, self.built, self.models)
+        new = [each for each in self.all if each.function]
+        of_functions = functions.make(self.connection, new, plan, self.recorded_functions)
+        there = {view.what for view in plan.repointed}
+        plan.repointed += [view for view in of_functions.repointed if view.what not in there]
+        return plan, of_functions
 
     def _afterwards(self) -> None:
         """Send what may not stand in a transaction; all is published, so nothing can be undone."""
@@ -113,10 +128,10 @@ class Publication:
             try:
                 with self.connection.transaction():
                     self._lock(plan)
-                    locked = plans.make(self.connection, self.built, self.models)
+                    locked, of_functions = self._planned()
                     if locked.in_place != plan.in_place:
                         return False
-                    self._swap(locked)
+                    self._swap(locked, of_functions)
                 return True
             except BUSY as error:
                 if time.monotonic() >= until:
@@ -181,14 +196,14 @@ class Publication:
         execute(self.connection, f"DO {block}")
         execute(self.connection, "SET LOCAL statement_timeout TO DEFAULT")
 
-    def _swap(self, plan: Plan) -> None:
+    def _swap(self, plan: Plan, of_functions: Functions) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
         keys = [(key, *_rekeyed(run, key)) for key in plan.rekeyed]
-        schemas = {each.model.relation.published[0] for each in self.built}
+        schemas = {each.model.relation.published[0] for each in self.all}
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
         away = [*(old for _, old in plan.swapped), *plan.dropped]
-        old_schemas = {old.schema for old in away}
+        old_schemas = {old.schema for old in away} | {old.schema for old in of_functions.away}
         aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
         replaced = {each.aside for each in plan.replaced}
         moved = {each.aside for each in plan.moved}
@@ -201,22 +216,28 @@ class Publication:
             _moved(KINDS[plan.aside(each).kind], each.aside.local, plans.name_of(each.model)[0])
             for each in plan.moved
         ]
+        statements += of_functions.moved()
         if statements:
             execute(run, "; ".join(statements))
         views.restate(run, plan, self.built)
-        anew = [
-            (view, place in replaced)
-            for place, view in self.views.items()
-            if place.standing in plan.states and place not in moved and place not in restated
-        ]
+        texts = {fate.built.function: fate.text for fate in of_functions.fates}
+        anew: list[views.Anew] = []
+        for each in self.all:  # in the order in which they were built
+            view = self.views.get(each.aside)
+            if each.function in texts:
+                anew.append(texts[each.function])
+            elif view and each.aside.standing in plan.states and each.aside not in moved | restated:
+                anew.append((view, each.aside in replaced))
         views.create(run, anew, self.final)
-        for each in plan.refreshed:
-            execute(run, f"REFRESH MATERIALIZED VIEW {each.model.relation.published_local}")
+        refreshed = [each.model.relation.published for each in plan.refreshed]
+        for name in (*refreshed, *self.unfilled):
+            execute(run, f"REFRESH MATERIALIZED VIEW {'.'.join(map(quoted, name))}")
         for dependent in plan.repointed:
             views.repoint(run, dependent)
         for key, _, added in keys:
             self._rekey(key, added)
         self._restore(plan)
+        self._restore_functions(of_functions)
         self.record(self.connection)
 
     def _rekey(self, key: Dependent, added: str) -> None:
@@ -255,6 +276,19 @@ class Publication:
                 given = defaults.get(plans.name_of(each.model)[0], [])
                 now = [*(plan.granted(each) or given), *(plan.aside(each).grants or ())]
                 grants.give(self.connection, each.model, now, plan.owner(each) or self.user)
+
+    def _restore_functions(self, of_functions: Functions) -> None:
+        new = [fate.model.relation.published[0] for fate in of_functions.fates if not fate.old]
+        defaults = catalog.default_grants(self.connection, new, of="f") if new else {}
+        statements = of_functions.restored(self.user, defaults)
+        if statements:
+            execute(self.connection, "; ".join(statements))
+        for fate in of_functions.fates:
+            if fate.model.config.get("grants"):
+                old = fate.old
+                now = [*((old and old.grants) or ()), *(fate.new.grants or ())]
+                owner = old.owner if old else self.user
+                grants.give(self.connection, fate.model, now, owner, on=f"ROUTINE {fate.local}")
 
     def _lost_indexes(self, plan: Plan) -> list[str]:
         """A warning for each index of a replaced table that the new one does not have."""

@@ -14,13 +14,20 @@ from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 
 
-def give(connection: psycopg.Connection, model: Model, now: Iterable[Grant], owner: str) -> None:
+def give(
+    connection: psycopg.Connection,
+    model: Model,
+    now: Iterable[Grant],
+    owner: str,
+    *,
+    on: str = "",
+) -> None:
     """Leave others than ``owner`` with just the privileges that the model's settings name.
 
-    ``now`` are those that they have. Raises PublishError for a role or a privilege that PostgreSQL
-    does not know.
+    ``now`` are those that they have; ``on`` is what they are on, where that is no relation. Raises
+    PublishError for a role or a privilege that PostgreSQL does not know.
     """
-    name = model.relation.published_local
+    name = on or model.relation.published_local
     others = sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
     statements = [f"REVOKE ALL ON {name} FROM {', '.join(others)}"] if others else []
     for privilege, grantees in (model.config.get("grants") or {}).items():

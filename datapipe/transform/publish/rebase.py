@@ -15,27 +15,39 @@ import psycopg
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import forbidden
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.catalog import KINDS
-from datapipe.transform.database.dependents import reads
+from datapipe.transform.database.catalog import KINDS, Name
+from datapipe.transform.database.dependents import hanging_on_functions, reads
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
+from datapipe.transform.publish.functions import Functions
 from datapipe.transform.publish.plan import Plan, name_of
 
 
-def rebase(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
-    """Make again, aside, all that moves and reads what does not."""
+def rebase(
+    connection: psycopg.Connection, plan: Plan, built: Sequence[Built], functions: Functions
+) -> list[Name]:
+    """Make again, aside, all that moves and reads what does not.
+
+    What calls a function that stays can be filled when that is the new one: it is given back, in
+    order, by the names under which it will be published.
+    """
     stays = {plan.aside(each).oid: each for each in (*plan.in_place, *plan.increments)}
     moves = {plan.aside(each).oid for each in plan.moved if plan.aside(each).kind != "r"}
-    if not stays or not moves:
-        return
+    called = [fate for fate in functions.fates if fate.how == "rebased"]
+    if not moves or not (stays or called):
+        return []
     built = [each for each in built if each.aside.standing in plan.states]
     states = {plan.aside(each).oid: plan.aside(each) for each in built}
     edges = reads(connection, states)
     direct = {reader for reader, read in edges.items() if reader in moves and read & stays.keys()}
+    oids = [fate.new.oid for fate in called]
+    callers = {each.relation for each in hanging_on_functions(connection, oids)} & moves
+    direct |= callers
     if not direct:
-        return
+        return []
     names = {
-        each.aside.standing: definitions.plain_name(name_of(each.model)) for each in stays.values()
+        each.aside.standing: definitions.plain_name(name_of(each.model))
+        for each in (*stays.values(), *(fate.built for fate in called))
     }
     again = {oid for oid in direct if states[oid].kind == "m"}
     while True:  # what reads a materialized view stands in the way of dropping it
@@ -43,6 +55,7 @@ def rebase(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -
         if not more:
             break
         again |= more
+    empty = " WITH NO DATA" if callers else ""
     order = [plan.aside(each) for each in built]
     texts = definitions.of_views(connection, [*direct, *again])
     for state in order:
@@ -58,12 +71,16 @@ def rebase(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -
         execute(connection, f"DROP {KINDS[state.kind]} {state.local}")
     for state in made_again:
         text = definitions.renamed(texts[state.oid], names)
-        execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}")
-        execute(connection, "; ".join([*after[state.oid], f"ANALYZE {state.local}"]))
+        filled = empty if state.kind == "m" else ""
+        execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}{filled}")
+        statements = [*after[state.oid], *([] if filled else [f"ANALYZE {state.local}"])]
+        execute(connection, "; ".join(statements) or "SELECT")
         new = catalog.states(connection, [(state.schema, state.name)])[state.schema, state.name]
         given = catalog.restored(state, new, new.owner, hooked=True)
         if given:
             execute(connection, "; ".join(given))
+    unfilled = {(each.schema, each.name) for each in made_again if each.kind == "m"}
+    return [name_of(each.model) for each in built if empty and each.aside.standing in unfilled]
 
 
 _KEYS = """

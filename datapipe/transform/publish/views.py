@@ -1,4 +1,4 @@
-"""Lets views, those of the run and those of users, select from what has been published."""
+"""Lets views and functions, of the run and of users, refer to what has been published."""
 
 from __future__ import annotations
 
@@ -17,36 +17,44 @@ from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY
 from datapipe.transform.publish.plan import Plan
 
+# A view, and whether it replaces another; or a function, as the statement that makes it.
+Anew = tuple[Compiled, bool] | str
 
-def create(
-    connection: psycopg.Connection, views: Sequence[tuple[Compiled, bool]], final: Compiler
-) -> None:
-    """Create the views, or replace them, together; one by one to tell which is wrong."""
-    if not views:
+
+def create(connection: psycopg.Connection, anew: Sequence[Anew], final: Compiler) -> None:
+    """Create views and functions, or replace them, together; one by one to tell what is wrong."""
+    texts = [text for text in map(_text, anew) if text]
+    if not texts:
         return
-    texts = [f"{_before(view, replace)}{view.sql}\n)" for view, replace in views]
     try:
         with connection.transaction():
             execute(connection, ";\n".join(texts))
     except BUSY:
         raise
     except psycopg.Error:
-        for view, replace in views:
-            _create(connection, view, final, replace=replace)
+        for each in anew:
+            _create(connection, each, final)
 
 
-def _create(
-    connection: psycopg.Connection, compiled: Compiled, final: Compiler, *, replace: bool
-) -> None:
-    before = _before(compiled, replace)
+def _text(anew: Anew) -> str:
+    if isinstance(anew, str):
+        return anew
+    view, replace = anew
+    return f"{_before(view, replace)}{view.sql}\n)"
+
+
+def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None:
     try:
-        execute(connection, f"{before}{compiled.sql}\n)")
+        execute(connection, _text(anew))
     except BUSY:
         raise
     except psycopg.Error as error:
+        if isinstance(anew, str):
+            raise
         from datapipe.transform.compile.locate import project_error  # seldom needed
 
-        raise project_error(error, compiled, [len(before)], final) from error
+        view, replace = anew
+        raise project_error(error, view, [len(_before(view, replace))], final) from error
 
 
 def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:

@@ -22,9 +22,10 @@ from datapipe.transform.state import hooked, records
 from datapipe.transform.state.fingerprint import Fingerprints
 from datapipe.transform.state.look import Look, look
 from datapipe.transform.state.records import NodeState
-from datapipe.transform.state.tokens import Token
+from datapipe.transform.state.tokens import FUNCTION_KIND, Token
 
 UNCHANGED = "nothing changed"
+_NO_ROWS = frozenset({"v", FUNCTION_KIND})
 _UNTOLD = "{} cannot be told to be unchanged while other sessions are at work"
 
 
@@ -47,7 +48,8 @@ def decided(
     compared = [state for key, state in recorded.items() if key in known]
     if options.resume:
         compared += [each.state for each in records.lying_aside(connection).values()]
-    seen = look(connection, own, compared)
+    functions = [each.relation.published for each in manifest.models.values() if each.is_function]
+    seen = look(connection, own, compared, functions)
     return Decisions(connection, manifest, renderer, selection, options, recorded, seen)
 
 
@@ -94,6 +96,7 @@ class Decisions:
             manifest, renderer, _published, increments=incremental, options=options
         )
         self._built: dict[str, str] = {}  # relation -> model, of what is built
+        self._built_functions: dict[str, str] = {}  # the same by name
         self.in_order = [
             model
             for model in ordered(manifest.models)
@@ -130,7 +133,9 @@ class Decisions:
             self.reused[unique_id] = UNCHANGED
             return
         self.why[unique_id] = reason
-        if model is not None:
+        if model is not None and model.is_function:
+            self._built_functions[model.relation.published[1]] = model.name
+        elif model is not None:
             self._built[model.relation.local] = model.name
 
     def _decide_again(self) -> None:
@@ -159,11 +164,11 @@ class Decisions:
         before = self.recorded.get(model.unique_id)
         if before is None or before.output is None:
             return "it was not published yet"
-        if before.relation != model.relation.local:
+        if not is_named(before, model):
             return f"it was published as {_plain(before.relation or '')}"
         if model.materialized == "incremental" and before.form != self.form(model):
             return "its first increment is due"
-        by_hand = self._by_hand(before.relation, before.output)
+        by_hand = self._by_hand(before.relation or "", before.output)
         if by_hand:
             return by_hand
         if before.unsteady:
@@ -175,7 +180,7 @@ class Decisions:
         return (
             self._other_settings(before.settings, self._settings(model, before.form))
             or self._other_input(
-                before, shape_only=before.output is not None and before.output.kind == "v"
+                before, shape_only=before.output is not None and before.output.kind in _NO_ROWS
             )
             or self._other_sql(model, before)
         )
@@ -183,14 +188,15 @@ class Decisions:
     def _by_hand(self, relation: str, before: Token) -> str:
         """How somebody else has changed what was published."""
         how = self.seen.changed(relation, before)
+        what = "function" if before.kind == FUNCTION_KIND else "relation"
         if not how:
             now = self.seen.tokens[relation]
             return "" if set(before.indexes) <= set(now.indexes) else "an index of it was dropped"
         if how == "untold":
             return _UNTOLD.format("its table")
         if how == "is gone":
-            return "its relation was dropped"
-        return f"its relation {how}, which this project did not do"
+            return f"its {what} was dropped"
+        return f"its {what} {how}, which this project did not do"
 
     def _rebuilt_parent(self, refs: Iterable[str], before: NodeState) -> str:
         for model in self._parents(refs):
@@ -199,6 +205,9 @@ class Decisions:
         for key in before.inputs:
             if key in self._built and key != before.relation:
                 return f"{self._built[key]} is built"
+        for name in before.functions:
+            if name in self._built_functions and not before.is_of_a_function:
+                return f"{self._built_functions[name]} is built"
         return ""
 
     def _parents(self, refs: Iterable[str]) -> Iterator[Model]:
@@ -208,6 +217,20 @@ class Decisions:
                 yield from self._parents(model.refs)
             else:
                 yield model
+
+    def functions_of(self, unique_id: str) -> Iterator[Model]:
+        """The functions of the project that a model calls, itself or through ephemeral models."""
+        refs = next(each.refs for each in self.in_order if each.unique_id == unique_id)
+        return (each for each in self._parents(refs) if each.is_function)
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """The functions that the project has published, with types, by unique id."""
+        return {
+            each.unique_id: each.relation or ""
+            for each in self.recorded.values()
+            if each.is_of_a_function
+        }
 
     def _settings(self, model: Model, form: str) -> dict[str, str]:
         """The settings of ``model`` today, and what its hooks would do."""
@@ -281,6 +304,12 @@ def _only_read(connection: psycopg.Connection) -> Iterator[None]:
         yield
     finally:
         execute(connection, "RESET default_transaction_read_only")
+
+
+def is_named(before: NodeState, model: Model) -> bool:
+    """Whether what is recorded has the name of ``model``; types stand after that of a function."""
+    recorded, name = before.relation or "", model.relation.local
+    return recorded.startswith(f"{name}(") if model.is_function else recorded == name
 
 
 def _published(model: Model) -> Relation:

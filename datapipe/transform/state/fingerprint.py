@@ -23,7 +23,16 @@ _BESIDE = frozenset(
      "meta", "tags"}
 )  # fmt: skip
 _BUILT_IN = frozenset(
-    {"ephemeral", "incremental", "materialized_view", "seed", "snapshot", "table", "view"}
+    {
+        "ephemeral",
+        "function",
+        "incremental",
+        "materialized_view",
+        "seed",
+        "snapshot",
+        "table",
+        "view",
+    }
 )
 # Settings of which dbt does not say that they are modified, or not among ``configs``.
 _NOT_COMPARED = frozenset({"access", "alias", "database", "group", "schema", "tags"})
@@ -106,6 +115,9 @@ class Fingerprints:
             found["the strategy"] = self._macros(macro)
         if model.is_seed:
             found["the file"] = _file(model)
+        if model.signature is not None:
+            found["the signature"] = model.signature.called
+            found["how it is made"] = self._macros(model.signature.macro(config))
         return {key: hashed(value) for key, value in found.items()}
 
     def test_settings(self, test: DataTest) -> dict[str, str]:
@@ -148,6 +160,8 @@ class Fingerprints:
         contract += [
             [each.name, each.data_type, each.constraints] for each in node.columns.values()
         ]
+        if node.signature is not None:
+            parts["signature"] = hashed(node.signature.as_template_sees_it())
         version = [node.latest_version, node.access, node.deprecation_date]
         return {
             **parts,

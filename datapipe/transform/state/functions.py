@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import psycopg
 
+from datapipe.transform.build import aside
+from datapipe.transform.database import functions
+from datapipe.transform.database.catalog import Name
 from datapipe.transform.state import tokens, words
+from datapipe.transform.state.tokens import FUNCTION_KIND, Token, Tokens
 
 # What a function is made of; PostgreSQL's own are left out. Of those that came with an extension
 # only the hash is wanted, as what they call is theirs.
 _FUNCTIONS = """
-SELECT p.proname, p.provolatile::text,
+SELECT n.nspname, p.proname, p.provolatile::text, l.lanname,
        to_hex(hashtextextended(concat(p.proargtypes, '/', p.prorettype, '/', p.provolatile, '/',
            p.proconfig, '/', p.prosrc, '/', p.probin, '/', body.text, '/', a.aggtransfn, '/',
            a.aggfinalfn, '/', a.agginitval), 0)),
@@ -20,6 +24,7 @@ SELECT p.proname, p.provolatile::text,
             THEN concat(p.prosrc, ' ', body.text)
             WHEN a.aggfnoid IS NOT NULL THEN concat(a.aggtransfn, ' ', a.aggfinalfn) END
 FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
 LEFT JOIN pg_depend e
@@ -28,6 +33,7 @@ LEFT JOIN LATERAL (
     SELECT pg_get_functiondef(p.oid) AS text WHERE p.prosqlbody IS NOT NULL
 ) body ON true
 WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+  AND obj_description(p.pronamespace, 'pg_namespace') IS DISTINCT FROM %s
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 """
 _OPERATORS = """
@@ -40,6 +46,12 @@ SELECT EXISTS (SELECT FROM pg_operator o WHERE o.oid >= 16384 AND NOT EXISTS (
 """
 
 
+def look(connection: psycopg.Connection, names: Iterable[Name]) -> Tokens:
+    """How the functions of these names stand, by name and types of arguments."""
+    found = functions.states(connection, names)
+    return {each.local: Token(FUNCTION_KIND, each.state) for each in found}
+
+
 @dataclass
 class _Function:
     """All functions of a name."""
@@ -50,19 +62,30 @@ class _Function:
 
 
 class Functions:
-    """The users' functions of a database, by name."""
+    """The users' functions of a database, by name; those aside are left out.
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    ``own`` are the names of the project's: of these, one in SQL is believed to do what its body
+    says; any other must be declared IMMUTABLE.
+    """
+
+    def __init__(self, connection: psycopg.Connection, own: Iterable[Name] = ()) -> None:
+        self._own = frozenset(own)
         self._all: dict[str, _Function] = {}
-        for name, volatile, hash_, body in connection.execute(_FUNCTIONS):
+        rows = connection.execute(_FUNCTIONS, [aside.MARK])
+        for schema, name, volatile, language, hash_, body in rows:
             function = self._all.setdefault(name, _Function([], []))
             function.hashes.append(hash_)
-            function.is_volatile |= volatile != "i"
+            is_plain = language == "sql" and (schema, name) in self._own
+            function.is_volatile |= volatile != "i" and not is_plain
             if body:
                 function.bodies.append(body)
         row = connection.execute(_OPERATORS).fetchone() if self._all else None
         # An operator or a cast does not show the name of its function.
         self._hidden = frozenset(self._all) if row and row[0] else frozenset()
+
+    def again(self, connection: psycopg.Connection) -> Functions:
+        """The same as they stand now."""
+        return Functions(connection, self._own)
 
     def state(self, name: str) -> str:
         """What the functions called ``name`` are made of; an empty string if there are none."""
@@ -100,6 +123,9 @@ class Calls:
 
     names: frozenset[str]
     unsteady: str
+
+
+NO_CALLS = Calls(frozenset(), "")
 
 
 def calls(connection: psycopg.Connection, texts: Iterable[str], views: Collection[str]) -> Calls:

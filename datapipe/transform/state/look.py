@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import tokens
 from datapipe.transform.state.fingerprint import hashed
 from datapipe.transform.state.functions import Functions
+from datapipe.transform.state.functions import look as look_at_functions
 from datapipe.transform.state.records import NodeState
-from datapipe.transform.state.tokens import Token, Tokens
+from datapipe.transform.state.tokens import FUNCTION_KIND, Token, Tokens
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Look:
         now = self.tokens.get(key)
         if now is None:
             return "is gone"
+        if now.kind == FUNCTION_KIND:
+            return "" if now.shape == before.shape else "was made anew"
         if now.kind in {"f", "S"}:
             return "is a foreign table" if now.kind == "f" else "is a sequence"
         if now.guarded or before.guarded:
@@ -72,16 +77,23 @@ def _how_reshaped(before: Token, now: Token) -> str:
     return "was emptied or written anew"
 
 
-def look(connection: psycopg.Connection, own: Iterable[int], recorded: Iterable[NodeState]) -> Look:
+def look(
+    connection: psycopg.Connection,
+    pids: Iterable[int],
+    recorded: Iterable[NodeState],
+    functions: Iterable[Name] = (),
+) -> Look:
     """Look at the database; tables are read only where counts cannot tell.
 
-    ``connection`` is in autocommit.
+    ``functions`` are the names of the project's own. ``connection`` is in autocommit.
     """
     tokens.flush(connection)
-    is_quiet = tokens.is_quiet(connection, list(own))
+    is_quiet = tokens.is_quiet(connection, list(pids))
     found, by_oid = tokens.look(connection)
+    own = list(functions)
+    found |= look_at_functions(connection, own)
     distributed = tokens.is_distributed(connection)
-    seen = Look(connection, found, by_oid, Functions(connection), is_quiet, distributed)
+    seen = Look(connection, found, by_oid, Functions(connection, own), is_quiet, distributed)
     compared: set[str] = set()
     doubtful: set[str] = set()
     redefined: set[str] = set()
@@ -103,6 +115,14 @@ def look(connection: psycopg.Connection, own: Iterable[int], recorded: Iterable[
         if found[key].rule == rule:
             found[key] = replace(found[key], definition=definition)
     return seen
+
+
+def of_models(connection: psycopg.Connection, models: Iterable[Model]) -> Tokens:
+    """How the published relations and functions of ``models`` stand now."""
+    relations = [model.relation for model in models if not model.is_function]
+    found, _ = tokens.look(connection, [(each.schema, each.identifier) for each in relations])
+    functions = [model.relation.published for model in models if model.is_function]
+    return found | look_at_functions(connection, functions)
 
 
 def defined(connection: psycopg.Connection, keys: Iterable[str]) -> dict[str, tuple[str, str]]:

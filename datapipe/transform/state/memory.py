@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 
-from datapipe.transform.build import aside, growth
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.graph.select import Selection
@@ -32,8 +31,9 @@ from datapipe.transform.state import (
     words,
 )
 from datapipe.transform.state.decide import Decisions
-from datapipe.transform.state.functions import calls
+from datapipe.transform.state.functions import Calls, calls
 from datapipe.transform.state.look import Look
+from datapipe.transform.state.names import Names, name_aside
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
 from datapipe.transform.state.seen import Seen
@@ -74,7 +74,8 @@ class Memory:
     ``reused`` and ``why`` tell of each node, by unique id, what need not be done and why the rest
     must be. ``seconds`` are what nodes took when they were last done. ``kept`` is what an earlier
     run has built aside and this one goes on from; ``aside`` are the names of it. ``growing`` are
-    the keys of the models that get an increment.
+    the keys of the models that get an increment; ``functions`` are those published before, with the
+    types of their arguments, by unique id.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class Memory:
         self.kept: Mapping[str, Kept] = left.kept
         self.aside: Set[tuple[str, str]] = {(each.schema, each.name) for each in left.kept.values()}
         self.growing: Set[str] = frozenset()
+        self.functions: Mapping[str, str] = decisions.functions
         self._manifest = manifest
         self._decisions = decisions
         self._look: Look = decisions.seen
+        self._functions = decisions.seen.functions
         self._options = options
         self._run_id = run_id
         self._is_present = not options.variables.get("as_of")
@@ -104,22 +107,17 @@ class Memory:
         self._seen: dict[str, Seen] = {}
         self._published: set[str] = set()
         self._out: set[str] = set()
-        self._asides: dict[str, str] = {}
         self._unnoted: list[Aside] = []
         self._noted_at = time.monotonic()
-        for model in manifest.models.values():
-            for suffix in (aside.BUILD, growth.SUFFIX):
-                if model.relation.schema:
-                    schema = aside.beside(model.relation.schema, suffix)
-                    local = f"{quoted(schema)}.{quoted(model.relation.identifier)}"
-                    self._asides[local] = model.relation.local
-        self._ours = frozenset(self._asides.values())
+        self._names = Names(manifest)
         for unique_id, earlier in left.states.items():
             self._seen[unique_id] = self._as_kept(earlier)
 
     def question(self, model: Model) -> str:
         """What the build of ``model`` has read and made, asked at the end of its transaction."""
-        return reading.question(".".join(map(quoted, _aside(model))))
+        if model.is_function:
+            return reading.question_of_function(name_aside(model))
+        return reading.question(".".join(map(quoted, name_aside(model))))
 
     def saw(
         self,
@@ -132,10 +130,10 @@ class Memory:
         """Notice what the build of ``model`` has read, by the answer to the question."""
         if not self._is_present:
             return
-        own = model.relation.local
-        schema, name = _aside(model)
+        schema, name = name_aside(model)
         local = f"{quoted(schema)}.{quoted(name)}"
         done = reading.done(answer)
+        own = self._names.published(model, done.types)
         inputs, pending, oids = self._resolved(done.read)
         inputs.pop(own, None)
         pending.discard(own)
@@ -149,11 +147,12 @@ class Memory:
             parts=self._decisions.fingerprints.parts(model),
             relation=own,
         )
-        state = self._with_functions(state, texts, inputs, connection)
+        called = self._calls(texts, inputs, connection)
         own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts, hooks)
-        if own_reason:
-            state = replace(state, unsteady=own_reason)
-        seen = Seen(state, inputs, pending)
+        if own_reason or model.is_function:
+            called = replace(called, unsteady=own_reason)
+        state = self._with_functions(state, called)
+        seen = Seen(state, inputs, pending, called=called)
         if done.token is not None:
             seen.table = local if done.token.has_rows else ""
             others = {key: oid for key, oid in oids.items() if key != local}
@@ -182,9 +181,10 @@ class Memory:
                 settings=fingerprints.test_settings(test),
                 parts=fingerprints.parts(test),
             )
-            state = self._with_functions(state, [compiled.sql], inputs, connection)
+            called = self._calls([compiled.sql], inputs, connection)
+            state = self._with_functions(state, called)
             with self._lock:
-                self._seen[test.unique_id] = Seen(state, inputs, pending)
+                self._seen[test.unique_id] = Seen(state, inputs, pending, called=called)
 
     def compare(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
         """Take digests of what is to be published, as it lies aside; before it is."""
@@ -202,9 +202,9 @@ class Memory:
         """
         if not self._is_present or not models:
             return
-        there, _ = tokens.look(
-            connection, [(each.relation.schema, each.relation.identifier) for each in models]
-        )
+        there = look.of_models(connection, models)
+        if any(each.is_function for each in models):
+            self._functions = self._functions.again(connection)
         digests = {
             each.relation.local: self._seen[each.unique_id].digest
             for each in models
@@ -301,8 +301,8 @@ class Memory:
         """
         published, pending, oids = set(), set(), {}
         for key, oid in read:
-            if key in self._asides:
-                pending.add(self._asides[key])
+            if key in self._names.asides:
+                pending.add(self._names.asides[key])
                 oids[key] = oid
             else:
                 published.add(key)
@@ -324,8 +324,8 @@ class Memory:
         That is what it names and what lies below it; or all of it, if a function may have read it.
         """
         said = words.read(sql)
-        functions, _ = self._look.functions.reached(said.called)
-        if functions or tokens.FUNCTION in below:
+        functions, _ = self._functions.reached(said.called)
+        if functions or said.called & self._names.functions or tokens.FUNCTION in below:
             return list(read)
         found: set[int] = set()
         edge = [oid for key, oid in read if reading.name_of(key) in said.names]
@@ -336,26 +336,30 @@ class Memory:
                 edge += below.get(oid, ())
         return [(key, oid) for key, oid in read if oid in found]
 
-    def _with_functions(
-        self,
-        state: NodeState,
-        texts: Sequence[str],
-        inputs: Mapping[str, Token],
-        connection: psycopg.Connection,
-    ) -> NodeState:
-        """``state`` with what its SQL, and the views of others that it reads, call."""
-        views = [
-            key for key, token in inputs.items() if token.kind == "v" and key not in self._ours
-        ]
-        called = calls(connection, texts, views)
-        functions, why = self._look.functions.reached(called.names)
+    def _calls(
+        self, texts: Sequence[str], inputs: Mapping[str, Token], connection: psycopg.Connection
+    ) -> Calls:
+        """What SQL, and the views of others that it reads, call."""
+        ours = self._names.ours
+        views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
+        return calls(connection, texts, views)
+
+    def _with_functions(self, state: NodeState, called: Calls) -> NodeState:
+        """``state`` with the functions that are ``called``, as they stand now."""
+        functions, why = self._functions.reached(called.names)
+        if state.is_of_a_function:
+            why = ""  # it is told of those who call it
         return replace(state, unsteady=called.unsteady or why, functions=functions)
 
     def _as_kept(self, earlier: Aside) -> Seen:
-        pending = {self._asides[key] for key in earlier.built_on if key in self._asides}
+        pending = {self._names.asides[key] for key in earlier.built_on if key in self._names.asides}
         digest = earlier.state.output.digest if earlier.state.output else ""
         table = f"{quoted(earlier.schema)}.{quoted(earlier.name)}"
-        return Seen(earlier.state, dict(earlier.state.inputs), pending, table, digest, earlier)
+        functions = self._decisions.functions_of(earlier.state.unique_id)
+        names = {each.relation.published[1] for each in functions}
+        called = Calls(frozenset({*earlier.state.functions, *names}), "")
+        inputs = dict(earlier.state.inputs)
+        return Seen(earlier.state, inputs, pending, table, digest, earlier, called)
 
     def _define(self, connection: psycopg.Connection) -> None:
         """Add their texts to the views that were published, and to those that were read."""
@@ -382,7 +386,8 @@ class Memory:
             inputs |= {key: self._present[key] for key in seen.pending if key in self._present}
             relation = seen.state.relation
             output = self._present.get(relation) if relation else None
-        return replace(seen.state, output=output, inputs=inputs)
+        state = self._with_functions(seen.state, seen.called)
+        return replace(state, output=output, inputs=inputs)
 
     def _passed_units(self, passed: Set[str]) -> Iterable[NodeState]:
         """Unit tests that passed; what they read is in what they are."""
@@ -392,8 +397,3 @@ class Memory:
                 hash_ = fingerprints.unit_test(test)
                 parts = fingerprints.parts_of_unit_test(test)
                 yield NodeState(test.unique_id, "test", hash_, {}, parts)
-
-
-def _aside(model: Model) -> tuple[str, str]:
-    """Where a run builds ``model``, as schema and name."""
-    return aside.beside(model.relation.schema, aside.BUILD), model.relation.identifier

@@ -15,7 +15,12 @@ def into_meta_models(
     built: Sequence[Built], manifest: Manifest, run_id: int
 ) -> Callable[[psycopg.Connection], None]:
     """What a publication is to call inside its transaction, so that reports find the models."""
-    models = [(name, each.model) for each in built for name in _names(each.model)]
+    models = [
+        (name, each.model)
+        for each in built
+        if not each.model.is_function
+        for name in _names(each.model)
+    ]
     # Selected or not, they have a relation: what else is written down has left the project.
     in_project = [
         name

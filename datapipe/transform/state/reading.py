@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 
+from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
 from datapipe.transform.state.tokens import Token
@@ -29,16 +30,27 @@ SELECT NULL, NULL, oid::bigint, relkind::text,
 FROM pg_class WHERE oid = to_regclass({})
 """
 
+# The function of that name that this transaction has made.
+_FUNCTION_STANDS = """
+SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', ''
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
+"""
+
 Read = list[tuple[str, int]]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a build has read, by quoted name and oid, and how its relation stands aside."""
+    """What a build has read, by quoted name and oid, and how its relation stands aside.
+
+    Of a function, ``types`` are those of its arguments.
+    """
 
     read: Read
     oid: int
     token: Token | None
+    types: str = ""
 
 
 def read(connection: psycopg.Connection) -> Read:
@@ -51,12 +63,17 @@ def question(local: str) -> str:
     return f"{_READ}UNION ALL{_STANDS.format(literal(local))}"
 
 
+def question_of_function(name: Name) -> str:
+    """The same where a function of that name was made."""
+    return f"{_READ}UNION ALL{_FUNCTION_STANDS.format(*map(literal, name))}"
+
+
 def done(answer: Sequence[tuple[Any, ...]]) -> Done:
     """What the answer to the question says."""
     found = _named(row for row in answer if row[0] is not None)
-    for schema, _, oid, kind, shape in answer:
+    for schema, types, oid, kind, shape in answer:
         if schema is None:
-            return Done(found, oid, Token(kind=kind, shape=shape))
+            return Done(found, oid, Token(kind=kind, shape=shape), types or "")
     return Done(found, 0, None)
 
 

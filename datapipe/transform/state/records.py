@@ -38,6 +38,10 @@ class NodeState:
     functions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
+    @property
+    def is_of_a_function(self) -> bool:
+        return self.unique_id.startswith("function.")
+
     def stored(self) -> dict[str, Any]:
         """All of it as it is kept, but for the time that it took."""
         tokens = {key: token.stored() for key, token in self.inputs.items()}

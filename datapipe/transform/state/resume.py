@@ -10,7 +10,7 @@ import psycopg
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import records
-from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.decide import Decisions, is_named
 from datapipe.transform.state.records import Aside
 
 _TABLES = {"r"}
@@ -67,12 +67,17 @@ def _is_true(
 ) -> bool:
     state, output = each.state, each.state.output
     now = decisions.seen.tokens.get(f"{quoted(each.schema)}.{quoted(each.name)}")
+    if model.is_function:
+        now = output  # what matters is what it would be made of
     if output is None or now is None or state.unsteady or not now.is_the_same_as(output):
         return False
     if now.is_unlogged and now.epoch != output.epoch:
         return False  # it is emptied by a crash of the server
-    if state.relation != model.relation.local:
+    if not is_named(state, model):
         return False
+    for function in decisions.functions_of(model.unique_id):
+        if function.unique_id in decisions.why and function.unique_id not in true:
+            return False
     for key, oid in each.built_on.items():
         earlier = true.get(by_relation.get(key, ""))
         if earlier is None or earlier.oid != oid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from datapipe.transform.state.functions import NO_CALLS, Calls
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.tokens import Token
 
@@ -13,7 +14,7 @@ class Seen:
     """A node that was done in this run.
 
     ``pending`` are inputs that the run itself publishes. ``table`` is where it lies aside, if it
-    is a table, and ``digest`` that of its rows.
+    is a table, and ``digest`` that of its rows. ``called`` is what its SQL may call.
     """
 
     state: NodeState
@@ -22,3 +23,4 @@ class Seen:
     table: str = ""
     digest: str = ""
     aside: Aside | None = None
+    called: Calls = field(default=NO_CALLS)

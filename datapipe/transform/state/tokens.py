@@ -78,6 +78,7 @@ SELECT concat(sum(rows), ':', to_hex(bit_xor(hashtextextended(concat(xmin, ':', 
 FROM (SELECT xmin::text, count(*) AS rows FROM ONLY {} GROUP BY xmin) each
 """
 
+FUNCTION_KIND = "F"  # no letter of pg_class: what is no relation
 FUNCTION = 0  # stands for what a view reads through a user's function
 _BELOW = """
 SELECT r.ev_class::bigint, d.refobjid::bigint

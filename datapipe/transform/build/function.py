@@ -1,0 +1,46 @@
+"""Makes functions of the project's own aside, with the statement that its macros, or dbt's, write.
+
+What is built in the same run calls the copy; readers go on calling the published one.
+"""
+
+from __future__ import annotations
+
+import time
+
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.site import Site, Statements
+
+# The one that this transaction has just made, of all that have its name.
+_MADE = """
+SELECT p.oid::bigint FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = %s AND p.proname = %s AND p.xmin = pg_current_xact_id()::xid
+"""
+
+
+def build(site: Site) -> Built:
+    """Create the function; must be called within a transaction."""
+    started = time.perf_counter()
+    model, aside = site.model, site.aside
+    if site.is_custom:
+        site.compiler.materialize(model, this=aside)
+    else:
+        _create(site)
+    made = site.connection.execute(_MADE, aside.standing).fetchone()
+    if made is None:
+        raise site.error(
+            f"What is to make the function {model.name} has made no {aside.identifier}.",
+            "materialized",
+        )
+    return Built(model, aside, None, time.perf_counter() - started, function=made[0])
+
+
+def _create(site: Site) -> None:
+    model, aside, compiled = site.model, site.aside, site.compiled
+    assert model.signature is not None  # noqa: S101 - only functions come here
+    macro = model.signature.macro(model.config)
+    own = {"sql": compiled.sql, "compiled_code": compiled.sql, "model": site.compiler.seen(model)}
+    text = str(site.compiler.call(model, macro, [aside], this=aside, own=own)).rstrip().rstrip(";")
+    before, found, after = text.partition(compiled.sql)
+    statements = Statements()
+    statements.add(site.compiler.standing(before), compiled if found else None, after)
+    statements.execute(site.connection, compiled, site.compiler)

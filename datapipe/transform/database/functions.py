@@ -1,0 +1,112 @@
+"""What PostgreSQL knows of functions: their definitions, what hangs on them, what was granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from datapipe.transform.database.catalog import Grant, Name
+from datapipe.transform.database.relation import quoted
+
+
+@dataclass(frozen=True)
+class FunctionState:
+    """A function as it stands; ``definition`` is empty for an aggregate.
+
+    ``types`` are those of its arguments, as SQL; ``call`` is all that CREATE OR REPLACE cannot
+    change. ``grants`` is None where nobody ever changed them.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    types: str
+    call: tuple[Any, ...]
+    defaults: int
+    owner: str
+    comment: str | None
+    grants: tuple[Grant, ...] | None
+    definition: str
+    state: str
+
+    @property
+    def local(self) -> str:
+        """The name and the types of the arguments, for statements of our own."""
+        return f"{quoted(self.schema)}.{quoted(self.name)}({self.types})"
+
+    @property
+    def standing(self) -> Name:
+        return self.schema, self.name
+
+    def takes(self, other: FunctionState) -> bool:
+        """Whether CREATE OR REPLACE can make ``other`` of it, so that it stays what it is."""
+        *shape, names = self.call
+        *other_shape, other_names = other.call
+        return (
+            shape == other_shape
+            and (not names or names == other_names)
+            and self.defaults <= other.defaults
+        )
+
+
+# ``state`` is a hash of all that makes it what it is, but for where it stands and who may use it.
+_STATES = """
+SELECT p.oid::bigint, n.nspname, p.proname, oidvectortypes(p.proargtypes),
+       ARRAY[p.prokind::text, p.proargtypes::text, p.prorettype::text, p.proretset::text,
+             p.proallargtypes::text, p.proargmodes::text, p.proargnames::text],
+       p.pronargdefaults, pg_get_userbyid(p.proowner), obj_description(p.oid, 'pg_proc'),
+       p.proacl IS NOT NULL, acl.grants,
+       CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE '' END,
+       to_hex(hashtextextended(concat(n.nspname, '.', p.proname, p.proargtypes, '/',
+           CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END, '/', a), 0))
+FROM pg_proc p
+JOIN pg_namespace n ON n.oid = p.pronamespace
+LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_array(
+        CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
+        x.privilege_type, x.is_grantable)) AS grants
+    FROM aclexplode(p.proacl) x
+) acl ON true
+"""
+_BY_NAME = """
+WHERE n.nspname = ANY(%s)
+  AND (n.nspname, p.proname) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+ORDER BY p.oid
+"""
+
+
+def states(connection: psycopg.Connection, names: Iterable[Name]) -> list[FunctionState]:
+    """The functions of these names that exist; several may have the same name."""
+    pairs = list(dict.fromkeys(names))
+    if not pairs:
+        return []
+    schemas, of = [schema for schema, _ in pairs], [name for _, name in pairs]
+    rows = connection.execute(_STATES + _BY_NAME, [sorted({*schemas}), schemas, of])
+    return [_state(row) for row in rows]
+
+
+def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, FunctionState]:
+    """The functions of these oids that exist."""
+    rows = connection.execute(_STATES + " WHERE p.oid = ANY(%s::oid[])", [list(oids)])
+    return {row[0]: _state(row) for row in rows}
+
+
+def _state(row: tuple[Any, ...]) -> FunctionState:
+    oid, schema, name, types, call, defaults, owner, comment, changed, acl, text, state = row
+    return FunctionState(
+        oid=oid,
+        schema=schema,
+        name=name,
+        types=types,
+        call=tuple(call),
+        defaults=defaults,
+        owner=owner,
+        comment=comment,
+        grants=tuple(Grant(*entry) for entry in acl or []) if changed else None,
+        definition=text,
+        state=state,
+    )
