@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # What dbt lists where no type is asked for.
 _USUAL = ("model", "snapshot", "seed", "test", "source", "exposure", "metric", "saved_query",
-          "semantic_model", "unit_test")  # fmt: skip
+          "semantic_model", "unit_test", "function")  # fmt: skip
 _TYPES = (*_USUAL, "analysis", "all", "default")
 
 

@@ -227,7 +227,8 @@ def test_a_function_is_selected_listed_compiled_and_shown_to_templates(
     assert done(run(select=["shown", "twice"])) == {"twice": "success", "shown": "success"}
     assert rows("select of from shop.shown") == [("function.shop.twice",)]
     page, warnings = transform.documented(warehouse, Options(project_dir=folder))
-    assert "four_times()" in page
+    assert "<h2>four_times()</h2>" in page
+    assert "<td><code>5</code></td>" in page  # the default of its argument
     assert warnings == ()
 
 

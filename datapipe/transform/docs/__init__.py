@@ -11,7 +11,7 @@ import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
-from datapipe.transform.database import catalog
+from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.docs import drawing, lineage
 from datapipe.transform.docs.entries import Entry, Facts, LastResult, entries, key_of
@@ -43,7 +43,9 @@ def page(connection: psycopg.Connection | None, options: Options) -> tuple[str, 
 def _facts(
     read: Manifest, renderer: Renderer, connection: psycopg.Connection | None
 ) -> tuple[Facts, list[str]]:
-    nodes: list[Model | Source] = [*read.sources.values(), *read.models.values()]
+    relations = [model for model in read.models.values() if not model.is_function]
+    called = [model.relation.published for model in read.models.values() if model.is_function]
+    nodes: list[Model | Source] = [*read.sources.values(), *relations]
     names = {(node.relation.schema, node.relation.identifier): key_of(node) for node in nodes}
     states = catalog.states(connection, names) if connection else {}
     known = {
@@ -58,10 +60,12 @@ def _facts(
     queries = [
         lineage.Query(model.key, model.relation, compiled[model.unique_id])
         for model in ordered(read.models)
-        if model.unique_id in compiled
+        if model.unique_id in compiled and not model.is_function
     ]
+    there = functions.states(connection, called) if connection else []
     facts = Facts(
         states=states,
+        functions=frozenset(state.standing for state in there),
         rows=_row_counts(connection, states),
         compiled=compiled,
         results=_last_results(connection),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from datapipe.transform.manifest.nodes import (
     SourceKey,
     UnitTest,
 )
+from datapipe.transform.manifest.signature import Signature
 
 Node = Source | Model | Exposure
 
@@ -60,7 +61,7 @@ class ColumnEntry:
 
 @dataclass(frozen=True)
 class Entry:
-    """One node of the project."""
+    """One node of the project; a function has a ``signature``."""
 
     node: str
     name: str
@@ -79,6 +80,7 @@ class Entry:
     code: str
     sql: str
     unknown_lineage: str
+    signature: Signature | None = None
 
     @property
     def group(self) -> str:
@@ -103,9 +105,13 @@ def source_key(source: SourceKey) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What else the entries are made of; ``compiled`` is SQL by unique id, as are results."""
+    """What else the entries are made of; ``compiled`` is SQL by unique id, as are results.
+
+    ``functions`` are the names of those that are there.
+    """
 
     states: Mapping[tuple[str, str], RelationState]
+    functions: Set[tuple[str, str]]
     rows: Mapping[tuple[str, str], int]
     compiled: Mapping[str, str]
     results: Mapping[str, LastResult]
@@ -141,7 +147,8 @@ def _entry(
     origins = facts.lineage.columns.get(key, {})
     relation = None if isinstance(node, Exposure) else node.relation
     place = (relation.schema, relation.identifier) if relation else ("", "")
-    state = facts.states.get(place)
+    signature = node.signature if isinstance(node, Model) else None
+    state = None if signature else facts.states.get(place)
     columns = () if isinstance(node, Exposure) else _columns(node, state, origins)
     there = {column.name for column, _ in columns}
     described = node.described.get("description", "") if isinstance(node, Exposure) else ""
@@ -154,8 +161,8 @@ def _entry(
         description=str(described) if isinstance(node, Exposure) else node.description,
         file=node.file,
         tags=tuple(map(str, node.config.get("tags") or ())),
-        exists=state is not None,
-        rows=facts.rows.get(place),
+        exists=place in facts.functions if signature else state is not None,
+        rows=None if signature else facts.rows.get(place),
         columns=tuple(
             ColumnEntry(
                 name=column.name,
@@ -173,6 +180,7 @@ def _entry(
         code=node.raw_code.strip() if isinstance(node, Model) else "",
         sql=facts.compiled.get(node.unique_id, "").strip(),
         unknown_lineage=facts.lineage.unknown.get(key, ""),
+        signature=signature,
     )
 
 

@@ -89,9 +89,10 @@ class Functions:
             if fate.moves and old is not None:
                 if old.owner != user:
                     statements.append(f"ALTER ROUTINE {local} OWNER TO {quoted(old.owner)}")
-                if old.grants is not None:
+                granted = old.grants or ()
+                if old.grants is not None and not any(g.grantee == "PUBLIC" for g in granted):
                     statements.append(f"REVOKE ALL ON ROUTINE {local} FROM PUBLIC")
-                    statements += [grant.on(f"ROUTINE {local}") for grant in old.grants]
+                statements += [grant.on(f"ROUTINE {local}") for grant in granted]
             elif old is None:
                 given = defaults.get(name_of(fate.model)[0], ())
                 statements += [grant.on(f"ROUTINE {local}") for grant in given]
