@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from datapipe.errors import ProjectError, TestsFailedError, UsageError
@@ -64,6 +65,39 @@ def test_a_materialization_of_the_users_finds_what_is_published_and_is_published
     assert rows("select * from shop.b order by id") == [("marked", 1), ("marked", 3)]
     with pytest.raises(ProjectError, match="There is no materialization adedd"):
         run({"models/a.sql": "{{ config(materialized='adedd') }} select 1"})
+
+
+def test_a_materialization_may_ask_for_its_result_and_drop_what_has_a_type(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    connection.execute("create table public.rendered (n serial)")
+    files = {
+        "macros/ranked.sql": """
+            {% materialization ranked, default -%}
+              {% set made = make_temp_relation(this) %}
+              {% call statement('tmp') %}{{ create_table_as(True, made, sql) }}{% endcall %}
+              {% do adapter.expand_target_column_types(made, made) %}
+              {% call statement('main-0', fetch_result=True) %}
+                {{ create_table_as(False, this, 'select * from ' ~ made.include(schema=True)) }}
+              {% endcall %}
+              {% set result = load_result('main-0') %}
+              {% if 'response' in result.keys() %}
+                {% do run_query('update ' ~ this ~ ' set n = '
+                                ~ result['response']['rows_affected']) %}
+              {% endif %}
+              {% if made.type is not none %}{% do adapter.drop_relation(made) %}{% endif %}
+              {{ return({'relations': [this.incorporate(type='table')]}) }}
+            {%- endmaterialization %}
+        """,
+        "models/a.sql": """
+            {{ config(materialized='ranked') }}
+            {% do run_query('insert into public.rendered default values') %}
+            select '{{ this.type }}' as type, 0 as n from generate_series(1, 2)
+        """,
+    }
+    run(files)
+    assert rows("select * from shop.a") == [("None", 2)] * 2
+    assert rows("select count(*) from public.rendered") == [(1,)]
 
 
 def test_a_strategy_of_the_users_changes_a_copy_that_is_published(run: Run, rows: Rows) -> None:

@@ -27,7 +27,7 @@ def build(site: Site) -> Built:
         copies.copy(site, old)
     elif old is not None:
         copies.show(site, old)
-    made = site.compiler.materialize(model, this=site.aside)
+    made = site.compiler.materialize(model, site.compiled, this=site.aside)
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
     there = catalog.states(site.connection, [*places, site.aside.standing])
     if site.aside.standing not in there:

@@ -158,7 +158,7 @@ def _of_macro(
             f"strategy {name or 'given'}.",
             "strategy",
         )
-    node = site.compiler.seen(site.model)
+    node = site.compiler.seen(site.model, site.compiled)
     values = [node, "snapshotted_data", "source_data", node["config"], old is not None]
     made: Mapping[str, Any] = site.compiler.call(site.model, macro, values)
     return Strategy(

@@ -19,11 +19,11 @@ def again(test: DataTest, result: TestResult, macro: str, compiler: Compiler) ->
 
     Raises ProjectError for what is wrong with the macro.
     """
-    node = compiler.seen(test)
+    node = compiler.seen(test, compiler.test(test))
     sql = f"select * from {result.stored_in}" if result.stored_in else node["compiled_code"]
     own = {"sql": sql, "compiled_code": node["compiled_code"], "model": node}
     found = compiler.call(test, "result_of_test", macro.split("."), own=own)
-    rows = [tuple(row) for row in found.table.rows] if found is not None else []
+    rows = [tuple(row) for row in found["table"].rows] if found is not None else []
     if not rows or len(rows[0]) != 3:
         raise ProjectError(
             "The materialization of tests brought no result: its statement main gives failures, "

@@ -154,10 +154,10 @@ class Compiler:
         """Whether the project has a macro of its own for dbt's ``name``."""
         return self.renderer.macros.overriding(name) is not None
 
-    def seen(self, node: Model | DataTest) -> dict[str, Any]:
+    def seen(self, node: Model | DataTest, compiled: Compiled) -> dict[str, Any]:
         """The node as templates see it once it is compiled."""
-        sql = (self.model(node) if isinstance(node, Model) else self.test(node)).sql
-        return {**Seen(self.manifest, node), "compiled_code": sql, "compiled_sql": sql}
+        own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql}
+        return {**Seen(self.manifest, node), **own}
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation`` where it stands, on the connection of this thread."""
@@ -177,15 +177,18 @@ class Compiler:
         kind = str(node.config["materialized"])
         return self.renderer.macros.materialization(kind, node.package)
 
-    def materialize(self, model: Model, *, this: Relation | None = None) -> list[Relation]:
+    def materialize(
+        self, model: Model, compiled: Compiled, *, this: Relation | None = None
+    ) -> list[Relation]:
         """Run the materialization of the project's own; gives the relations that it made.
 
-        Its statements go over the connection that the renderer uses.
+        ``compiled`` is the model, whose template may write and is rendered once. Its statements go
+        over the connection that the renderer uses.
         """
         macro = self.materialization(model)
         if macro is None:
             raise ProjectError(f"There is no materialization {model.materialized}.")
-        node = self.seen(model)
+        node = self.seen(model, compiled)
         own = {"sql": node["compiled_code"], "compiled_code": node["compiled_code"], "model": node}
         result = self.call(model, macro, this=this, own=own)
         relations = result.get("relations") if isinstance(result, Mapping) else None

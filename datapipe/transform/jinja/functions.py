@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -104,7 +103,7 @@ def store_result(name: str, response: Any, agate_table: Table | None = None) -> 
     """Keep what a statement brought, for ``load_result``."""
     table = agate_table if agate_table is not None else Table((), ())
     data = [row.values() for row in table.rows]
-    scope.current().results[name] = SimpleNamespace(response=response, data=data, table=table)
+    scope.current().results[name] = {"response": response, "data": data, "table": table}
     return ""
 
 

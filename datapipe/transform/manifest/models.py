@@ -252,14 +252,13 @@ class Reader:
                 line=line,
                 model=model.name,
             )
-        kind = "table" if model.is_table else "function" if model.is_function else "view"
         quoting = {
             **(self.project.settings.get("quoting") or {}),
             **(model.config.get("quoting") or {}),
         }
         if not quoting.get("schema", True):
             schema = schema.lower()  # as PostgreSQL spells it, and the schemas aside after it
-        return replace(model, relation=relation(quoting, database or wanted, schema, alias, kind))
+        return replace(model, relation=relation(quoting, database or wanted, schema, alias))
 
     def _named(self, part: str, model: Model, node: Mapping[str, Any]) -> str:
         """What the macro generate_..._name gives: the package's own, the project's or dbt's."""

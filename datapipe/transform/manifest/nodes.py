@@ -141,11 +141,6 @@ class Model:
         return self.version is not None and self.version == self.latest_version
 
     @property
-    def is_table(self) -> bool:
-        """Whether it is published as a table."""
-        return self.materialized in {"table", "seed", "incremental", "snapshot"}
-
-    @property
     def access(self) -> str:
         return str(self.config.get("access") or "protected")
 

@@ -130,16 +130,14 @@ class Reader:
             "schema": str(block.get("schema") or source_name),
             "identifier": str(table.get("identifier") or table["name"]),
         }
-        return relation(quoting, parts["database"], parts["schema"], parts["identifier"], "table")
+        return relation(quoting, **parts)
 
 
-def relation(
-    quoting: Mapping[str, Any], database: str, schema: str, identifier: str, kind: str | None
-) -> Relation:
-    """The relation of those names, quoted as ``quoting`` says."""
+def relation(quoting: Mapping[str, Any], database: str, schema: str, identifier: str) -> Relation:
+    """The relation of those names, quoted as ``quoting`` says; its type is not known, as in dbt."""
     parts = ("database", "schema", "identifier")
     quoted = tuple(quoting.get(part) is not False for part in parts)
-    return Relation(database, schema, identifier, kind, quoting=(quoted[0], quoted[1], quoted[2]))
+    return Relation(database, schema, identifier, quoting=(quoted[0], quoted[1], quoted[2]))
 
 
 def _patched(block: Block, table: Block, patch: Block | None) -> tuple[Block, Block]:
