@@ -15,6 +15,7 @@ from datapipe.transform.build import Built, aside, build, growing, growth, hooks
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
+from datapipe.transform.database import marks
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.execution import Doing, Execution, hook_view
@@ -132,7 +133,13 @@ class Session:
         if not self.manifest.project.hooks(moment):
             return
         self._create_schemas()
-        hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
+        tables = [each.relation.published for each in self.manifest.models.values()]
+        before = marks.there(self.connection, tables)
+        try:
+            hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
+        finally:
+            if moment == "on-run-end" and not self.connection.broken:
+                marks.mark(self.connection, tables, before)
 
     def _create_schemas(self) -> None:
         """Create the published schemas before they are, for hooks that write there themselves."""

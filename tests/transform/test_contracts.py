@@ -124,6 +124,29 @@ def test_a_foreign_key_may_refer_to_a_table_that_grows_in_the_same_run(
     assert caught.value.model == "orders"
 
 
+def test_what_grows_may_refer_to_what_a_swapped_table_gains(run: Run, rows: Rows) -> None:
+    files = {
+        "dbt_project.yml": FILES["dbt_project.yml"],
+        "models/orders.yml": """
+            models:
+              - name: orders
+                config: {materialized: incremental, on_schema_change: append_new_columns}
+                constraints:
+                  - {type: foreign_key, columns: [who], to: "ref('people')", to_columns: [id]}
+                columns: [{name: who, data_type: int}]
+              - name: people
+                columns: [{name: id, data_type: int, constraints: [{type: primary_key}]}]
+        """,
+        "models/people.sql": "select generate_series(1, {{ var('n', 1) }}) as id",
+        "models/orders.sql": "select max(id) as who from {{ ref('people') }}",
+    }
+    run(files)
+    run(variables={"n": 2})
+    assert rows("select who from shop.orders order by 1") == [(1,), (2,)]
+    made = "select count(*) from pg_constraint where conrelid = 'shop.orders'::regclass"
+    assert rows(f"{made} and contype = 'f'") == [(1,)]
+
+
 def test_a_table_that_gains_a_column_keeps_its_constraints(run: Run, rows: Rows) -> None:
     yaml = """
         models:

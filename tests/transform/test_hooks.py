@@ -40,6 +40,60 @@ def test_a_broken_end_says_that_the_models_are_published(run: Run, rows: Any) ->
     assert rows("select 1 from pg_namespace where nspname like 'shop\\_\\_%'") == []
 
 
+KEYED = {
+    "dbt_project.yml": """
+        name: shop
+        models: {+schema: shop, +materialized: table}
+        on-run-end:
+          - "{{ constrain('people', 'one', 'primary key (id)') }}"
+          - "{{ constrain('orders', 'one', 'unique (id)') }}"
+          - "{{ constrain('orders', 'of', 'foreign key (who) references shop.people (id)') }}"
+          - "{{ constrain('grown', 'of', 'foreign key (who) references shop.people (id)
+              deferrable initially deferred') }}"
+    """,
+    "macros/constrain.sql": """
+        {% macro constrain(table, what, made) %}
+          {% set name = table ~ '_' ~ what %}
+          {% if run_query("select 1 from pg_constraint where conname = '" ~ name ~ "' and "
+                          "conrelid = 'shop." ~ table ~ "'::regclass") | length == 0 %}
+            {% call statement('key', auto_begin=True) %}
+              alter table shop.{{ table }} add constraint {{ name }} {{ made }}
+            {% endcall %}
+            {% do adapter.commit() %}
+          {% endif %}
+        {% endmacro %}
+    """,
+    "models/people.sql": "select {{ var('id', 1) }} as id",
+    "models/orders.sql": "select {{ var('id', 1) }} as id, id as who from {{ ref('people') }}",
+    "models/grown.sql": """
+        {{ config(materialized='incremental') }}
+        select id as who from {{ ref('people') }}
+    """,
+}
+
+
+def test_constraints_that_the_end_makes_are_left_to_it_and_those_of_others_are_kept(
+    run: Run, rows: Any, connection: Any
+) -> None:
+    made = (
+        "select conname from pg_constraint where connamespace = 'shop'::regnamespace "
+        "and contype <> 'n' order by 1"
+    )
+    run(KEYED)
+    keys = rows(made)
+    assert keys == [("grown_of",), ("orders_of",), ("orders_one",), ("people_one",)]
+    connection.execute("delete from shop.grown")  # or it would break
+    done = run(variables={"id": 2})
+    assert rows("select * from shop.orders, shop.grown") == [(2, 2, 2)]
+    assert rows(made) == keys
+    assert done.warnings == ()
+    before = rows("select 'shop.orders'::regclass::oid::int")
+    connection.execute("alter table shop.orders add constraint mine check (id > 0)")
+    run(variables={"id": 2}, select=["orders"], rebuild=True)
+    assert rows("select 'shop.orders'::regclass::oid::int") == before
+    assert rows(made) == sorted([*keys, ("mine",)])
+
+
 ENDED = """
     name: shop
     models: {+schema: shop}

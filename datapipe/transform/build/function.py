@@ -22,7 +22,7 @@ def build(site: Site) -> Built:
     started = time.perf_counter()
     model, aside = site.model, site.aside
     if site.is_custom:
-        site.compiler.materialize(model, this=aside)
+        site.compiler.materialize(model, site.compiled, this=aside)
     else:
         _create(site)
     made = site.connection.execute(_MADE, aside.standing).fetchone()
@@ -38,7 +38,8 @@ def _create(site: Site) -> None:
     model, aside, compiled = site.model, site.aside, site.compiled
     assert model.signature is not None  # noqa: S101 - only functions come here
     macro = model.signature.macro(model.config)
-    own = {"sql": compiled.sql, "compiled_code": compiled.sql, "model": site.compiler.seen(model)}
+    seen = site.compiler.seen(model, compiled)
+    own = {"sql": compiled.sql, "compiled_code": compiled.sql, "model": seen}
     text = str(site.compiler.call(model, macro, [aside], this=aside, own=own)).rstrip().rstrip(";")
     before, found, after = text.partition(compiled.sql)
     statements = Statements()

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import psycopg
 
+from datapipe.transform.database import marks
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 
@@ -42,16 +43,22 @@ def of_views(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, s
 
 
 def indexes(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[str]]:
-    """The indexes of each of these tables, as SQL without their names and without the table."""
+    """The indexes of each of these tables, as SQL without their names and without the table.
+
+    Those of keys that ``on-run-end`` makes are left to it.
+    """
     found: dict[int, set[str]] = {}
     for table, index in connection.execute(
         """
         SELECT indrelid::bigint, format('CREATE %%sINDEX %%s',
             CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END,
             substring(pg_get_indexdef(indexrelid) FROM ' ON .*? (USING .*)$'))
-        FROM pg_index WHERE indrelid = ANY(%s::oid[])
+        FROM pg_index i WHERE indrelid = ANY(%s::oid[]) AND NOT EXISTS (
+            SELECT FROM pg_constraint k
+            WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid
+              AND obj_description(k.oid, 'pg_constraint') = %s)
         """,
-        [list(oids)],
+        [list(oids), marks.MARK],
     ):
         found.setdefault(table, set()).add(index)
     return found

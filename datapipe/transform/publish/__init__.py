@@ -13,20 +13,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from datapipe.errors import PublishError
 from datapipe.transform.build import aside, elsewhere, incremental
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, Name, RelationState
-from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import functions, grants, rebase, views
+from datapipe.transform.publish import functions, grants, keys, rebase, views
 from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY, still_busy
 from datapipe.transform.publish.functions import Functions
+from datapipe.transform.publish.keys import Key
 from datapipe.transform.publish.plan import Plan, columns_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -86,13 +85,9 @@ class Publication:
         while True:
             with self.connection.transaction() as whole:
                 plan, of_functions = self._planned()
-                for each in plan.increments:
-                    self._apply(each)
-                for each in plan.in_place:
-                    self._copy_rows(plan, each)
-                self.unfilled = rebase.rebase(self.connection, plan, self.built, of_functions)
-                rebase.rekey(self.connection, plan)
-                if not self._swapped(plan, until):
+                if not plan.is_keyed:
+                    self._fill(plan, of_functions)
+                if not self._swapped(plan, of_functions, until):
                     raise psycopg.Rollback(whole)
                 break
         self._afterwards()
@@ -106,6 +101,15 @@ class Publication:
         plan.repointed += [view for view in of_functions.repointed if view.what not in there]
         return plan, of_functions
 
+    def _fill(self, plan: Plan, of_functions: Functions) -> None:
+        """Give the tables that stay what they are their rows, and let others refer to them."""
+        for each in plan.increments:
+            self._apply(each)
+        for each in plan.in_place:
+            self._copy_rows(plan, each)
+        self.unfilled = rebase.rebase(self.connection, plan, self.built, of_functions)
+        rebase.rekey(self.connection, plan)
+
     def _afterwards(self) -> None:
         """Send what may not stand in a transaction; all is published, so nothing can be undone."""
         for each in self.built:
@@ -118,20 +122,26 @@ class Publication:
                         f"{error.diag.message_primary or error}."
                     )
 
-    def _swapped(self, plan: Plan, until: float) -> bool:
+    def _swapped(self, plan: Plan, of_functions: Functions, until: float) -> bool:
         """Whether all but the tables filled in place was published; False if the plan is outdated.
 
-        Asks for the locks again and again; what was done before stays done.
+        Asks for the locks again and again; what was done before stays done. Tables with keys that
+        are in the way are filled under the locks.
         """
         attempt = 0
         while True:
             try:
                 with self.connection.transaction():
                     self._lock(plan)
+                    away: list[Key] = []
+                    if plan.is_keyed:  # new rows may refer to what is not published yet
+                        away = keys.of(self.connection, plan)
+                        execute(self.connection, "; ".join(each.dropped for each in away))
+                        self._fill(plan, of_functions)
                     locked, of_functions = self._planned()
                     if locked.in_place != plan.in_place:
                         return False
-                    self._swap(locked, of_functions)
+                    self._swap(locked, of_functions, away)
                 return True
             except BUSY as error:
                 if time.monotonic() >= until:
@@ -178,7 +188,8 @@ class Publication:
         ]
         views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
         tables = [old.local for _, old in plan.swapped if old.kind == "r"]
-        tables += [".".join(map(quoted, key.of)) for key in plan.rekeyed if key.of]
+        referring = [key.of for key in (*plan.rekeyed, *plan.unkeyed) if key.of]
+        tables += [".".join(map(quoted, table)) for table in referring]
         statements = [
             f"ALTER {KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}" for view in views
         ]
@@ -196,10 +207,10 @@ class Publication:
         execute(self.connection, f"DO {block}")
         execute(self.connection, "SET LOCAL statement_timeout TO DEFAULT")
 
-    def _swap(self, plan: Plan, of_functions: Functions) -> None:
+    def _swap(self, plan: Plan, of_functions: Functions, taken: Sequence[Key]) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
-        keys = [(key, *_rekeyed(run, key)) for key in plan.rekeyed]
+        more = keys.of(run, plan)
         schemas = {each.model.relation.published[0] for each in self.all}
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
         away = [*(old for _, old in plan.swapped), *plan.dropped]
@@ -208,7 +219,7 @@ class Publication:
         replaced = {each.aside for each in plan.replaced}
         moved = {each.aside for each in plan.moved}
         restated = {each.aside for each in plan.restated}
-        statements = [dropped for _, dropped, _ in keys]
+        statements = [key.dropped for key in more]
         statements += [
             _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD)) for old in away
         ]
@@ -234,24 +245,10 @@ class Publication:
             execute(run, f"REFRESH MATERIALIZED VIEW {'.'.join(map(quoted, name))}")
         for dependent in plan.repointed:
             views.repoint(run, dependent)
-        for key, _, added in keys:
-            self._rekey(key, added)
+        keys.give_back(run, [key for key in (*taken, *more) if key.added])
         self._restore(plan)
         self._restore_functions(of_functions)
         self.record(self.connection)
-
-    def _rekey(self, key: Dependent, added: str) -> None:
-        try:
-            execute(self.connection, added)
-        except BUSY:
-            raise
-        except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in {"23", "42"}:
-                raise
-            raise PublishError(
-                f"The {key.what} would break: "
-                f"{error.diag.message_detail or error.diag.message_primary}. Nothing was published."
-            ) from error
 
     def _restore(self, plan: Plan) -> None:
         statements: list[str] = []
@@ -307,15 +304,6 @@ class Publication:
 
 def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
-
-
-def _rekeyed(connection: psycopg.Connection, key: Dependent) -> tuple[str, str]:
-    """Statements that take a foreign key of our own away, and give it back for the new table."""
-    assert key.of is not None  # noqa: S101 - a foreign key has a table
-    alter = f"ALTER TABLE {'.'.join(map(quoted, key.of))}"
-    made = definitions.foreign_key(connection, key.of, key.constraint)
-    name = quoted(key.constraint)
-    return f"{alter} DROP CONSTRAINT {name}", f"{alter} ADD CONSTRAINT {name} {made}"
 
 
 def _comments(model: Model, new: RelationState) -> list[str]:

@@ -9,7 +9,7 @@ import psycopg
 
 from datapipe.errors import PublishError
 from datapipe.transform.build.built import Built
-from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database import catalog, definitions, marks
 from datapipe.transform.database.catalog import KINDS, Grant, Name, RelationState
 from datapipe.transform.database.definitions import plain_name
 from datapipe.transform.database.dependents import Dependent, dependents, reads
@@ -25,7 +25,8 @@ class Plan:
     The increment of an incremental model is applied to the table that is there. A view is replaced
     where it is, if its shape allows. Anything else is swapped for the new one, unless
     something hangs on it that cannot be pointed at another: then its rows are replaced in place.
-    ``rekeyed`` are foreign keys of our own tables, to be pointed at the new table, too.
+    ``rekeyed`` are foreign keys of our own tables, to be pointed at the new table, too; ``unkeyed``
+    are those that ``on-run-end`` makes anew.
 
     What stands aside is ``moved`` to where it is published, or created there anew, if it is a view
     that no materialized view reads. A view that cannot move, as something hangs on the old one, is
@@ -41,6 +42,7 @@ class Plan:
     increments: list[Built] = field(default_factory=list)
     repointed: list[Dependent] = field(default_factory=list)
     rekeyed: list[Dependent] = field(default_factory=list)
+    unkeyed: list[Dependent] = field(default_factory=list)
     moved: list[Built] = field(default_factory=list)
     restated: list[Built] = field(default_factory=list)
     refreshed: list[Built] = field(default_factory=list)
@@ -58,6 +60,12 @@ class Plan:
         """Who owns the relation that stands where ``each`` goes; an empty string if none does."""
         old = self.states.get(name_of(each.model))
         return old.owner if old else ""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether what grows has a foreign key to what is swapped, which new rows may not fit."""
+        grown = {name_of(each.model) for each in self.increments}
+        return any(key.of in grown for key in (*self.rekeyed, *self.unkeyed))
 
     def aside(self, each: Built) -> RelationState:
         return self.states[each.aside.standing]
@@ -189,6 +197,7 @@ class _Swaps:
             if dependent.of not in ours or (dependent.constraint and dependent.of not in to_come):
                 self.hanging.setdefault(dependent.on, []).append(dependent)
         self.constraints = _constraints(connection, plan, moved)
+        self.marked = marks.marked(connection, oids) if oids else set()
 
     def decide(self) -> None:
         for each, old in self.moved:
@@ -196,7 +205,12 @@ class _Swaps:
         # A view over two of the tables was found twice.
         self.plan.repointed = list({view.what: view for view in self.plan.repointed}.values())
         swapped = {(old.schema, old.name) for _, old in self.plan.swapped}
-        self.plan.rekeyed = [key for key in self.plan.rekeyed if key.of not in swapped]
+        keys = [key for key in self.plan.rekeyed if key.of not in swapped]
+        self.plan.rekeyed = [key for key in keys if not self._is_marked(key)]
+        self.plan.unkeyed = [key for key in keys if self._is_marked(key)]
+
+    def _is_marked(self, key: Dependent) -> bool:
+        return (key.of, key.constraint) in self.marked
 
     def _move(self, each: Built, old: RelationState, others: list[Dependent]) -> None:
         """Swap the new relation for ``old``, or fill ``old`` where it is."""
@@ -248,7 +262,12 @@ class _Swaps:
         if declares_constraints(each.model):
             return ""
         there, coming = self.constraints.get(old.oid, {}), self.constraints.get(new.oid, {})
-        lost = sorted(name for made, name in there.items() if made not in coming)
+        table = (old.schema, old.name)
+        lost = sorted(
+            name
+            for made, name in there.items()
+            if made not in coming and (table, name) not in self.marked
+        )
         return f"The constraint {lost[0]}" if lost else ""
 
 
