@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -352,12 +353,6 @@ PLACES = {
     "a colon in YAML": (
         "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: this: that\n"},
     ),
-    "a misspelt key": (
-        "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    colums: [{name: id}]\n"},
-    ),
-    "a misspelt setting": (
-        "b.sql", 2, {"models/b.sql": "{{ config(\n  materialised='table') }}\nselect 1"},
-    ),
     "a setting of the wrong type": (
         "s.yml", 4,
         {
@@ -423,6 +418,44 @@ def test_what_nobody_reads_in_the_project_is_a_warning(run: Run) -> None:
     warnings = "\n".join(run({"dbt_project.yml": text, "models/a.sql": "select 1 as id"}).warnings)
     assert "yml:2: There is no key model-path here. Did you mean model-paths?" in warnings
     assert "yml:3: There is no key varz here. Did you mean vars?" in warnings
+
+
+def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
+    transformed = run(
+        {
+            "models/a.sql": "select 1 as id",
+            "models/b.sql": (
+                "{{ config(materialized='incremental', materialised='x',\n"
+                "  on_schema_change='append') }}\nselect id from {{ ref('a') }}"
+            ),
+            "models/off.sql": "{{ config(enabled=false) }} select 1 as id",
+            "models/s.yml": """
+                models:
+                  - name: a
+                    columns:
+                      - name: other
+                        test: [not_null]
+                      - name: id
+                        tests:
+                          - unique
+                          - relationships: {to: ref('gone'), field: id}
+                          - relationships: {to: ref('off'), field: id}
+            """,
+            "tests/of_gone.sql": "select *\nfrom {{ ref('gone') }}",
+            "tests/of_off.sql": "select * from {{ ref('off') }}",
+        }
+    )
+    told = [re.sub(r"^.*/|\n.*", "", each) for each in transformed.warnings]
+    vain = ", so it has no effect. Did you mean"
+    policies = "ignore, fail, append_new_columns, sync_all_columns, not append"
+    assert sorted(told) == [
+        f"b.sql:1: There is no setting materialised{vain} materialized?",
+        f"b.sql:2: on_schema_change is one of {policies}. As with dbt, changes are ignored.",
+        "of_gone.sql:2: There is no model gone. The test of_gone is left out.",
+        f"s.yml:5: There is no key test here{vain} tests?",
+        "s.yml:9: There is no model gone. The test relationships_a_id__id__ref_gone_ is left out.",
+    ]
+    assert {each.name for each in transformed.results} == {"a", "b", "unique_a_id"}
 
 
 @pytest.mark.parametrize("case", PLACES)

@@ -38,7 +38,9 @@ class Column:
 
 def columns_by_policy(site: Site, old: RelationState, new: RelationState) -> list[Column]:
     """The columns of the table as it will be, by what ``on_schema_change`` says."""
-    policy = site.model.config.get("on_schema_change") or "ignore"
+    policy = site.model.config.get("on_schema_change")
+    if policy not in {"fail", "append_new_columns", "sync_all_columns"}:
+        policy = "ignore"
     was = {column.name: column.type for column in old.columns}
     comes = {column.name: column.type for column in new.columns}
     # Texts are given more room whatever the policy, unless a contract says how much they have.

@@ -153,7 +153,7 @@ def _sources(
         for _, block in _blocks("sources", properties)
         if "overrides" in block
     }
-    reader = sources.Reader(project, configs, docs, renderer.target)
+    reader = sources.Reader(project, configs, docs, renderer)
     for package, of in properties.items():
         reader.read(package, of.blocks.get("sources", []), overrides)
     read = reader.sources

@@ -91,7 +91,7 @@ def check_model(
     _check_group(model, layers, properties)
     _check_contract(model, layers, renderer)
     if model.package == renderer.project.name:
-        _check_spelling(model, layers, renderer)
+        _check_spelling(layers, renderer)
 
 
 def _check_materialization(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
@@ -122,7 +122,7 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
             _one_of(model, layers, "incremental_strategy", _STRATEGIES)
     if strategy == "microbatch":
         _check_microbatch(model, layers)
-    _one_of(model, layers, "on_schema_change", _ON_SCHEMA_CHANGE)
+    _check_policy(model, layers, renderer)
     enforced = (model.config.get("contract") or {}).get("enforced")
     policy = model.config.get("on_schema_change") or "ignore"
     if enforced and policy not in _CONTRACT_NEEDS:
@@ -133,6 +133,14 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
             f"on_schema_change is {policy}, but an incremental model with an enforced contract "
             f"needs one of {', '.join(_CONTRACT_NEEDS)}.",
         )
+
+
+def _check_policy(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
+    """Warn of an ``on_schema_change`` that there is not: as with dbt it counts for nothing."""
+    try:
+        _one_of(model, layers, "on_schema_change", _ON_SCHEMA_CHANGE)
+    except ProjectError as error:
+        renderer.warnings.append(f"{error} As with dbt, changes are ignored.")
 
 
 def _check_microbatch(model: Model, layers: Sequence[Layer]) -> None:
@@ -233,20 +241,20 @@ def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -
             )
 
 
-def _check_spelling(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
-    """Refuse a setting that nobody reads and that is nearly the name of one."""
+def _check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
+    """Warn of a setting that nobody reads, as with dbt, and that is nearly the name of one."""
     for each in layers:
         for key in each.values:
             if key in _KNOWN_SETTINGS:
                 continue
             meant = get_close_matches(str(key), _KNOWN_SETTINGS, n=1, cutoff=0.85)
             if meant and not renderer.mentions(str(key)):
-                raise ProjectError(
-                    f"There is no setting {key}. Did you mean {meant[0]}?",
-                    path=each.path,
-                    line=each.line_of(str(key)),
-                    model=model.name,
+                warning = (
+                    f"{each.path}:{each.line_of(str(key))}: There is no setting {key}, so it has "
+                    f"no effect. Did you mean {meant[0]}?"
                 )
+                if warning not in renderer.warnings:  # one for all the models that it is set for
+                    renderer.warnings.append(warning)
 
 
 def _one_of(model: Model, layers: Sequence[Layer], key: str, known: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer, place_of
 from datapipe.transform.manifest.docs import Docs
-from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source
+from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
 from datapipe.transform.manifest.references import Found, Names
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
@@ -124,7 +124,10 @@ class Reader:
         if not config["enabled"]:
             return
         asked = (*found.refs, *([Ref(model.name, None, model.version)] if model else ()))
-        refs, sources = self._resolved(found, package, test.path, test.line, of)
+        resolved = self._resolved(found, package, test)
+        if resolved is None:
+            return
+        refs, sources = resolved
         yield DataTest(
             name=test.name,
             of=of,
@@ -205,13 +208,20 @@ class Reader:
         }
 
     def _resolved(
-        self, found: Found, package: str, path: Path, line: int, of: str
-    ) -> tuple[list[str], list[tuple[str, str]]]:
+        self, found: Found, package: str, test: WrittenTest
+    ) -> tuple[list[str], list[SourceKey]] | None:
+        """The keys of what ``test`` reads; None if it is left out, as with dbt.
+
+        It is where something of that is disabled, and with a warning where there is no such thing.
+        """
         try:
             refs = [self.names.model(ref, package).key for ref in found.refs]
             return refs, [self.names.source(key, package).key for key in found.sources]
         except ProjectError as error:
-            raise ProjectError(str(error), path=path, line=line, model=of) from None
+            if not self.names.reads_disabled(found.refs, found.sources, package):
+                told = ProjectError(str(error), path=test.path, line=test.line)
+                self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
+            return None
 
     def singular(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
         """The tests that are a file of SQL each."""

@@ -154,10 +154,9 @@ class Reader:
         return value
 
     def _near(self, block: Block, known: frozenset[str], path: Path) -> None:
-        """Refuse a key that is nearly one of ``known``, in the project's own files."""
-        if self.package is not self.project:
-            return
-        near_key(block, known, path)
+        """Warn of a key that is nearly one of ``known``, in the project's own files."""
+        if self.package is self.project:
+            self.renderer.warnings += near_keys(block, known, path)
 
     def _nodes(self, block: Block, kind: str, path: Path) -> Iterator[NodeProperties]:
         name = block["name"]
@@ -239,18 +238,19 @@ def _has_jinja(value: Any) -> bool:
     return isinstance(value, list) and any(_has_jinja(each) for each in value)
 
 
-def near_key(block: Block, known: frozenset[str], path: Path) -> None:
-    """Raise ProjectError for a key that nearly is one of ``known``: it would have no effect."""
+def near_keys(block: Block, known: frozenset[str], path: Path) -> Iterator[str]:
+    """What is to be said of keys that are nearly one of ``known``: as with dbt, nobody reads them.
+
+    Others may be there for other tools.
+    """
     for key in block:
         if key in known or not isinstance(key, str):
             continue
         found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
         if found and found[0] not in block:
-            raise ProjectError(
-                f"There is no key {key} here. Did you mean {found[0]}?",
-                path=path,
-                line=block.line_of(key),
-                model=str(block.get("name", "")),
+            yield (
+                f"{path}:{block.line_of(key)}: There is no key {key} here, so it has no effect. "
+                f"Did you mean {found[0]}?"
             )
 
 

@@ -212,7 +212,7 @@ class Names:
         found = self.find_source(key, package)
         if found is not None:
             return found
-        if self.is_disabled_source(key):
+        if self.reads_disabled((), (key,), package):
             raise ProjectError(f"The source {'.'.join(key)} is disabled (enabled: false).")
         hint = near(".".join(key), map(".".join, self._sources))
         raise ProjectError(
@@ -226,8 +226,12 @@ class Names:
             for name, of, is_function in self._disabled
         )
 
-    def is_disabled_source(self, key: SourceKey) -> bool:
-        return any(of == key for _, of in self._disabled_sources)
+    def reads_disabled(
+        self, refs: Iterable[Ref], sources: Iterable[SourceKey], package: str
+    ) -> bool:
+        """Whether any of what is asked for in ``package`` is there, but disabled."""
+        off = {key for _, key in self._disabled_sources}
+        return any(self.is_disabled(ref, package) for ref in refs) or not off.isdisjoint(sources)
 
     def _order(self, package: str) -> tuple[str, ...]:
         return (package, self.root) if self._own_first else (self.root, package)
@@ -292,15 +296,22 @@ class References:
         return replace(test, refs=tuple(dict.fromkeys((*test.refs, *seeds)))) if seeds else test
 
     def of_test(self, test: DataTest) -> DataTest | None:
-        """``test`` with the keys of what it reads; None if that is disabled, as with dbt."""
+        """``test`` with the keys of what it reads; None if it is left out, as with dbt.
+
+        It is where something of that is disabled, and with a warning where there is no such thing.
+        """
         resolved = self._resolved(test)
         if resolved is not None:
             return replace(test, refs=resolved[0], sources=resolved[1])
-        if any(self.names.is_disabled(ref, test.package) for ref in test.asked) or any(
-            self.names.is_disabled_source(key) for key in test.sources
-        ):
+        if self.names.reads_disabled(test.asked, test.sources, test.package):
             return None
-        self._render_again(test)
+        read = (self.names.find(ref, test.package) for ref in test.asked)
+        try:
+            self._render_again(test)
+        except ProjectError as error:
+            if any(model is not None and not _may_read(test, model) for model in read):
+                raise
+            self.renderer.warnings.append(f"{error} The test {test.name} is left out.")
         return None
 
     def _resolved(

@@ -9,6 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.nodes import Source, SourceKey
@@ -16,7 +17,7 @@ from datapipe.transform.manifest.properties import (
     TABLE,
     column_blocks,
     columns_of,
-    near_key,
+    near_keys,
     text,
 )
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
@@ -39,13 +40,12 @@ class Sources:
 class Reader:
     """Reads the ``sources:`` of YAML files."""
 
-    def __init__(
-        self, project: Project, configs: Configs, docs: Docs, target: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, project: Project, configs: Configs, docs: Docs, renderer: Renderer) -> None:
         self.project = project
+        self.renderer = renderer
         self.configs = configs
         self.docs = docs
-        self.target = target
+        self.target = renderer.target
         self.sources = Sources()
         self._places: dict[tuple[str, str, str], tuple[Path, int]] = {}
 
@@ -63,7 +63,7 @@ class Reader:
     def _tables(self, block: Block, path: Path, package: str) -> Iterator[Block]:
         for table in yaml_file.blocks(block.get("tables"), path, block.line_of("tables"), "tables"):
             if package == self.project.name:
-                near_key(table, TABLE, path)
+                self.renderer.warnings += near_keys(table, TABLE, path)
             yield table
 
     def _add(self, block: Block, table: Block, path: Path, package: str) -> None:
