@@ -45,6 +45,7 @@ def renderer(write: Callable[..., Path]) -> Renderer:
                 {% macro typed(amount: int, factor: float = 2) %}
                     {{ return(amount * factor) }}
                 {% endmacro %}
+                {% macro empty() %}{{ return(caller() == '') }}{% endmacro %}
                 {% macro default__way() %}ours{% endmacro %}
                 {% macro mine() %}root{% endmacro %}
             """,
@@ -193,6 +194,11 @@ def test_what_a_template_writes_into_its_context_or_a_package_ends_with_it(rende
         assert render(source).strip() == "root 1 hello you 4 hello you"
 
 
+def test_a_package_finds_the_macros_of_the_project_that_uses_it(render: Render) -> None:
+    asked = "{{ ref.config.project_name }} {{ context.get(ref.config.project_name).mine() }}"
+    assert render(asked, package="pack", ref=str) == "shop root"
+
+
 def test_parameters_may_have_types_and_macros_give_back_values(render: Render) -> None:
     assert render("{{ typed(3) + 1 }}") == "7"
 
@@ -226,6 +232,7 @@ def test_what_hangs_on_a_query_is_nothing_while_a_project_is_read(render: Render
         ("\n{# never closed", r":2: Missing end of comment tag"),
         ("\n{{ var('day') }}", r":2: The variable day is not set. Did you mean days\?"),
         ("\n{{ greet(1, 2) }}", r":2: Macro 'greet' takes not more than 1"),
+        ("{% call empty() %}{% endcall %}", r"a\.sql: A {% call %} block comes to True, which is"),
         ("\n{{ adapter.get_relatio() }}", r":2: 'Adapter object' .* Did you mean get_relation\?"),
     ],
 )

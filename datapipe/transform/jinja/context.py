@@ -63,6 +63,19 @@ class Var:
         return name in self._variables
 
 
+class Named:
+    """``ref`` or ``source``: macros of packages ask them also which project they are in."""
+
+    __slots__ = ("_find", "config")
+
+    def __init__(self, find: Callable[..., Any], project_name: str) -> None:
+        self._find = find
+        self.config = SimpleNamespace(project_name=project_name)
+
+    def __call__(self, *names: Any, **options: Any) -> Any:
+        return self._find(*names, **options)
+
+
 class Config:
     """``config(...)`` while a project is read: it collects what the file says of itself."""
 

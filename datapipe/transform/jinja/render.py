@@ -71,7 +71,12 @@ class Renderer:
                 on_warning=self.warnings.append,
             )
             shared["render"] = self._rendered_inside
-        return Variables(own, self.macros.seen_from(package), shared, replaced or {})
+        named = {
+            name: context.Named(own[name], self.project.name)
+            for name in ("ref", "source")
+            if name in own
+        }
+        return Variables({**own, **named}, self.macros.seen_from(package), shared, replaced or {})
 
     def using(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
         """What this thread renders asks its questions on ``connection``."""

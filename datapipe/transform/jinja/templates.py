@@ -15,6 +15,7 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
+from datapipe.errors import ProjectError
 from datapipe.transform.jinja import places, scope
 from datapipe.transform.jinja.compiled import FORMAT, CompiledTemplates
 
@@ -221,7 +222,15 @@ class SqlEnvironment(jinja2.Environment):
 
     def text(self, template: jinja2.Template, variables: scope.Variables) -> str:
         """What ``template`` renders to."""
-        return "".join(self.pieces(template, variables))
+        pieces = [*self.pieces(template, variables)]
+        try:
+            return "".join(pieces)
+        except TypeError:  # what a called macro returns is the only thing that is left as it is
+            given = next(piece for piece in pieces if not isinstance(piece, str))
+            raise ProjectError(
+                f"A {{% call %}} block comes to {given!r}, which is not text. "
+                "Its macro returns that: call it in {{ ... }} or {% do ... %}."
+            ) from None
 
     def macro(self, name: str, template: jinja2.Template) -> Callable[..., Any]:
         """The macro that ``template`` defines; it sees what the rendering sees that calls it."""
