@@ -214,8 +214,6 @@ with psycopg.connect(url, autocommit=True) as connection:
     for name in order:
         kind, _, sql = models[name]
         connection.execute(f'CREATE {kind} "aside"."{name}" AS ({sql})')
-        if kind == "table":
-            connection.execute(f'ANALYZE "aside"."{name}"')
     connection.execute("CREATE SCHEMA IF NOT EXISTS small")
     with connection.transaction():
         for name in reversed(order):

@@ -10,6 +10,7 @@ import pytest
 
 from datapipe.errors import ProjectError
 from datapipe.transform import Transformed
+from datapipe.transform.database import statements
 
 Run = Callable[..., Transformed]
 
@@ -40,6 +41,24 @@ def test_a_view_a_table_and_an_ephemeral_model_are_built(run: Run, rows: Any) ->
         model.name: (model.schema, model.materialized, model.rows) for model in transformed.models
     }
     assert told == {"seen": ("shop", "view", None), "kept": ("shop", "table", 4)}
+
+
+def test_only_a_large_table_is_analyzed(
+    run: Run, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = (
+        "select reltuples from pg_class where oid in ('shop.kept'::regclass, 'shop.s'::regclass)"
+    )
+    files = {
+        "dbt_project.yml": "name: shop\nmodels: {+schema: shop}\nseeds: {+schema: shop}\n",
+        "seeds/s.csv": "id\n1\n",
+        "models/kept.sql": "{{ config(materialized='table') }} select * from {{ ref('s') }}",
+    }
+    run(files)
+    assert rows(known) == [(-1,), (-1,)]
+    monkeypatch.setattr(statements, "LARGE_BYTES", 0)
+    run(full_refresh=True)
+    assert rows(known) == [(1,), (1,)]
 
 
 def test_models_are_written_down_for_the_reports(run: Run, rows: Any) -> None:

@@ -14,7 +14,7 @@ from datapipe.transform.build.site import Site, place
 from datapipe.transform.database import definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 
 
 def copy(site: Site, old: RelationState) -> None:
@@ -43,7 +43,7 @@ def copy(site: Site, old: RelationState) -> None:
             if made.startswith("CHECK")
         ),
         *(f"ALTER TABLE {table} {key}" for key in foreign_keys.settled(site, keys)),
-        f"ANALYZE {table}",
+        analyzed(table),
     ]
     execute(connection, "; ".join(statements))
     site.copied = True

@@ -15,7 +15,7 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 
 
 def build(site: Site) -> Built:
@@ -38,7 +38,7 @@ def build(site: Site) -> Built:
         )
     for state in there.values():
         if state.kind in {"r", "m"}:
-            execute(site.connection, f"ANALYZE {state.local}")
+            execute(site.connection, analyzed(state.local))
     seconds = time.perf_counter() - started
     built = Built(model, site.aside, None, seconds, moves=True)
     schema = site.aside.standing[0]

@@ -30,7 +30,7 @@ from datapipe.transform.build.table import fill
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import failure
@@ -85,7 +85,7 @@ def applied_to_copy(
     else:
         aimed = {(published.schema, published.name): table}
         statements = [definitions.renamed(text, aimed) for text in gained.statements()]
-    execute(site.connection, "; ".join([*statements, f"ANALYZE {table}"]))
+    execute(site.connection, "; ".join([*statements, analyzed(table)]))
 
 
 def _by_macro(site: Site, strategy: str, gained: Increment, new: Relation) -> str:

@@ -13,7 +13,7 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.site import Site, indexes
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 
 
 def build(site: Site) -> Built:
@@ -30,7 +30,7 @@ def build(site: Site) -> Built:
     statements.add(f"CREATE MATERIALIZED VIEW {local} AS (\n", site.compiled)
     for index in indexes(site.model):
         statements.add(f"CREATE {index.format(local)}")
-    statements.add(f"ANALYZE {local}")
+    statements.add(analyzed(local))
     rows = statements.execute(site.connection, site.compiled, site.compiler)
     increment = () if _stays_as_it_is(site) else None
     return Built(site.model, site.aside, rows, time.perf_counter() - started, increment)

@@ -21,7 +21,7 @@ from datapipe.transform.build.site import Site, indexes, place
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog
 from datapipe.transform.database.relation import Relation, quoted
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.manifest.nodes import Model, Source
 
 _BATCH = "pg_temp.datapipe_batch"
@@ -43,7 +43,7 @@ def build(site: Site) -> Built:
     started = time.perf_counter()
     rows = gather(site, site.aside)
     statements = [f"CREATE {index.format(site.aside.local)}" for index in indexes(site.model)]
-    execute(site.connection, "; ".join([*statements, f"ANALYZE {site.aside.local}"]))
+    execute(site.connection, "; ".join([*statements, analyzed(site.aside.local)]))
     return Built(site.model, site.aside, rows, time.perf_counter() - started)
 
 
@@ -65,7 +65,7 @@ def gather(site: Site, table: Relation) -> int | None:
         if number:
             _merge(site, table)
     row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()
-    execute(site.connection, f"ANALYZE {table.local}")
+    execute(site.connection, analyzed(table.local))
     return int(row[0]) if row else None
 
 

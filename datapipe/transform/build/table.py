@@ -10,7 +10,7 @@ from datapipe.transform.build import contract, foreign_keys, overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site, indexes, not_unique, place
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 
 
 def build_view(site: Site) -> Built:
@@ -56,7 +56,7 @@ def build_table(site: Site) -> Built:
     makes_indexes = overrides.makes_indexes(site)
     for index in () if makes_indexes else indexes(model):
         statements.add(f"CREATE {index.format(aside.local)}")
-    statements.add(f"ANALYZE {aside.local}")
+    statements.add(analyzed(aside.local))
     rows = site.send(statements)
     if makes_indexes:
         site.compiler.call(model, "create_indexes", [aside], this=aside)
@@ -72,7 +72,7 @@ def finish(site: Site, table: Relation) -> None:
     """What a table that was filled without the model's query needs, too."""
     statements = [f"CREATE {index.format(table.local)}" for index in indexes(site.model)]
     try:
-        execute(site.connection, "; ".join([*statements, f"ANALYZE {table.local}"]))
+        execute(site.connection, "; ".join([*statements, analyzed(table.local)]))
     except psycopg.errors.UniqueViolation as error:
         raise not_unique(error, site.model, site.compiler.manifest.project) from error
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import psycopg
 
+# Below this size a table can be planned for without being looked at.
+LARGE_BYTES = 8 * 1024 * 1024
+
 
 def execute(connection: psycopg.Connection, text: str) -> psycopg.Cursor[tuple[Any, ...]]:
     """Send ``text`` as it stands: a percent sign or a dollar in it means nothing to the driver."""
@@ -16,3 +19,13 @@ def literal(text: str) -> str:
     """``text`` as an SQL string."""
     escaped = text.replace("'", "''")
     return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in text else f"'{escaped}'"
+
+
+def analyzed(table: str) -> str:
+    """The statement that gathers statistics of ``table``, if it is large.
+
+    dbt gathers none, and how a query is planned decides in which order ``string_agg`` and the like
+    come by rows that are not ordered: so small tables are left for autovacuum to look at, too.
+    """
+    size = f"pg_relation_size({literal(table)}::regclass)"
+    return "DO " + literal(f"BEGIN IF {size} > {LARGE_BYTES} THEN ANALYZE {table}; END IF; END")

@@ -13,6 +13,7 @@ from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.statements import LARGE_BYTES, execute
 from datapipe.transform.docs import drawing, lineage
 from datapipe.transform.docs.entries import Entry, Facts, LastResult, entries, key_of
 from datapipe.transform.graph import ordered
@@ -114,16 +115,27 @@ def _exists(connection: psycopg.Connection, relation: str) -> bool:
 def _row_counts(
     connection: psycopg.Connection | None, states: Mapping[catalog.Name, catalog.RelationState]
 ) -> dict[catalog.Name, int]:
-    """About how many rows each table has, as PostgreSQL's planner believes."""
+    """About how many rows each table has, as PostgreSQL's planner believes.
+
+    Those of a small table that it has not looked at yet are counted.
+    """
     if connection is None:
         return {}
     places = {state.oid: place for place, state in states.items() if state.kind in {"r", "m"}}
     rows = connection.execute(
-        "SELECT oid::bigint, reltuples::bigint FROM pg_class "
-        "WHERE oid = ANY(%s::oid[]) AND reltuples >= 0",
+        "SELECT oid::bigint, reltuples::bigint, pg_relation_size(oid) FROM pg_class "
+        "WHERE oid = ANY(%s::oid[])",
         [list(places)],
     )
-    return {places[oid]: count for oid, count in rows}
+    counts = {}
+    for oid, count, size in rows.fetchall():
+        if count < 0 and size <= LARGE_BYTES:
+            table = states[places[oid]].local
+            row = execute(connection, f"SELECT count(*) FROM {table}").fetchone()
+            count = row[0] if row else 0
+        if count >= 0:
+            counts[places[oid]] = count
+    return counts
 
 
 def _rendered(name: str, found: tuple[Entry, ...]) -> str:

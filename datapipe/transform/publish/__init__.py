@@ -19,7 +19,7 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, Name, RelationState
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.database.statements import analyzed, execute, literal
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.publish import functions, grants, keys, rebase, views
 from datapipe.transform.publish import plan as plans
@@ -174,7 +174,7 @@ class Publication:
         statements += [
             index.replace(" USING", f" ON {table} USING", 1) for index in sorted(missing)
         ]
-        execute(self.connection, "; ".join([*statements, f"ANALYZE {table}"]))
+        execute(self.connection, "; ".join([*statements, analyzed(table)]))
 
     def _lock(self, plan: Plan) -> None:
         """Take every lock, or raise one of ``BUSY`` before a reader could find a deadlock.

@@ -18,7 +18,7 @@ from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, Name
 from datapipe.transform.database.dependents import hanging_on_functions, reads
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.publish.functions import Functions
 from datapipe.transform.publish.plan import Plan, name_of
 
@@ -73,7 +73,7 @@ def rebase(
         text = definitions.renamed(texts[state.oid], names)
         filled = empty if state.kind == "m" else ""
         execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}{filled}")
-        statements = [*after[state.oid], *([] if filled else [f"ANALYZE {state.local}"])]
+        statements = [*after[state.oid], *([] if filled else [analyzed(state.local)])]
         execute(connection, "; ".join(statements) or "SELECT")
         new = catalog.states(connection, [(state.schema, state.name)])[state.schema, state.name]
         given = catalog.restored(state, new, new.owner, hooked=True)
