@@ -263,7 +263,7 @@ NO_DEFAULT = TWICE_ALONE.replace(
         ),
         (
             {"functions/f.yml": TWICE_ALONE.replace("returns", "return")},
-            "f.yml:4: There is no key return here",
+            "f.yml:4: .* does not say what it returns. Write returns, not return",
         ),
         (
             {"functions/f.yml": TWICE_ALONE.replace("    returns: {data_type: int}\n", "")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,13 @@ def signature_of(block: Block, path: Path, language: str) -> Signature:
     """The signature that ``block`` writes out; raises ProjectError for what it lacks."""
     returns = block.get("returns")
     if not isinstance(returns, Block) or not _is_text(returns.get("data_type")):
+        said = get_close_matches("returns", map(str, block), n=1, cutoff=0.8)
+        instead = f", not {said[0]}" if said and said[0] != "returns" else ""
         raise ProjectError(
-            f"The function {block['name']} does not say what it returns. Write returns: with a "
-            "data_type.",
+            f"The function {block['name']} does not say what it returns. Write returns{instead}, "
+            "with a data_type.",
             path=path,
-            line=block.line_of("returns") if "returns" in block else block.line,
+            line=block.line_of(said[0]) if said else block.line,
             model=str(block["name"]),
         )
     described = returns.get("description")
