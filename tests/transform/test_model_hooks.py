@@ -95,22 +95,23 @@ def test_a_hook_changes_other_models_as_they_are_in_this_run_and_nobody_sees_it_
         """,
         "models/second.sql": """
             {{ config(pre_hook="delete from only {{ ref('grows') }} where id = 0") }}
+            {% do run_query("insert into " ~ ref('grows') ~ " values (9)") if execute %}
             select count(*) as n, 1 / {{ var('by', 1) }} as x from {{ ref('grows') }}
             -- {{ ref('first') }}
         """,
     }
     run(files)
-    assert rows("select id from shop.grows") == [(1,)]
+    assert rows("select id from shop.grows") == [(1,), (9,)]
     before = rows("select 'shop.grows'::regclass::oid::int")
     with pytest.raises(RunFailedError):
         run(variables={"id": 2, "by": 0})
-    assert rows("select id from shop.grows") == [(1,)]
+    assert rows("select id from shop.grows") == [(1,), (9,)]
     for _ in range(2):
         run(variables={"id": 2})
-    assert rows("select id from shop.grows order by 1") == [(1,), (2,), (2,)]
+    assert rows("select id from shop.grows order by 1") == [(1,), (2,), (2,), *[(9,)] * 3]
     assert rows("select 'shop.grows'::regclass::oid::int") == before
     assert rows("select id from shop.whole order by 1") == [(0,), (2,)]
-    assert rows("select n from shop.second") == [(3,)]
+    assert rows("select n from shop.second") == [(6,)]
 
 
 def test_a_pre_hook_sees_what_is_published_and_changes_a_copy_of_it(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import psycopg
 
-from datapipe.transform.build import overrides
+from datapipe.transform.build import elsewhere, overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import is_microbatch
 from datapipe.transform.build.growth import starting as growing
@@ -17,6 +17,7 @@ from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.statements import execute
+from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model
 
 __all__ = ["Built", "build", "growing"]
@@ -35,8 +36,12 @@ class Witness(Protocol):
         compiled: Compiled | None,
         answer: Sequence[tuple[Any, ...]],
         hooks: Sequence[str] = (),
+        changed: Collection[str] = (),
     ) -> None:
-        """Take the answer, and what the hooks are; ``connection`` may be in that transaction."""
+        """Take the answer, what the hooks are, and other models whose rows were changed.
+
+        ``connection`` may be in that transaction.
+        """
 
 
 def build(
@@ -54,13 +59,14 @@ def build(
     """
     site = Site(connection, model, compiler, published)
     try:
-        built = _built(site, witness)
+        with scope.sending(lambda statement: elsewhere.changing(site, statement)):
+            built = _built(site, witness)
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error
     compiled = None if model.is_seed else site.compiled
     grown = published is not None
-    keys, elsewhere = tuple(site.keys), site.elsewhere
-    return replace(built, grown=grown, compiled=compiled, keys=keys, elsewhere=elsewhere)
+    built = replace(built, keys=tuple(site.keys), elsewhere=site.elsewhere)
+    return replace(built, grown=grown, compiled=compiled)
 
 
 def _built(site: Site, witness: Witness | None) -> Built:
@@ -74,7 +80,7 @@ def _built(site: Site, witness: Witness | None) -> Built:
     if not hooks and witness is not None and _is_sent_at_once(site):
         site.question = witness.question(model)
         built = _materialized(site)
-        witness.saw(site.connection, model, site.compiled, site.answer)
+        witness.saw(site.connection, model, site.compiled, site.answer, changed=site.changed)
         return built
     with site.connection.transaction():
         hooks.run_before(in_transaction=True)
@@ -83,7 +89,7 @@ def _built(site: Site, witness: Witness | None) -> Built:
         if witness is not None:
             answer = execute(site.connection, witness.question(model)).fetchall()
             compiled = None if model.is_seed else site.compiled
-            witness.saw(site.connection, model, compiled, answer, hooks.told())
+            witness.saw(site.connection, model, compiled, answer, hooks.told(), site.changed)
     return hooks.run_after(built, in_transaction=False)
 
 

@@ -15,6 +15,7 @@ from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.drop_order import drop_order
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.manifest.nodes import Model
 
 # A schema with this comment is ours to drop, and no other.
 MARK = "Made by datapipe transform; it is dropped at the latest by the next run."
@@ -29,6 +30,11 @@ def beside(schema: str, suffix: str) -> str:
     if len((schema + suffix).encode()) <= _LONGEST_NAME:
         return schema + suffix
     return f"{schema[:20]}_{zlib.crc32(schema.encode()):08x}{suffix}"
+
+
+def place_of(model: Model) -> Name:
+    """Where a run builds ``model``, as schema and name."""
+    return beside(model.relation.schema, BUILD), model.relation.identifier
 
 
 def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:

@@ -1,8 +1,8 @@
-"""Hooks that change the rows of another model, which only grows in this run.
+"""Statements of hooks and templates that change the rows of another model of the run.
 
-Such a model stands aside as a view of what is published and what is new, and a view like that takes
-no changes. A hook is given the whole table instead, which the view then shows; publishing gives the
-rows of that to the published table.
+A model that only grows stands aside as a view of what is published and what is new, and a view like
+that takes no changes. Such a statement is given the whole table instead, which the view then shows;
+publishing gives the rows of that to the published table.
 """
 
 from __future__ import annotations
@@ -29,16 +29,22 @@ _WHOLE = "All of the table, with what hooks of other models have changed in it."
 
 
 def changing(site: Site, text: str) -> str:
-    """``text`` with whole tables in place of the views of other models that it changes."""
+    """``text`` with whole tables in place of the views of other models that it changes.
+
+    ``site`` keeps which models those are, and what publishes them.
+    """
     if not _CHANGING.search(text):
         return text
     models = {
         site.compiler.place(model).standing: model
         for model in site.compiler.manifest.models.values()
-        if model.materialized in {"incremental", "snapshot"} and model.key != site.model.key
+        if model.key != site.model.key
     }
     tables = {}
     for model in changed(text, models):
+        site.changed.add(model.unique_id)
+        if model.materialized not in {"incremental", "snapshot"}:
+            continue
         table = place_of_increment(model)
         view = site.compiler.place(model)
         states = catalog.states(site.connection, [view.standing, table.standing])

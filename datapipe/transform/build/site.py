@@ -46,6 +46,7 @@ class Site:
         self.keys: list[str] = []
         # What publishes other models, which only grow and which hooks have changed, by their keys.
         self.elsewhere: dict[str, tuple[str, ...]] = {}
+        self.changed: set[str] = set()  # other models whose rows were changed, by unique id
         # What is asked with the last statements of a build, and what came back.
         self.question = ""
         self.answer: list[tuple[Any, ...]] = []

@@ -110,7 +110,7 @@ class Database:
 
     def _last(self, sql: str) -> psycopg.Cursor[Any]:
         """Send ``sql``, to see what will be there after the run; what its last statement gives."""
-        sent = self.as_published(sql)
+        sent = scope.sent(self.as_published(sql))
         if _READS.match(sent):
             sent = self.reading(sent) + sent
         cursor = execute(self.connection(), sent)

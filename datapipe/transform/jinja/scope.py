@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -101,6 +101,7 @@ class Calls:
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 _calls: ContextVar[Calls | None] = ContextVar("calls", default=None)
 _connection: ContextVar[psycopg.Connection | None] = ContextVar("connection", default=None)
+_sending: ContextVar[Callable[[str], str] | None] = ContextVar("sending", default=None)
 
 
 def current() -> Scope:
@@ -171,3 +172,19 @@ def using(connection: psycopg.Connection) -> Iterator[None]:
         yield
     finally:
         _connection.reset(token)
+
+
+def sent(statement: str) -> str:
+    """``statement`` of a template of this thread as it is to be sent."""
+    change = _sending.get()
+    return statement if change is None else change(statement)
+
+
+@contextmanager
+def sending(change: Callable[[str], str]) -> Iterator[None]:
+    """What templates of this thread send is what ``change`` makes of it."""
+    token = _sending.set(change)
+    try:
+        yield
+    finally:
+        _sending.reset(token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from datapipe.errors import DatapipeError
 from datapipe.transform.build import elsewhere, model_hooks
@@ -10,7 +10,7 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state.records import NodeState
 
-CHANGES_OTHERS = "has a hook that changes other tables"
+CHANGES_OTHERS = "changes other tables"
 
 
 def rendered(model: Model, compiler: Compiler) -> list[str] | None:
@@ -30,17 +30,16 @@ def partners(
 ) -> dict[str, list[tuple[str, str]]]:
     """For each model, by unique id, those with which it is built, and why.
 
-    Their hooks must find the rows that it builds, and not those that they have changed before.
+    What changes rows must find those that are built, and not those that it has changed before.
     """
     found: dict[str, list[tuple[str, str]]] = {}
     by_name = {model.relation.published: model for model in models}
     for model in models:
         before = recorded.get(model.unique_id)
-        if before is not None and before.unsteady != CHANGES_OTHERS:
-            continue  # to render a hook may take queries, and it may tell the user something
-        hooks = rendered(model, compiler_of(model))
-        for other in elsewhere.changed(";\n".join(hooks or ()), by_name):
-            if other.key != model.key:
-                why = f"a hook of {model.name} changes it"
-                found.setdefault(other.unique_id, []).append((model.unique_id, why))
+        changed: Iterable[str] = before.changed if before is not None else ()
+        if before is None:
+            hooks = rendered(model, compiler_of(model)) or ()
+            changed = {each.unique_id for each in elsewhere.changed(";\n".join(hooks), by_name)}
+        for other in changed:
+            found.setdefault(other, []).append((model.unique_id, f"{model.name} changes it"))
     return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.graph.select import Selection
@@ -22,6 +23,7 @@ from datapipe.transform.state import (
     closer,
     decide,
     definitions,
+    hooked,
     look,
     reading,
     records,
@@ -33,7 +35,7 @@ from datapipe.transform.state import (
 from datapipe.transform.state.decide import Decisions
 from datapipe.transform.state.functions import Calls, calls
 from datapipe.transform.state.look import Look
-from datapipe.transform.state.names import Names, name_aside
+from datapipe.transform.state.names import Names
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
 from datapipe.transform.state.seen import Seen
@@ -116,8 +118,8 @@ class Memory:
     def question(self, model: Model) -> str:
         """What the build of ``model`` has read and made, asked at the end of its transaction."""
         if model.is_function:
-            return reading.question_of_function(name_aside(model))
-        return reading.question(".".join(map(quoted, name_aside(model))))
+            return reading.question_of_function(aside.place_of(model))
+        return reading.question(".".join(map(quoted, aside.place_of(model))))
 
     def saw(
         self,
@@ -126,11 +128,12 @@ class Memory:
         compiled: Compiled | None,
         answer: Sequence[tuple[Any, ...]],
         hooks: Sequence[str] = (),
+        changed: Collection[str] = (),
     ) -> None:
         """Notice what the build of ``model`` has read, by the answer to the question."""
         if not self._is_present:
             return
-        schema, name = name_aside(model)
+        schema, name = aside.place_of(model)
         local = f"{quoted(schema)}.{quoted(name)}"
         done = reading.done(answer)
         own = self._names.published(model, done.types)
@@ -146,9 +149,11 @@ class Memory:
             settings=self._decisions.fingerprints.settings(model, hooks),
             parts=self._decisions.fingerprints.parts(model),
             relation=own,
+            changed=tuple(sorted(changed)),
         )
         called = self._calls(texts, inputs, connection)
         own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts, hooks)
+        own_reason = hooked.CHANGES_OTHERS if changed else own_reason
         if own_reason or model.is_function:
             called = replace(called, unsteady=own_reason)
         state = self._with_functions(state, called)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datapipe.transform.build import aside, growth
-from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model
@@ -34,8 +33,3 @@ class Names:
         if not model.is_function:
             return model.relation.local
         return f"{model.relation.local}({aside.in_public(types, self.schemas)})"
-
-
-def name_aside(model: Model) -> Name:
-    """Where a run builds ``model``, as schema and name."""
-    return aside.beside(model.relation.schema, aside.BUILD), model.relation.identifier

@@ -24,6 +24,7 @@ class NodeState:
     """A model as published, or a test as passed; ``unsteady`` is why it may not stay so.
 
     ``functions`` are hashes of those that were called, by name; ``output`` is None for a test.
+    ``changed`` are other models whose rows its template or its hooks have changed.
     """
 
     unique_id: str
@@ -37,6 +38,7 @@ class NodeState:
     inputs: Mapping[str, Token] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    changed: tuple[str, ...] = ()
 
     @property
     def is_of_a_function(self) -> bool:
@@ -45,6 +47,7 @@ class NodeState:
     def stored(self) -> dict[str, Any]:
         """All of it as it is kept, but for the time that it took."""
         tokens = {key: token.stored() for key, token in self.inputs.items()}
+        inputs = {"relations": tokens, "functions": dict(self.functions)}
         return {
             "unique_id": self.unique_id,
             "form": self.form,
@@ -54,7 +57,7 @@ class NodeState:
             "unsteady": self.unsteady,
             "relation": self.relation,
             "output": self.output.stored() if self.output else None,
-            "inputs": {"relations": tokens, "functions": dict(self.functions)},
+            "inputs": {**inputs, "changed": list(self.changed)} if self.changed else inputs,
         }
 
 
@@ -284,4 +287,5 @@ def _state(row: tuple[Any, ...]) -> NodeState:
         inputs={key: Token.read(token) for key, token in inputs["relations"].items()},
         functions=inputs["functions"],
         seconds=seconds,
+        changed=tuple(inputs.get("changed", ())),
     )

@@ -26,8 +26,7 @@ def by_itself(
     What only adds rows reads what it added before, or adds them again. So may ``hooks``, which are
     rendered.
     """
-    schema, name = model.relation.published
-    own = {(schema, name), (aside.beside(schema, aside.BUILD), name)}
+    own = {model.relation.published, aside.place_of(model)}
     if decisions.compiler(form).materialization(model) is not None:
         return "is built by a materialization of the project's own"
     if any(elsewhere.changes_others(hook, own) for hook in hooks):
