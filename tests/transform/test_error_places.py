@@ -60,11 +60,19 @@ BROKEN = {
         "query_of_a.sql:2",
     ),
     "query_of_macro": ("select '{{ asked() }}' as id", "broken.sql:4"),
+    "after_query": (
+        "{% set r = run_query('select 1') %}\nselect 1 as id,\n  {{ r.rows | length }} as n,\n  no",
+        "after_query.sql:4",
+    ),
+    "after_macro": (
+        "{% set t %}{{ 'a' }}{% endset %}\nselect\n  {{ named(t) }} as id,\n  no",
+        "after_macro.sql:4",
+    ),
     "macro_in_loop": (
         "select\n{% for c in ['id'] %}\n{{ half(c) }} as h,\n{% endfor %}\n1 from {{ ref('a') }}",
         "broken.sql:8",
     ),
-    "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:11"),
+    "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:15"),
     "through_ephemeral": ("select * from {{ ref('hidden') }}", "hidden.sql:3"),
     "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
     "not_loaded": ("select *\nfrom {{ source('crm', 'people') }}", "not_loaded.sql:2"),
@@ -79,6 +87,10 @@ select relname,
 {% macro half(column) -%}
   {{ column }}_ / 2
 {%- endmacro %}
+{% macro named(name) %}
+{% if name | length > 1 %}{{ exceptions.raise_compiler_error('no ' ~ name) }}{% endif %}
+{{ return("'x'") }}
+{% endmacro %}
 {% macro endless() %}
 {{ endless() }}
 {% endmacro %}

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
@@ -45,7 +46,10 @@ def template_place(
     found: list[tuple[Place, bool]] = []
     files: list[Path] = []
     for marked in _MARKED:
-        text, files = _marked_again(compiler, node, marked)
+        try:
+            text, files = _marked_again(compiler, node, marked)
+        except ProjectError:  # a macro took a mark for something else
+            continue
         place = _marked_place(text, files, plain, offset)
         if place is not None:
             found.append(place)

@@ -21,6 +21,7 @@ from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.jinja import said, scope
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.tables import Response, Table, converted
+from datapipe.transform.jinja.templates import unmarked
 from datapipe.warehouse.failures import failure
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized_view"}
@@ -110,7 +111,7 @@ class Database:
 
     def _last(self, sql: str) -> psycopg.Cursor[Any]:
         """Send ``sql``, to see what will be there after the run; what its last statement gives."""
-        sent = scope.sent(self.as_published(sql))
+        sent = scope.sent(self.as_published(unmarked(sql)))
         if _READS.match(sent):
             sent = self.reading(sent) + sent
         cursor = execute(self.connection(), sent)

@@ -21,8 +21,8 @@ from datapipe.transform.jinja.compiled import FORMAT, CompiledTemplates
 
 MACRO_PREFIX = "dbt_macro__"
 
-# A mark is written where a piece of a template begins; it never reaches PostgreSQL. The characters
-# are from Unicode's private use area.
+# A mark is written where a piece of a template begins; PostgreSQL never sees it. The characters are
+# from Unicode's private use area.
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 MARK = re.compile(f"{_OPEN}(\\d+):(\\d+):([ec]){_CLOSE}")
 
@@ -31,6 +31,11 @@ UNKNOWN = "\ue0f2"
 
 Marked = Literal["nothing", "body", "all"]
 _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock)
+
+
+def unmarked(sql: str) -> str:
+    """``sql`` as it is without marks."""
+    return MARK.sub("", sql) if _OPEN in sql else sql
 
 
 class Return(Exception):
