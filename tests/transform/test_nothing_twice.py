@@ -199,7 +199,8 @@ def test_functions_and_views_of_others_count_by_what_is_in_them(
         "LANGUAGE plpgsql AS 'BEGIN RETURN ext.inner_of(n); END'; "
         "CREATE VIEW ext.high AS SELECT max(high) AS high FROM ext.limits; "
         "CREATE FUNCTION ext.limit_of() RETURNS numeric IMMUTABLE LANGUAGE plpgsql "
-        "AS 'BEGIN RETURN (SELECT high FROM ext.high); END'"
+        "AS 'BEGIN RETURN (SELECT high FROM ext.high); END'; "
+        "CREATE AGGREGATE ext.unused (int) (sfunc = int4pl, stype = int)"
     )
     few = {
         "models/doubled.sql": "{{ config(materialized='table') }} select ext.twice(2) as x",

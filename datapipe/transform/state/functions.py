@@ -29,9 +29,9 @@ JOIN pg_language l ON l.oid = p.prolang
 LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
 LEFT JOIN pg_depend e
     ON e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e'
-LEFT JOIN LATERAL (
-    SELECT pg_get_functiondef(p.oid) AS text WHERE p.prosqlbody IS NOT NULL
-) body ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN p.prosqlbody IS NOT NULL THEN pg_get_functiondef(p.oid) END AS text
+) body
 WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
   AND obj_description(p.pronamespace, 'pg_namespace') IS DISTINCT FROM %s
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
