@@ -288,7 +288,7 @@ NO_DEFAULT = TWICE_ALONE.replace(
         ),
         (
             {"functions/py.py": "a = 1", "models/m.sql": "select {{ function('py') }}(1)"},
-            "m.sql:1: .* there is no macro scalar_function_python",
+            "m.sql:1: .* there is no macro postgres__scalar_function_python",
         ),
         (
             {

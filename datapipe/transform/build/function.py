@@ -10,6 +10,8 @@ import time
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site, Statements
 
+_STATEMENT = "function_statement"  # the macro that calls another one by its name
+
 # The one that this transaction has just made, of all that have its name.
 _MADE = """
 SELECT p.oid::bigint FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -40,7 +42,8 @@ def _create(site: Site) -> None:
     macro = model.signature.macro(model.config)
     seen = site.compiler.seen(model, compiled)
     own = {"sql": compiled.sql, "compiled_code": compiled.sql, "model": seen}
-    text = str(site.compiler.call(model, macro, [aside], this=aside, own=own)).rstrip().rstrip(";")
+    text = str(site.compiler.call(model, _STATEMENT, [macro, aside], this=aside, own=own))
+    text = text.rstrip().rstrip(";")
     before, found, after = text.partition(compiled.sql)
     statements = Statements()
     statements.add(site.compiler.standing(before), compiled if found else None, after)

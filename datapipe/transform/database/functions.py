@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,27 @@ def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, Fun
     """The functions of these oids that exist."""
     rows = connection.execute(_STATES + " WHERE p.oid = ANY(%s::oid[])", [list(oids)])
     return {row[0]: _state(row) for row in rows}
+
+
+def row_types(connection: psycopg.Connection, names: Mapping[Name, Name]) -> dict[str, str]:
+    """The oids of the types of rows, and of lists of them: for those of each value, its key's."""
+    both = [*names, *names.values()]
+    rows = connection.execute(
+        """
+        SELECT n.nspname, c.relname, t.oid::text, t.typarray::text
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_type t ON t.oid = c.reltype
+        WHERE (n.nspname, c.relname) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+        """,
+        [[schema for schema, _ in both], [name for _, name in both]],
+    )
+    types = {(schema, name): both for schema, name, *both in rows}
+    return {
+        from_: to
+        for key, value in names.items()
+        if key in types and value in types
+        for from_, to in zip(types[value], types[key], strict=True)
+    }
 
 
 def _state(row: tuple[Any, ...]) -> FunctionState:

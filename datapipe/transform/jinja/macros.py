@@ -137,6 +137,14 @@ class Macros:
             f"{f' in {namespace}' if namespace else ''}."
         )
 
+    def can_dispatch(self, name: str) -> bool:
+        """Whether ``adapter.dispatch(name, 'dbt')`` finds a macro."""
+        try:
+            self._found_for(name, DBT)
+        except ProjectError:
+            return False
+        return True
+
     def has(self, name: str) -> bool:
         """Whether there is a macro ``name``, or ``package.name``."""
         package, _, bare = name.rpartition(".")

@@ -35,7 +35,8 @@ def makeable(model: Model, renderer: Renderer) -> Model:
     if model.signature is None or not model.config["enabled"]:
         return model
     macro = model.signature.macro(model.config)
-    if renderer.has_macro(macro) or renderer.macros.materialization("function", model.package):
+    macros = renderer.macros
+    if macros.can_dispatch(macro) or macros.materialization("function", model.package):
         return model
     said = (
         "is written in Python, which dbt-postgres has no macro for"
@@ -44,7 +45,7 @@ def makeable(model: Model, renderer: Renderer) -> Model:
     )
     renderer.warnings.append(
         f"{model.path}: The function {model.name} {said}: it is left out. The project may have "
-        f"a macro {macro} of its own."
+        f"a macro postgres__{macro} of its own."
     )
     return replace(model, signature=replace(model.signature, is_makeable=False))
 

@@ -391,7 +391,7 @@ def check_access(node: Model | DataTest, model: Model) -> None:
     if model.signature is not None:
         raise ProjectError(
             f"The function {model.name} cannot be made: there is no macro "
-            f"{model.signature.macro(model.config)}.",
+            f"postgres__{model.signature.macro(model.config)}.",
             model=node.name,
         )
     group = model.config.get("group")

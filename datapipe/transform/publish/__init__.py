@@ -94,8 +94,9 @@ class Publication:
 
     def _planned(self) -> tuple[Plan, Functions]:
         """What is to be done now; the views to be pointed at new functions are among the others."""
-        plan = plans.make(self.connection, self.built, self.models)
         new = [each for each in self.all if each.function]
+        old = functions.old(self.connection, new)
+        plan = plans.make(self.connection, self.built, self.models, old)
         of_functions = functions.make(self.connection, new, plan, self.recorded_functions)
         there = {view.what for view in plan.repointed}
         plan.repointed += [view for view in of_functions.repointed if view.what not in there]
@@ -169,7 +170,7 @@ class Publication:
             f"INSERT INTO {table} ({columns}) {rows}",
         ]
         old, new = plan.old(each), plan.aside(each)
-        indexes = definitions.indexes(self.connection, [old.oid, new.oid])
+        indexes = self._indexes([old.oid, new.oid])
         missing = indexes.get(new.oid, set()) - indexes.get(old.oid, set())
         statements += [
             index.replace(" USING", f" ON {table} USING", 1) for index in sorted(missing)
@@ -287,12 +288,20 @@ class Publication:
                 owner = old.owner if old else self.user
                 grants.give(self.connection, fate.model, now, owner, on=f"ROUTINE {fate.local}")
 
+    def _indexes(self, oids: Sequence[int]) -> dict[int, set[str]]:
+        """The indexes of tables, with the functions that they call as those will be published."""
+        schemas = {each.model.relation.schema for each in self.all if each.function}
+        return {
+            oid: {aside.in_public(index, schemas) for index in indexes}
+            for oid, indexes in definitions.indexes(self.connection, oids).items()
+        }
+
     def _lost_indexes(self, plan: Plan) -> list[str]:
         """A warning for each index of a replaced table that the new one does not have."""
         pairs = [(each, old, plan.aside(each)) for each, old in plan.swapped]
         pairs = [pair for pair in pairs if "v" not in {pair[1].kind, pair[2].kind}]
         oids = [state.oid for _, old, new in pairs for state in (old, new)]
-        indexes = definitions.indexes(self.connection, oids)
+        indexes = self._indexes(oids)
         return [
             f"The new {old.schema}.{old.name} lacks an index that the old one had and the model "
             f"{each.model.name} does not declare: {index}. To keep such an index, add it to "

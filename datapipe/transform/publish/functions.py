@@ -9,8 +9,9 @@ one, what refers to the new one is made again, or else nothing is published.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import psycopg
@@ -32,9 +33,10 @@ from datapipe.transform.database.statements import literal
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.publish.plan import Plan, name_of
 
-# It ``replaces`` the old one, which stays where it is; or it ``moves`` in. Where it is ``rebased``,
-# it replaces the old one, too, and what is published as it stands is made again to refer to that.
-How = Literal["replaces", "moves", "rebased"]
+# It ``replaces`` the old one, which stays where it is. Where it is ``rebased``, it does, too, and
+# what is published as it stands is made again to refer to that. Else the old one is put away, and
+# it is ``created`` or, where something refers to it as it stands, ``moves`` in.
+How = Literal["replaces", "rebased", "created", "moves"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Fate:
     @property
     def moves(self) -> bool:
         return self.how == "moves"
+
+    @property
+    def is_anew(self) -> bool:
+        """Whether it is another function than the old one, or there is no such one."""
+        return self.how in {"created", "moves"}
 
 
 @dataclass
@@ -86,26 +93,32 @@ class Functions:
         statements: list[str] = []
         for fate in self.fates:
             local, new, old = fate.local, fate.new, fate.old
-            if fate.moves and old is not None:
+            if old is not None and fate.is_anew:
                 if old.owner != user:
                     statements.append(f"ALTER ROUTINE {local} OWNER TO {quoted(old.owner)}")
                 granted = old.grants or ()
                 if old.grants is not None and not any(g.grantee == "PUBLIC" for g in granted):
                     statements.append(f"REVOKE ALL ON ROUTINE {local} FROM PUBLIC")
                 statements += [grant.on(f"ROUTINE {local}") for grant in granted]
-            elif old is None:
+            elif fate.moves:
                 given = defaults.get(name_of(fate.model)[0], ())
                 statements += [grant.on(f"ROUTINE {local}") for grant in given]
             if not fate.moves or old is not None:
                 statements += [grant.on(f"ROUTINE {local}") for grant in new.grants or ()]
             comment = new.comment
-            if comment is None and fate.moves and old is not None:
+            if comment is None and old is not None and fate.is_anew:
                 comment = old.comment
             if (fate.model.config.get("persist_docs") or {}).get("relation"):
                 comment = fate.model.description or comment
             if comment is not None:
                 statements.append(f"COMMENT ON ROUTINE {local} IS {literal(comment)}")
         return statements
+
+
+def old(connection: psycopg.Connection, built: Sequence[Built]) -> set[int]:
+    """The oids of the published functions that have the names of ``built``."""
+    states = known.states(connection, [name_of(each.model) for each in built])
+    return {state.oid for state in states}
 
 
 def make(
@@ -134,9 +147,9 @@ def make(
         local = f"{each.model.relation.published_local}({aside.in_public(new.types, schemas)})"
         text = aside.in_public(new.definition, schemas)
         old = published.get(local)
-        how = "moves" if old is None else hanging.how(old, new)
+        how = hanging.how(old, new)
         found.fates.append(Fate(each, new, old, how, local, text))
-        if old is not None and how == "moves":
+        if old is not None and found.fates[-1].is_anew:
             found.away.append(old)
     found.away += _superseded(found.fates, published, recorded)
     found.repointed = hanging.repointed(found)
@@ -157,6 +170,10 @@ class _Hanging:
         gone = {state.oid for _, state in plan.swapped} | {state.oid for state in plan.dropped}
         gone |= {plan.old(each).oid for each in (*plan.replaced, *plan.restated)}
         self._movers = {plan.aside(each).oid: plan.aside(each).kind for each in plan.moved}
+        stays = {
+            name_of(each.model): each.aside.standing for each in (*plan.in_place, *plan.increments)
+        }
+        self._row_types = known.row_types(connection, stays) if stays else {}
         self._all = [
             each
             for each in hanging_on_functions(connection, [*new, *oids])
@@ -169,21 +186,32 @@ class _Hanging:
             if state.is_ours_to_change
         }
 
-    def how(self, old: FunctionState, new: FunctionState) -> How:
+    def how(self, old: FunctionState | None, new: FunctionState) -> How:
         """How ``new`` comes in the place of ``old``."""
         referred = [
             each
             for each in self._all
             if each.on == new.oid and (each.function or each.relation in self._movers)
         ]
-        if not new.definition or not old.takes(new):
-            return "moves"
+        anew: How = "moves" if referred or not new.definition else "created"
+        if old is None or not new.definition or not old.takes(self._as_published(new)):
+            return anew
         if not referred:
             return "replaces"
         if not self.stuck(old):
             return "moves"
         can_be_made_again = all(self._movers.get(each.relation) in {"v", "m"} for each in referred)
         return "rebased" if can_be_made_again else "moves"
+
+    def _as_published(self, new: FunctionState) -> FunctionState:
+        """``new`` with the types of rows that tables have which stay where they are."""
+
+        def staying(type_: re.Match[str]) -> str:
+            return self._row_types.get(type_[0], type_[0])
+
+        kind, *types, modes, names = new.call
+        types = [each and re.sub(r"\d+", staying, each) for each in types]
+        return replace(new, call=(kind, *types, modes, names))
 
     def stuck(self, old: FunctionState) -> list[Hanging]:
         """What of others' cannot be pointed at another function."""

@@ -71,10 +71,16 @@ class Plan:
         return self.states[each.aside.standing]
 
 
-def make(connection: psycopg.Connection, built: Sequence[Built], models: Iterable[Model]) -> Plan:
+def make(
+    connection: psycopg.Connection,
+    built: Sequence[Built],
+    models: Iterable[Model],
+    functions: Collection[int] = (),
+) -> Plan:
     """The plan for what stands now; raises PublishError for what others made and would break.
 
-    ``models`` are all of the project's.
+    ``models`` are all of the project's; ``functions`` are the oids of those that make way for what
+    is published with ``built``.
     """
     ours = {name_of(each.model) for each in built}
     ours |= {each.aside.standing for each in built}
@@ -104,7 +110,7 @@ def make(connection: psycopg.Connection, built: Sequence[Built], models: Iterabl
         if moves:
             plan.moved.append(each)
     project = {name_of(model) for model in models}
-    _Swaps(connection, plan, moved, ours, project, read_on, built).decide()
+    _Swaps(connection, plan, moved, ours, project, read_on, built, functions).decide()
     return plan
 
 
@@ -183,6 +189,7 @@ class _Swaps:
         project: Collection[Name],
         read_on: Collection[int],
         built: Sequence[Built],
+        functions: Collection[int],
     ) -> None:
         self.connection = connection
         self.built = built
@@ -194,6 +201,8 @@ class _Swaps:
         oids = [old.oid for _, old in moved]
         to_come = {each.aside.standing for each in built}  # their keys are where they should be
         for dependent in dependents(connection, oids):
+            if dependent.function and dependent.function in functions:
+                continue
             if dependent.of not in ours or (dependent.constraint and dependent.of not in to_come):
                 self.hanging.setdefault(dependent.on, []).append(dependent)
         self.constraints = _constraints(connection, plan, moved)

@@ -1,5 +1,7 @@
 {# The statement that makes a function; each part of it can be overridden by a macro of its name. #}
 
+{% macro function_statement(macro, target_relation) %}{{ return(adapter.dispatch(macro, 'dbt')(target_relation)) }}{% endmacro %}
+
 {% macro default__scalar_function_sql(target_relation) %}
     {{- scalar_function_create_replace_signature_sql(target_relation) }}
     {{ scalar_function_body_sql() }};
