@@ -72,6 +72,10 @@ BROKEN = {
         "select\n{% for c in ['id'] %}\n{{ half(c) }} as h,\n{% endfor %}\n1 from {{ ref('a') }}",
         "broken.sql:8",
     ),
+    "metadata": (
+        "{%- set metadata -%}\nkeys:\n  - id\n  - nome\n{%- endset -%}\n{{ listed(metadata) }}",
+        "metadata.sql:4",
+    ),
     "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:15"),
     "through_ephemeral": ("select * from {{ ref('hidden') }}", "hidden.sql:3"),
     "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
@@ -93,6 +97,9 @@ select relname,
 {% endmacro %}
 {% macro endless() %}
 {{ endless() }}
+{% endmacro %}
+{% macro listed(metadata) %}
+select {{ fromyaml(metadata)['keys'] | join(', ') }} from {{ ref('a') }}
 {% endmacro %}
 """
 

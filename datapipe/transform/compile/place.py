@@ -17,7 +17,10 @@ from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.transform.manifest.written import below
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
-_TAG = re.compile(r"\{[{%].*?[}%]\}", re.DOTALL)
+# A block that is set is one with its text, which a macro may be given.
+_TAG = re.compile(
+    r"\{%[-+]?\s*set\s+\w+\s*[-+]?%\}.*?\{%[-+]?\s*endset\b|\{[{%].*?[}%]\}", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
