@@ -77,6 +77,25 @@ def test_a_hook_may_change_the_rows_of_an_increment_and_its_surroundings(
     assert rows("select indexname from pg_indexes where schemaname = 'shop'") == [("by_said",)]
 
 
+def test_a_hook_finds_the_keys_of_a_table_that_grows(run: Run, rows: Rows) -> None:
+    files = {
+        "macros/key.sql": """
+            {% macro key() %}{% if execute %}
+                {% set there = run_query("select 1 from pg_constraint where conrelid = '"
+                                         ~ this ~ "'::regclass and contype = 'p'") %}
+                {% if not there | length %}alter table {{ this }} add primary key (id){% endif %}
+            {% endif %}{% endmacro %}
+        """,
+        "models/m.sql": "{{ config(materialized='incremental', post_hook='{{ key() }}') }} "
+        "select {{ var('id', 1) }} as id",
+    }
+    for id_ in (1, 2):
+        run(files, variables={"id": id_})
+    assert rows("select id from shop.m order by 1") == [(1,), (2,)]
+    keys = "select conname from pg_constraint where conrelid = 'shop.m'::regclass"
+    assert rows(f"{keys} and contype = 'p'") == [("m_pkey",)]
+
+
 def test_a_hook_changes_other_models_as_they_are_in_this_run_and_nobody_sees_it_before(
     run: Run, rows: Rows
 ) -> None:

@@ -158,7 +158,9 @@ class Hooks:
         aimed = {(site.published.schema, site.published.name): built.aside.local}
         for statement in built.increment or ():
             execute(site.connection, definitions.renamed(statement, aimed))
-        self._send(text, hook, "post_hook")
+        text = self._text(hook)  # now it finds the keys and the indexes of the table
+        if text:
+            self._send(text, hook, "post_hook")
         return replace(built, increment=None)
 
     def _text(self, hook: Hook) -> str:
