@@ -325,3 +325,34 @@ def test_a_rebuild_and_a_full_refresh_do_all(again: Again) -> None:
     few = {"models/one.sql": "{{ config(materialized='table') }} select 1 as n"}
     assert again(few) == again(rebuild=True) == again(full_refresh=True) == {"one"}
     assert again() == set()
+
+
+LOOKING = {
+    "dbt_project.yml": "name: shop\nmodels: {+schema: shop}\nseeds: {+schema: shop}\n",
+    "seeds/event_a.csv": "id\n1\n",
+    "models/asks.sql": "select {{ run_query('select 1')[0][0] if execute }} as id",
+    "models/by_name.sql": """
+        {% set b = adapter.get_relation(none, 'shop', 'event_b') %}
+        select {% if b %} max(id) from {{ b }} {% else %} 0 as max {% endif %}
+        """,
+    "models/by_pattern.sql": """
+        {% set found = run_query("select table_name from information_schema.tables where
+            table_schema = 'shop' and table_name like 'event_%'") %}
+        select {{ found | length }} as tables
+        """,
+    "models/below.sql": "select * from {{ ref('by_pattern') }}",
+    "tests/looks.sql": """
+        {% set b = adapter.get_relation(none, 'shop', 'event_b') %}
+        {% if b %} select * from {{ b }} where id is null {% else %} select 1 limit 0 {% endif %}
+        """,
+}
+
+
+def test_what_looks_for_relations_is_built_again_where_one_is_new(again: Again, rows: Any) -> None:
+    again(LOOKING)
+    assert again() == set()
+    assert again({"seeds/event_a.csv": "id\n3\n"}) == {"event_a"}
+    new = again({"seeds/event_b.csv": "id\n7\n"})
+    assert new == {"event_b", "by_name", "by_pattern", "below", "looks"}
+    assert rows("select max, tables from shop.by_name, shop.below") == [(7, 2)]
+    assert again() == set()

@@ -116,6 +116,11 @@ class Compiler:
             text, own, path=model.path, line=line, model=model.name, **self._as(model)
         )
 
+    @property
+    def looks(self) -> int:
+        """How often templates have looked around for relations that may not be there yet."""
+        return self._database.looks
+
     def reading(self, sql: str) -> str:
         """What goes before ``sql``, for bare names in it to mean what this run has."""
         return self._database.reading(sql)

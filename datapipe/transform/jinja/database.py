@@ -78,11 +78,13 @@ class Database:
     """Asks on the connection of the current thread's rendering.
 
     ``asides`` has, for schemas that are published, those in which the run keeps what it builds.
+    ``looks`` counts the questions to which a relation that is not there yet may be an answer.
     """
 
     def __init__(self, name: str, asides: Mapping[str, str]) -> None:
         self.name = name
         self.asides = asides
+        self.looks = 0
         self._standing = Standing(asides)
         self._columns_of: dict[str, list[tuple[str, str]]] = {}
 
@@ -160,11 +162,13 @@ class Database:
             kind = _KINDS[found[aside, identifier]]
             return Relation(self.name, schema, identifier, kind).at(aside)
         if (schema, identifier) not in found:
+            self.looks += 1
             return None
         return Relation(self.name, schema, identifier, _KINDS[found[schema, identifier]])
 
     def relations(self, schema: str) -> list[Relation]:
         """All tables and views of a schema, those aside that the run has built."""
+        self.looks += 1
         found: dict[tuple[str, str], Relation] = {}
         published: dict[str, str] = {aside: name for name, aside in self.asides.items()}
         for of, name, kind in self.connection().execute(
@@ -208,7 +212,9 @@ class Database:
             """,
             [identifier, schema, schema],
         )
-        return [Column(*row) for row in rows]
+        found = [Column(*row) for row in rows]
+        self.looks += not found
+        return found
 
     def has_schema(self, schema: str) -> bool:
         if schema in self.asides:  # it is made at the latest when the run is published
@@ -239,6 +245,7 @@ class Database:
 
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog as they will be when it is published."""
+        self.looks += any(found["view"] or found["pg"] for found in _in_catalog(sql))
         sql = self._standing.read(self.connection(), sql)
         pieces, end = [], 0
         for start, stop, view in self.catalog_in(sql):
@@ -248,11 +255,11 @@ class Database:
 
     def catalog_in(self, sql: str) -> Iterator[tuple[int, int, str]]:
         """Where ``sql`` names views of the catalog, and what is to stand there in their place."""
-        if not self.asides or not ("_schema" in sql.lower() or "pg_" in sql.lower()):
+        if not self.asides:
             return
         if _OF_COLUMN.search(sql):  # a column's full name has no place for what stands in
             return
-        for found in _MENTIONED.finditer(sql):
+        for found in _in_catalog(sql):
             view = found["view"] or found["pg"]
             if not view or not _BEFORE.search(sql, max(0, found.start() - 40), found.start()):
                 continue
@@ -296,6 +303,12 @@ class Database:
             )
             found = self._columns_of[view] = [(row[0], row[1]) for row in rows]
         return found
+
+
+def _in_catalog(sql: str) -> Iterator[re.Match[str]]:
+    """Where ``sql`` may name views of the catalog."""
+    named = sql.lower()
+    return _MENTIONED.finditer(sql) if "_schema" in named or "pg_" in named else iter(())
 
 
 def _response(cursor: psycopg.Cursor[Any]) -> Response:

@@ -97,6 +97,8 @@ class Decisions:
         )
         self._built: dict[str, str] = {}  # relation -> model, of what is built
         self._built_functions: dict[str, str] = {}  # the same by name
+        self._new = ""  # a model that has no relation yet
+        self._looking: set[str] = set()  # what looks around for relations
         self.in_order = [
             model
             for model in ordered(manifest.models)
@@ -137,9 +139,11 @@ class Decisions:
             self._built_functions[model.relation.published[1]] = model.name
         elif model is not None:
             self._built[model.relation.local] = model.name
+            if model.relation.local not in self.seen.tokens:
+                self._new = self._new or model.name
 
     def _decide_again(self) -> None:
-        """Build also what reads, without ``ref``, what was decided on after it, or is hooked."""
+        """Build also what reads or finds, without ``ref``, what was decided on after it."""
         late = [model for model in self.in_order if model.unique_id in self.reused]
         found = bool(late)
         partners = {}
@@ -148,7 +152,8 @@ class Decisions:
         while found:
             found = False
             for model in late:
-                why = self._rebuilt_parent(model.refs, self.recorded[model.unique_id])
+                before = self.recorded[model.unique_id]
+                why = self._rebuilt_parent(model.refs, before) or self._finds_more(model)
                 for partner, reason in partners.get(model.unique_id, ()):
                     why = why or (reason if partner in self.why else "")
                 if why and self.reused.pop(model.unique_id, ""):
@@ -210,6 +215,11 @@ class Decisions:
                 return f"{self._built_functions[name]} is built"
         return ""
 
+    def _finds_more(self, node: Model | DataTest) -> str:
+        if not self._new or node.unique_id not in self._looking:
+            return ""
+        return f"it looks for relations, and {self._new} is a new one"
+
     def _parents(self, refs: Iterable[str]) -> Iterator[Model]:
         for key in refs:
             model = self.manifest.models[key]
@@ -258,10 +268,14 @@ class Decisions:
     def _other_sql(self, node: Model | DataTest, before: NodeState) -> str:
         if isinstance(node, Model) and node.is_seed:
             return ""
+        compiler = self.compiler(before.form)
+        looks = compiler.looks
         try:
             compiled = self.sql(node, before.form)
         except DatapipeError:
             return "its SQL has changed"  # and has a mistake in it, which the build will tell
+        if compiler.looks > looks:
+            self._looking.add(node.unique_id)
         return (
             "" if self.fingerprints.sql(compiled.sql) == before.sql_hash else "its SQL has changed"
         )
@@ -281,6 +295,7 @@ class Decisions:
             or self._other_settings(before.settings, self.fingerprints.test_settings(test))
             or self._other_input(before)
             or self._other_sql(test, before)
+            or self._finds_more(test)
         )
 
     def _reason_to_unit_test(self, test: UnitTest) -> str:

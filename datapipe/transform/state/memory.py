@@ -21,7 +21,6 @@ from datapipe.transform.options import Options
 from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (
     closer,
-    decide,
     definitions,
     hooked,
     look,
@@ -32,7 +31,7 @@ from datapipe.transform.state import (
     unsteady,
     words,
 )
-from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.decide import Decisions, decided
 from datapipe.transform.state.functions import Calls, calls
 from datapipe.transform.state.look import Look
 from datapipe.transform.state.names import Names
@@ -62,7 +61,7 @@ def begin(
     Before anything is built, and after what ``on-run-start`` did. ``own`` are the server processes
     of the run's connections; ``connection`` is in autocommit.
     """
-    decisions = decide.decided(connection, manifest, renderer, selection, options, own=own)
+    decisions = decided(connection, manifest, renderer, selection, options, own=own)
     records.begin_run(connection, run_id, manifest.project.name, options)
     left = resume.kept(connection, decisions) if options.resume else resume.Left()
     records.nothing_aside(connection, but=left.kept)
