@@ -210,6 +210,65 @@ def test_a_function_that_was_changed_or_dropped_by_hand_is_made_again(
     ]
 
 
+def test_a_run_that_goes_on_keeps_what_calls_functions_unless_these_have_changed(
+    run: Any, rows: Any
+) -> None:
+    bad = {"models/bad.sql": "{{ config(materialized='table') }} select 1 / 0 as n"}
+    with pytest.raises(RunFailedError):
+        run({**SHOP, **bad})
+    with pytest.raises(RunFailedError) as caught:
+        run(resume=True)
+    kept = {each.name for each in caught.value.results if getattr(each, "is_kept", False)}
+    assert kept == {"numbers", "grown"}
+    run({**BY_FOUR, "models/bad.sql": ""}, resume=True)
+    assert rows(f"{ALL} from shop.seen where n = 3") == [(3, 192, 24, 24)]
+
+
+@pytest.mark.parametrize("per_model", [False, True])
+def test_macros_of_the_project_make_aggregates_and_functions_give_rows_of_models(
+    run: Any, rows: Any, per_model: bool
+) -> None:
+    files = {
+        **SHOP,
+        "macros/aggregates.sql": """
+            {% macro postgres__aggregate_function_sql(target_relation) %}
+            create or replace aggregate {{ target_relation }} (int)
+                (sfunc = {{ model.compiled_code }}, stype = int, initcond = '0')
+            {% endmacro %}
+        """,
+        "functions/plus_twice.sql": "select total + {{ function('twice') }}(n)",
+        "functions/sum_twice.sql": "{{ config(type='aggregate') }} {{ function('plus_twice') }}",
+        "functions/last_number.sql": """
+            select o from {{ ref('numbers') }} o order by n desc limit 1
+        """,
+        "functions/more.yml": """
+            functions:
+              - name: plus_twice
+                config: {schema: shop}
+                arguments: [{name: total, data_type: int}, {name: n, data_type: int}]
+                returns: {data_type: int}
+              - name: sum_twice
+                config: {schema: shop}
+                arguments: [{name: n, data_type: int}]
+                returns: {data_type: int}
+              - name: last_number
+                config: {schema: shop}
+                returns: {data_type: shop.numbers}
+        """,
+        "models/summed.sql": """
+            {{ config(materialized='materialized_view') }}
+            select {{ function('sum_twice') }}(n) as s, shop.twice(1) as two
+            from {{ ref('numbers') }}
+        """,
+        "models/last.sql": "select l.* from {{ function('last_number') }}() l",
+    }
+    run(files, per_model=per_model)
+    assert rows("select s, two, n, four from shop.summed, shop.last") == [(12, 2, 3, 12)]
+    run({**BY_FOUR, "macros/more.sql": ""}, per_model=per_model)
+    assert rows("select s, two, n, four from shop.summed, shop.last") == [(24, 4, 3, 48)]
+    assert rows("select nspname from pg_namespace where nspname like '%\\_\\_%'") == []
+
+
 def test_a_function_is_selected_listed_compiled_and_shown_to_templates(
     write: Any, run: Any, rows: Any, warehouse: Warehouse
 ) -> None:

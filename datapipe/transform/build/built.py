@@ -20,7 +20,8 @@ class Built:
     ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
     ``keys`` are foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
     ``elsewhere`` are increments of other models, by their keys, in place of those that they had.
-    ``function`` is the oid of what stands aside, where that is a function.
+    ``function`` is the oid of what stands aside, where that is a function, and ``statement`` what
+    made it.
     """
 
     model: Model
@@ -36,3 +37,4 @@ class Built:
     keys: tuple[str, ...] = ()
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     function: int = 0
+    statement: str = ""

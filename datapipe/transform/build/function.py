@@ -23,20 +23,23 @@ def build(site: Site) -> Built:
     """Create the function; must be called within a transaction."""
     started = time.perf_counter()
     model, aside = site.model, site.aside
+    statement = ""
     if site.is_custom:
         site.compiler.materialize(model, site.compiled, this=aside)
     else:
-        _create(site)
+        statement = _create(site)
     made = site.connection.execute(_MADE, aside.standing).fetchone()
     if made is None:
         raise site.error(
             f"What is to make the function {model.name} has made no {aside.identifier}.",
             "materialized",
         )
-    return Built(model, aside, None, time.perf_counter() - started, function=made[0])
+    seconds = time.perf_counter() - started
+    return Built(model, aside, None, seconds, function=made[0], statement=statement)
 
 
-def _create(site: Site) -> None:
+def _create(site: Site) -> str:
+    """Send the statement that makes the function; gives it back."""
     model, aside, compiled = site.model, site.aside, site.compiled
     assert model.signature is not None  # noqa: S101 - only functions come here
     macro = model.signature.macro(model.config)
@@ -48,3 +51,4 @@ def _create(site: Site) -> None:
     statements = Statements()
     statements.add(site.compiler.standing(before), compiled if found else None, after)
     statements.execute(site.connection, compiled, site.compiler)
+    return text

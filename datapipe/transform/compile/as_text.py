@@ -54,7 +54,12 @@ class AsText:
 
     def read(self, connection: psycopg.Connection, statement: str) -> str:
         """``statement`` with what it names as published called as it stands aside, if it does."""
-        return self._standing.read(connection, statement)
+        return self._standing.read(connection, statement, self._is_aside)
+
+    def _is_aside(self, published: Name) -> bool:
+        """Whether the run has what has that name aside, or it is not the run's to say."""
+        model = self._by_name.get(published)
+        return model is None or self._place(model).standing != published
 
     @cached_property
     def _by_name(self) -> dict[Name, Model]:
@@ -62,9 +67,13 @@ class AsText:
         return {each.relation.published: each for each in models if not each.is_function}
 
     @cached_property
-    def _functions(self) -> dict[Name, Model]:
-        models = self._manifest.models.values()
-        return {each.relation.published: each for each in models if each.is_function}
+    def _functions(self) -> dict[Name, list[Model]]:
+        """The functions by name; several may have the same one, and take other arguments."""
+        found: dict[Name, list[Model]] = {}
+        for model in self._manifest.models.values():
+            if model.is_function:
+                found.setdefault(model.relation.published, []).append(model)
+        return found
 
     def _wait_for(self, named: Mention, there: Set[Name], node: Model | DataTest) -> None:
         model = self._by_name.get(named.published)
@@ -84,18 +93,29 @@ class AsText:
     def _calls(
         self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]
     ) -> list[list[Instead]]:
-        """For each of ``pieces``, the functions that it calls as they stand aside, if they do."""
+        """For each of ``pieces``, the functions that it calls as they stand aside, if they do.
+
+        Of several with one name it is the one that the SQL has by ``function``, too.
+        """
+        if not self._functions:
+            return [[] for _ in pieces]
+        by_function = {key for piece in pieces for key in (piece.node.refs if piece.node else ())}
+        meant = {
+            name: next((each for each in models if each.key in by_function), models[0])
+            for name, models in self._functions.items()
+        }
+        others = {
+            name: model for name, model in meant.items() if self._place(model).standing != name
+        }
         found = [
-            list(definitions.calls(piece.text, self._functions)) if piece.node else []
-            for piece in pieces
+            list(definitions.calls(piece.text, others)) if piece.node else [] for piece in pieces
         ]
-        named = {name: self._functions[name] for calls in found for *_, name in calls}
+        named = {name: others[name] for calls in found for *_, name in calls}
         places = {name: self._place(model) for name, model in named.items()}
-        asides = [place.standing for name, place in places.items() if place.standing != name]
+        asides = [place.standing for place in places.values()]
         there = {state.standing for state in functions.states(connection, asides)}
         for name, model in named.items():
-            standing_ = places[name].standing
-            if standing_ not in {name, *there} and model is not node and self._waits(node):
+            if places[name].standing not in there and model is not node and self._waits(node):
                 raise Unbuilt(node, model)
         return [
             [

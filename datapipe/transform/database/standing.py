@@ -8,7 +8,7 @@ built, if it has built it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import psycopg
@@ -69,12 +69,22 @@ class Standing:
         published = self._published.get(schema, schema)
         return (published, identifier), (self._asides[published], identifier)
 
-    def read(self, connection: psycopg.Connection, statement: str) -> str:
+    def read(
+        self,
+        connection: psycopg.Connection,
+        statement: str,
+        is_aside: Callable[[Name], bool] = lambda published: True,
+    ) -> str:
         """``statement`` with what it names as published called as it stands aside, if it does.
 
-        What it names aside is left alone: it may be going to make it.
+        What it names aside is left alone: it may be going to make it. ``is_aside`` tells by the
+        published name whether that is to be looked for.
         """
-        mentions = [each for each in self.mentions(statement) if each.written == each.published]
+        mentions = [
+            each
+            for each in self.mentions(statement)
+            if each.written == each.published and is_aside(each.published)
+        ]
         there = aside(connection, mentions)
         pieces, end = [], 0
         for each in mentions:

@@ -132,9 +132,8 @@ class Model:
         """Whether what is published is what was built aside, and not made anew of its SQL."""
         config = self.config
         changed = config.get("sql_header") or config.get("pre_hook") or config.get("post_hook")
-        return self.materialized in {"materialized_view", "function"} or bool(
-            self.materialized == "view" and changed
-        )
+        is_kept = self.materialized in {"materialized_view", "function"}
+        return is_kept or bool(self.materialized == "view" and changed)
 
     @property
     def is_latest_version(self) -> bool:
@@ -179,9 +178,7 @@ class Model:
             "defer_relation": None,
             "config_call_dict": {},
             "description": self.description,
-            "columns": {
-                column.name: column.as_template_sees_it() for column in self.columns.values()
-            },
+            "columns": {name: each.as_template_sees_it() for name, each in self.columns.items()},
             "constraints": [
                 {**seen.constraint(each), "columns": each.get("columns") or []}
                 for each in self.constraints
@@ -193,9 +190,8 @@ class Model:
             "relation_name": None if self.materialized == "ephemeral" else str(self.relation),
             **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
+            **(self.signature.as_template_sees_it() if self.signature else {}),
         }
-        if self.signature is not None:
-            shown |= self.signature.as_template_sees_it()
         without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
         if self.resource_type == "model":
             return shown

@@ -97,7 +97,9 @@ class Publication:
         new = [each for each in self.all if each.function]
         old = functions.old(self.connection, new)
         plan = plans.make(self.connection, self.built, self.models, old)
-        of_functions = functions.make(self.connection, new, plan, self.recorded_functions)
+        of_functions = functions.make(
+            self.connection, new, plan, self.models, self.recorded_functions
+        )
         there = {view.what for view in plan.repointed}
         plan.repointed += [view for view in of_functions.repointed if view.what not in there]
         return plan, of_functions

@@ -125,12 +125,13 @@ def make(
     connection: psycopg.Connection,
     built: Sequence[Built],
     plan: Plan,
+    models: Iterable[Model],
     recorded: Mapping[str, str],
 ) -> Functions:
     """What to do with ``built``, all of them functions, where ``plan`` is that of the relations.
 
-    ``recorded`` are the functions that the project has published before, by unique id. Raises
-    PublishError for what others made and would break.
+    ``models`` are all of the project's; ``recorded`` are the functions that it has published
+    before, by unique id. Raises PublishError for what others made and would break.
     """
     if not built:
         return Functions()
@@ -140,11 +141,13 @@ def make(
         state.local: state for state in known.states(connection, [name_of(b.model) for b in built])
     }
     hanging = _Hanging(connection, plan, there, published.values())
-    schemas = {name_of(each.model)[0] for each in (*built, *plan.moved, *plan.replaced)}
+    schemas = {name_of(model)[0] for model in models}
     found = Functions()
     for each in built:
         new = there[each.function]
         local = f"{each.model.relation.published_local}({aside.in_public(new.types, schemas)})"
+        # PostgreSQL gives no definition of an aggregate: it is made as it was made aside.
+        new = replace(new, definition=new.definition or each.statement)
         text = aside.in_public(new.definition, schemas)
         old = published.get(local)
         how = hanging.how(old, new)

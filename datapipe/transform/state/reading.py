@@ -32,7 +32,7 @@ FROM pg_class WHERE oid = to_regclass({})
 
 # The function of that name that this transaction has made.
 _FUNCTION_STANDS = """
-SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', ''
+SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', p.oid::text
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
 """
