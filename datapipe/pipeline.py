@@ -121,11 +121,11 @@ class Pipeline:
     def listed(self, options: Options | None = None) -> tuple[tuple[Node, ...], tuple[str, ...]]:
         """What is in the SQL project, as far as it is selected, and warnings."""
         from datapipe import transform
-        from datapipe.transform.graph.select import asks_state
+        from datapipe.transform.graph.select import EARLIER, asks
 
         options = self._options(options)
-        asks = asks_state(options.select, options.exclude)
-        return transform.listed(options, self.warehouse() if asks else None)
+        asks_earlier = asks((*options.select, *options.exclude), *EARLIER)
+        return transform.listed(options, self.warehouse() if asks_earlier else None)
 
     def compiled(
         self, options: Options | None = None, *, source: str | None = None
@@ -146,7 +146,10 @@ class Pipeline:
     def source_freshness(
         self, options: Options | None = None, *, source: str | None = None
     ) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:
-        """How old the sources are that say how old they may be, and warnings; changes nothing."""
+        """How old the sources are that say how old they may be, and warnings.
+
+        What is found is written down, for source_status: in selections.
+        """
         from datapipe import transform
 
         return transform.source_freshness(self.warehouse(source), self._options(options))

@@ -35,6 +35,10 @@ def freshness(
     """Tell how fresh the sources of the SQL project are.
 
     Against warn_after and error_after in their YAML; status 5 if one is too old.
+
+    What is found is written down, so that `datapipe transform --select
+    source_status:fresher+` builds only what reads a source with newer rows than the
+    time before.
     """
     from datapipe.pipeline import Pipeline  # late, for the sake of --help
     from datapipe.transform import Options

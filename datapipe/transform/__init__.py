@@ -118,7 +118,8 @@ def listed(
 ) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """The models, seeds, sources, tests and so on that are selected, and warnings.
 
-    Without a ``warehouse`` no earlier run is known, which ``state:`` and ``result:`` ask for.
+    Without a ``warehouse`` nothing is known of earlier runs, which ``state:``, ``result:`` and
+    ``source_status:`` ask for.
     """
     from datapipe.transform import listing
 
@@ -153,8 +154,20 @@ def documented(warehouse: Warehouse, options: Options) -> tuple[str, tuple[str, 
 def source_freshness(
     warehouse: Warehouse, options: Options
 ) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:
-    """How old the sources are that say how old they may be, and warnings; changes nothing."""
+    """How old the sources are that say how old they may be, and warnings.
+
+    What is found is written down, for ``source_status:`` in selections.
+    """
     from datapipe.transform import freshness
+    from datapipe.transform.state import sources
+    from datapipe.warehouse import migrate
 
     with warehouse.connect(autocommit=True) as connection:
-        return freshness.check(connection, options)
+        project, found, warnings = freshness.check(connection, options)
+        if not sources.may_write(connection):
+            unwritten = "This role may write nothing down: source_status: will not know of this."
+            return found, (*warnings, unwritten)
+        migrate.upgrade(warehouse, connection)
+        seen = {each.unique_id: (each.status, each.max_loaded_at) for each in found}
+        sources.write(connection, project, seen)
+        return found, warnings

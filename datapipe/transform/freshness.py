@@ -51,8 +51,8 @@ class SourceFreshness:
 
 def check(
     connection: psycopg.Connection, options: Options
-) -> tuple[tuple[SourceFreshness, ...], tuple[str, ...]]:
-    """The freshness of each selected source that declares any, and warnings; changes nothing."""
+) -> tuple[str, tuple[SourceFreshness, ...], tuple[str, ...]]:
+    """The project's name, the freshness of each selected source that declares any, and warnings."""
     project = opened(connection, options)
     selected = {node.unique_id for node in project.selection.nodes}
     connection.execute('SET search_path = "$user", public')
@@ -61,7 +61,8 @@ def check(
         for source in project.manifest.sources.values()
         if source.unique_id in selected and _is_declared(source)
     )
-    return found, (*project.warnings, *overrides.warnings(project.renderer, ["freshness"]))
+    warnings = (*project.warnings, *overrides.warnings(project.renderer, ["freshness"]))
+    return project.manifest.project.name, found, warnings
 
 
 def _is_declared(source: Source) -> bool:

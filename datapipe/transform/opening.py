@@ -10,12 +10,13 @@ import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform import manifest, project
-from datapipe.transform.graph.select import Selection, asks_state, select
+from datapipe.transform.graph.select import Earlier, Selection, asks, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.options import Indirect, Options
 from datapipe.transform.project import Project
+from datapipe.transform.state import sources
 from datapipe.transform.state.facts import facts
 
 
@@ -43,12 +44,27 @@ def opened(
     target = described(connection, options.target_schema, threads=options.threads)
     renderer = Renderer(loaded, target, compiled_in=options.compiled_in, on_log=on_log)
     read = manifest.read(loaded, renderer)
-    known = None
-    if connection is not None and asks_state(options.select, options.exclude):
-        known = facts(connection, read, renderer, options.target_schema)
-    indirect = options.indirect or _indirect(loaded)
-    selection = select(read, options.select, options.exclude, facts=known, indirect=indirect)
+    selection = select(
+        read,
+        options.select,
+        options.exclude,
+        earlier=_earlier(connection, read, renderer, options) if connection else None,
+        indirect=options.indirect or _indirect(loaded),
+    )
     return Opened(read, renderer, selection)
+
+
+def _earlier(
+    connection: psycopg.Connection, read: Manifest, renderer: Renderer, options: Options
+) -> Earlier:
+    """What the selection asks of what was before, and no more: much of it takes its time."""
+    criteria = (*options.select, *options.exclude)
+    known, fresher = None, None
+    if asks(criteria, "state", "result"):
+        known = facts(connection, read, renderer, options.target_schema)
+    if asks(criteria, "source_status"):
+        fresher = sources.fresher(connection, read.project.name)
+    return Earlier(known, fresher)
 
 
 def _indirect(loaded: Project) -> Indirect:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from datapipe import cli, transform
+from datapipe.errors import UsageError
 from datapipe.transform import Options
 from datapipe.transform.freshness import SourceFreshness
 from datapipe.warehouse import Warehouse
@@ -130,3 +131,37 @@ def test_the_command_shows_a_table_or_data_and_its_status_tells_what_is_too_old(
     assert "2 of 5 sources are too old: shop.old (3 days), shop.empty (no rows)." in said.err
     assert ended("--select", "source:wrong.no_field") == 1
     assert "has no loaded_at_field" in capsys.readouterr().err
+
+
+def test_sources_that_got_newer_rows_since_the_check_before_are_fresher(
+    warehouse: Warehouse, project: Path, connection: psycopg.Connection
+) -> None:
+    def check(*select: str) -> None:
+        transform.source_freshness(warehouse, Options(project_dir=project, select=select))
+
+    def fresher() -> set[str]:
+        asked = Options(project_dir=project, select=["source_status:fresher"])
+        return {node.name for node in transform.listed(asked, warehouse)[0]}
+
+    check("source:shop.fresh", "source:shop.stale", "source:shop.empty", "source:wrong")
+    with pytest.raises(UsageError, match="compares the last two runs of `datapipe freshness`"):
+        fresher()
+    check()
+    assert fresher() == {"old", "asked"}  # as in dbt, the check before did not see them
+    check()
+    assert fresher() == set()
+    connection.execute("UPDATE public.loads SET at = now() - interval '1 hour' WHERE id > 1")
+    check("source:shop")
+    assert fresher() == {"stale", "old", "asked"}
+    check("source:shop.empty", "source:shop.old")
+    assert fresher() == set()
+
+
+def test_who_may_write_nothing_is_told_how_fresh_sources_are_all_the_same(
+    warehouse: Warehouse, project: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("datapipe.transform.state.sources.may_write", lambda connection: False)
+    options = Options(project_dir=project, select=["source:shop.fresh"])
+    found, warnings = transform.source_freshness(warehouse, options)
+    assert [each.status for each in found] == ["pass"]
+    assert "may write nothing down" in warnings[0]

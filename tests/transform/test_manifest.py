@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from datapipe.transform import manifest, project
-from datapipe.transform.graph.select import Facts, Selection, asks_state, select
+from datapipe.transform.graph.select import EARLIER, Earlier, Facts, Selection, asks, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
@@ -260,7 +260,7 @@ def test_every_kind_of_node_can_be_selected(
         {"model.shop.top": "error"},
     )
     found: Selection = select(
-        read({**FILES, **SELECTORS}), [criterion], facts=facts, indirect=indirect
+        read({**FILES, **SELECTORS}), [criterion], earlier=Earlier(facts), indirect=indirect
     )
     assert {node.unique_id for node in found.nodes} == ids
-    assert asks_state([criterion]) == criterion.startswith(("state", "result"))
+    assert asks([criterion], *EARLIER) == criterion.startswith(("state", "result"))

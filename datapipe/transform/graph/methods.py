@@ -14,8 +14,8 @@ from datapipe.transform.manifest import Manifest
 
 METHODS = (
     "access", "config", "exposure", "file", "fqn", "group", "metric", "package", "path",
-    "resource_type", "result", "saved_query", "semantic_model", "source", "state", "tag",
-    "test_name", "test_type", "unit_test", "version",
+    "resource_type", "result", "saved_query", "semantic_model", "source", "source_status",
+    "state", "tag", "test_name", "test_type", "unit_test", "version",
 )  # fmt: skip
 _TYPES = (
     "model", "seed", "snapshot", "test", "source", "unit_test", "analysis", "exposure", "metric",
@@ -47,19 +47,33 @@ class Facts:
     results: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What a selection may ask of what was before: None is not known.
+
+    ``fresher`` are the sources that have got newer rows, for ``source_status:``.
+    """
+
+    facts: Facts | None = None
+    fresher: frozenset[str] | None = None
+
+
 def matching(
     manifest: Manifest,
     graph: Graph,
     method: str,
     argument: str,
     value: str,
-    facts: Facts | None,
+    earlier: Earlier,
 ) -> set[str]:
     """The unique ids of the nodes that ``method.argument:value`` stands for."""
     if method == "path":
         return _under_path(manifest, graph, value)
     if method in {"state", "result"}:
-        return _of_earlier(graph, method, f"{value}.{argument}" if argument else value, facts)
+        value = f"{value}.{argument}" if argument else value
+        return _of_earlier(graph, method, value, earlier.facts)
+    if method == "source_status":
+        return _of_status(graph, value, earlier.fresher)
     matches = _test(manifest, method, argument, value)
     return {key for key, node in graph.nodes.items() if matches(node)}
 
@@ -216,6 +230,16 @@ def _above(file: str, paths: set[str]) -> Iterable[bool]:
     yield file in paths
     for parent in Path(file).parents:
         yield str(parent) in paths
+
+
+def _of_status(graph: Graph, value: str, fresher: frozenset[str] | None) -> set[str]:
+    _check("source_status", value, ("fresher",))
+    if fresher is None:
+        raise UsageError(
+            f"'source_status:{value}' compares the last two runs of `datapipe freshness`, and here "
+            "there were not two. Run it before what is new is loaded, and again after that."
+        )
+    return {key for key in graph.nodes if key in fresher}
 
 
 def _of_earlier(graph: Graph, method: str, value: str, facts: Facts | None) -> set[str]:

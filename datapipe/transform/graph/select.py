@@ -7,10 +7,10 @@ that it reads, unless another way of indirect selection is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from datapipe.transform.graph.methods import METHODS, Facts, matching
+from datapipe.transform.graph.methods import METHODS, Earlier, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
 from datapipe.transform.graph.selectors import named, selectors_of
 from datapipe.transform.graph.spec import Criterion, Spec, united
@@ -18,7 +18,10 @@ from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, UnitTest
 from datapipe.transform.options import Indirect
 
-__all__ = ["Facts", "Node", "Selection", "asks_state", "select"]
+__all__ = ["Earlier", "Facts", "Node", "Selection", "asks", "select"]
+
+EARLIER = ("state", "result", "source_status")
+"""The methods that ask of what was before."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,15 @@ def select(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     *,
-    facts: Facts | None = None,
+    earlier: Earlier | None = None,
     indirect: Indirect = "eager",
 ) -> Selection:
     """What of the project ``include`` names, or all of it, without what ``exclude`` names.
 
     ``selector:name`` stands for what ``selectors.yml`` says of ``name``. Raises UsageError for a
-    criterion that cannot be read, and for one that asks of an earlier run where ``facts`` are not
-    known.
+    criterion that cannot be read, and for one that asks of what was before where that is not known.
     """
-    found = _Selecting(manifest, graph_of(manifest), facts, indirect)
+    found = _Selecting(manifest, graph_of(manifest), earlier or Earlier(), indirect)
     selected = set(found.graph.nodes)
     if include:
         selected, _ = found.of(united(include, indirect))
@@ -73,25 +75,20 @@ def select(
     )
 
 
-def asks_state(*criteria: Sequence[str]) -> bool:
-    """Whether any of ``criteria`` asks of an earlier run."""
-    return any(
-        f"{method}:" in text
-        for texts in criteria
-        for text in texts
-        for method in ("state", "result")
-    )
+def asks(criteria: Iterable[str], *methods: str) -> bool:
+    """Whether any of ``criteria`` is of one of ``methods``."""
+    return any(f"{method}:" in text for text in criteria for method in methods)
 
 
 class _Selecting:
     """Works out what specs select; those selected for sure, and tests that may come with others."""
 
     def __init__(
-        self, manifest: Manifest, graph: Graph, facts: Facts | None, indirect: Indirect
+        self, manifest: Manifest, graph: Graph, earlier: Earlier, indirect: Indirect
     ) -> None:
         self.manifest = manifest
         self.graph = graph
-        self.facts = facts
+        self.earlier = earlier
         self.indirect = indirect
         self.warnings: list[str] = []
 
@@ -123,7 +120,7 @@ class _Selecting:
             return set(), set()
         graph = self.graph
         found = matching(
-            self.manifest, graph, asked.method, asked.argument, asked.value, self.facts
+            self.manifest, graph, asked.method, asked.argument, asked.value, self.earlier
         )
         near = set(found)
         if asked.whole:
