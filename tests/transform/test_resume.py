@@ -52,6 +52,24 @@ def test_what_a_failed_run_has_built_is_not_built_again_but_what_is_no_more_true
     assert rows("SELECT * FROM meta.built_aside") == []
 
 
+def test_what_a_hook_changes_is_built_again_with_it(run: Any, rows: Any) -> None:
+    changing = "insert into {{{{ ref('{}') }}}} select id from {{{{ this }}}}"
+    hooks = f'post_hook=["{changing.format("whole")}", "{changing.format("grows")}"]'
+    files = {
+        "models/whole.sql": TABLE + "select 0 as id",
+        "models/grows.sql": "{{ config(materialized='incremental') }} select 0 as id "
+        "{% if is_incremental() %} where false {% endif %}",
+        "models/first.sql": f"{{{{ config(materialized='table', {hooks}) }}}} select 1 as id",
+        "models/last_.sql": TABLE + "select id from {{ ref('first') }}",
+    }
+    run(files)
+    with pytest.raises(RunFailedError):
+        run({"models/last_.sql": TABLE + "select id / 0 as id from {{ ref('first') }}"})
+    run({"models/last_.sql": files["models/last_.sql"]}, resume=True, rebuild=False)
+    assert rows("SELECT id FROM shop.whole ORDER BY 1") == [(0,), (1,)]
+    assert rows("SELECT id FROM shop.grows ORDER BY 1") == [(0,), (1,), (1,)]
+
+
 @pytest.mark.parametrize(
     "change",
     ["DELETE FROM ext.prices WHERE n = 2", "DROP TABLE shop__build.first CASCADE"],

@@ -40,6 +40,9 @@ def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
     Views are made again, as they cost nothing; what was built on them may still be true.
     """
     lying = records.lying_aside(connection)
+    # What changes their rows does so again.
+    changed = {key for state in decisions.recorded.values() for key in state.changed}
+    changed |= {key for each in lying.values() for key in each.state.changed}
     true: dict[str, Aside] = {}
     found: dict[str, Kept] = {}
     by_relation: dict[str, str] = {}
@@ -47,7 +50,9 @@ def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
         if model.unique_id not in decisions.why:
             continue
         each = lying.get(model.unique_id)
-        if each is None or not _is_true(model, each, decisions, true, by_relation):
+        if each is None or model.unique_id in changed:
+            continue
+        if not _is_true(model, each, decisions, true, by_relation):
             continue
         true[model.unique_id] = each
         by_relation[f"{quoted(each.schema)}.{quoted(each.name)}"] = model.unique_id
