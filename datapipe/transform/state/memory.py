@@ -22,7 +22,6 @@ from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (
     closer,
     definitions,
-    hooked,
     look,
     reading,
     records,
@@ -151,8 +150,7 @@ class Memory:
             changed=tuple(sorted(changed)),
         )
         called = self._calls(texts, inputs, connection)
-        own_reason = unsteady.by_itself(connection, self._decisions, model, form, texts, hooks)
-        own_reason = hooked.CHANGES_OTHERS if changed else own_reason
+        own_reason = unsteady.by_itself(connection, self._decisions, model, state, texts, hooks)
         if own_reason or model.is_function:
             called = replace(called, unsteady=own_reason)
         state = self._with_functions(state, called)

@@ -11,25 +11,27 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import hooked, words
 from datapipe.transform.state.decide import Decisions
+from datapipe.transform.state.records import NodeState
 
 
 def by_itself(
     connection: psycopg.Connection,
     decisions: Decisions,
     model: Model,
-    form: str,
+    state: NodeState,
     texts: Sequence[str],
     hooks: Sequence[str] = (),
 ) -> str:
-    """Why ``model`` may get other rows each time by what it is.
+    """Why ``model``, of which ``state`` is known, may get other rows each time by what it is.
 
     What only adds rows reads what it added before, or adds them again. So may ``hooks``, which are
     rendered.
     """
     own = {model.relation.published, aside.place_of(model)}
+    form = state.form
     if decisions.compiler(form).materialization(model) is not None:
         return "is built by a materialization of the project's own"
-    if any(elsewhere.changes_others(hook, own) for hook in hooks):
+    if state.changed or any(elsewhere.changes_others(hook, own) for hook in hooks):
         return hooked.CHANGES_OTHERS
     if form != "increment" or model.materialized != "incremental":
         return ""
