@@ -115,6 +115,10 @@ def test_what_calls_a_changed_function_is_built_again_and_the_function_stays_wha
     after = rows(FUNCTIONS)[1]
     assert after == (*before[:3], after[3], *before[4:])
     assert "n * 4" in after[3]
+    # Where one of another hangs on our materialized view, that stays and is filled anew.
+    connection.execute("create materialized view public.copied as select * from shop.counted")
+    run({"functions/twice.sql": "select n * 6"})
+    assert rows(f"{ALL} from shop.seen where n = 3") == [(3, 648, 36, 36)]
 
 
 def test_a_function_that_gives_another_type_is_swapped_and_what_would_break_refuses(

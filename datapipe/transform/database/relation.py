@@ -40,6 +40,7 @@ class Relation(Mapping[str, Any]):
     CTE: ClassVar = "cte"
     MaterializedView: ClassVar = "materialized_view"
     External: ClassVar = "external"
+    Function: ClassVar = "function"
 
     def __str__(self) -> str:
         names = (self.database, self.stands_in or self.schema, self.identifier)
@@ -118,6 +119,10 @@ class Relation(Mapping[str, Any]):
     @property
     def is_materialized_view(self) -> bool:
         return self.type == "materialized_view"
+
+    @property
+    def is_function(self) -> bool:
+        return self.type == "function"
 
     @property
     def can_be_renamed(self) -> bool:

@@ -59,6 +59,7 @@ class Signature:
                 for each in self.arguments
             ],
             "returns": {"data_type": self.returns, "description": self.returned},
+            "defer_function": None,
         }
 
 

@@ -96,7 +96,7 @@ class Publication:
         """What is to be done now; the views to be pointed at new functions are among the others."""
         new = [each for each in self.all if each.function]
         old = functions.old(self.connection, new)
-        plan = plans.make(self.connection, self.built, self.models, old)
+        plan = plans.make(self.connection, self.built, self.models, new, old)
         of_functions = functions.make(
             self.connection, new, plan, self.models, self.recorded_functions
         )
@@ -233,13 +233,13 @@ class Publication:
         statements += of_functions.moved()
         if statements:
             execute(run, "; ".join(statements))
-        views.restate(run, plan, self.built)
+        views.restate(run, plan, self.all)
         texts = {fate.built.function: fate.text for fate in of_functions.fates}
         anew: list[views.Anew] = []
         for each in self.all:  # in the order in which they were built
             view = self.views.get(each.aside)
             if each.function in texts:
-                anew.append(texts[each.function])
+                anew.append((each.model, texts[each.function]))
             elif view and each.aside.standing in plan.states and each.aside not in moved | restated:
                 anew.append((view, each.aside in replaced))
         views.create(run, anew, self.final)

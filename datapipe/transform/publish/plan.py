@@ -75,12 +75,13 @@ def make(
     connection: psycopg.Connection,
     built: Sequence[Built],
     models: Iterable[Model],
-    functions: Collection[int] = (),
+    functions: Sequence[Built] = (),
+    making_way: Collection[int] = (),
 ) -> Plan:
     """The plan for what stands now; raises PublishError for what others made and would break.
 
-    ``models`` are all of the project's; ``functions`` are the oids of those that make way for what
-    is published with ``built``.
+    ``models`` are all of the project's. ``functions`` are published with ``built``, and
+    ``making_way`` are the oids of those that make way for them.
     """
     ours = {name_of(each.model) for each in built}
     ours |= {each.aside.standing for each in built}
@@ -110,7 +111,8 @@ def make(
         if moves:
             plan.moved.append(each)
     project = {name_of(model) for model in models}
-    _Swaps(connection, plan, moved, ours, project, read_on, built, functions).decide()
+    names = {each.aside.standing: plain_name(name_of(each.model)) for each in (*built, *functions)}
+    _Swaps(connection, plan, moved, ours, project, read_on, names, making_way).decide()
     return plan
 
 
@@ -188,24 +190,24 @@ class _Swaps:
         ours: Collection[Name],
         project: Collection[Name],
         read_on: Collection[int],
-        built: Sequence[Built],
-        functions: Collection[int],
+        names: Mapping[Name, str],
+        making_way: Collection[int],
     ) -> None:
         self.connection = connection
-        self.built = built
+        self.names = names
         self.plan = plan
         self.read_on = read_on
         self.moved = moved
         self.project = project
         self.hanging: dict[int, list[Dependent]] = {}
         oids = [old.oid for _, old in moved]
-        to_come = {each.aside.standing for each in built}  # their keys are where they should be
+        to_come = names.keys()  # their keys are where they should be
         for dependent in dependents(connection, oids):
-            if dependent.function and dependent.function in functions:
+            if dependent.function in making_way:
                 continue
             if dependent.of not in ours or (dependent.constraint and dependent.of not in to_come):
                 self.hanging.setdefault(dependent.on, []).append(dependent)
-        self.constraints = _constraints(connection, plan, moved)
+        self.constraints = _constraints(connection, plan, moved, names)
         self.marked = marks.marked(connection, oids) if oids else set()
 
     def decide(self) -> None:
@@ -259,9 +261,8 @@ class _Swaps:
             return _fits(old, new)
         if old.kind != "m" or new.kind != "m":
             return False
-        names = {each.aside.standing: plain_name(name_of(each.model)) for each in self.built}
         texts = definitions.of_views(self.connection, [old.oid, new.oid])
-        return texts[old.oid] == definitions.renamed(texts[new.oid], names)
+        return texts[old.oid] == definitions.renamed(texts[new.oid], self.names)
 
     def _lost_constraint(self, each: Built, old: RelationState, new: RelationState) -> str:
         """A constraint that somebody put on the table, and that the new one does not have.
@@ -292,14 +293,16 @@ def declares_constraints(model: Model) -> bool:
 
 
 def _constraints(
-    connection: psycopg.Connection, plan: Plan, moved: list[tuple[Built, RelationState]]
+    connection: psycopg.Connection,
+    plan: Plan,
+    moved: list[tuple[Built, RelationState]],
+    names: Mapping[Name, str],
 ) -> dict[int, dict[str, str]]:
     """What constrains the tables that are there and those that are to come, in the same words."""
     oids = [old.oid for _, old in moved if old.kind == "r"]
     if not oids:
         return {}
     oids += [plan.aside(each).oid for each, _ in moved]
-    names = {each.aside.standing: plain_name(name_of(each.model)) for each, _ in moved}
     return {
         oid: {definitions.renamed(made, names): name for made, name in of.items()}
         for oid, of in definitions.constraints(connection, oids).items()

@@ -17,8 +17,8 @@ from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY
 from datapipe.transform.publish.plan import Plan
 
-# A view, and whether it replaces another; or a function, as the statement that makes it.
-Anew = tuple[Compiled, bool] | str
+# A view, and whether it replaces another; or a function, and the statement that makes it.
+Anew = tuple[Compiled, bool] | tuple[Model, str]
 
 
 def create(connection: psycopg.Connection, anew: Sequence[Anew], final: Compiler) -> None:
@@ -37,10 +37,10 @@ def create(connection: psycopg.Connection, anew: Sequence[Anew], final: Compiler
 
 
 def _text(anew: Anew) -> str:
-    if isinstance(anew, str):
-        return anew
-    view, replace = anew
-    return f"{_before(view, replace)}{view.sql}\n)"
+    made, how = anew
+    if isinstance(made, Model):
+        return str(how)
+    return f"{_before(made, bool(how))}{made.sql}\n)"
 
 
 def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None:
@@ -49,12 +49,17 @@ def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None
     except BUSY:
         raise
     except psycopg.Error as error:
-        if isinstance(anew, str):
-            raise
+        made, how = anew
+        if isinstance(made, Model):
+            raise PublishError(
+                f"The function {made.name} cannot be published: {error.diag.message_primary}. "
+                "Nothing was published.",
+                path=made.path,
+                model=made.name,
+            ) from error
         from datapipe.transform.compile.locate import project_error  # seldom needed
 
-        view, replace = anew
-        raise project_error(error, view, [len(_before(view, replace))], final) from error
+        raise project_error(error, made, [len(_before(made, bool(how)))], final) from error
 
 
 def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
