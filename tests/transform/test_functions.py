@@ -228,6 +228,42 @@ def test_a_run_that_goes_on_keeps_what_calls_functions_unless_these_have_changed
     assert rows(f"{ALL} from shop.seen where n = 3") == [(3, 192, 24, 24)]
 
 
+def test_what_calls_a_function_that_reads_the_clock_is_never_reused(run: Any) -> None:
+    files = {
+        "functions/today.sql": "select current_date",
+        "functions/f.yml": """
+            functions:
+              - name: today
+                config: {schema: shop}
+                returns: {data_type: date}
+        """,
+        "models/day.sql": """
+            {{ config(materialized='table') }} select {{ function('today') }}() as day
+        """,
+    }
+    run(files)
+    assert done(run()) == {"today": "reused", "day": "success"}
+
+
+def test_grants_of_a_function_leave_nobody_else_with_a_privilege(
+    run: Any, rows: Any, role: str
+) -> None:
+    granted = TWICE["functions/functions.yml"].replace(
+        "volatility: deterministic",
+        f"grants: {{execute: {role}}}, persist_docs: {{relation: true}}",
+    )
+    described = granted.replace("name: twice", "name: twice\n            description: It's twice.")
+    run({**TWICE, "functions/functions.yml": described})
+    may = f"""
+        select has_function_privilege('{role}', oid, 'execute'), obj_description(oid),
+               exists (select from aclexplode(proacl) where grantee = 0)
+        from pg_proc where proname = 'twice'
+    """
+    assert rows(may) == [(True, "It's twice.", False)]
+    with pytest.raises(PublishError, match=r"functions.yml:\d+: The grants of .* cannot be given"):
+        run({"functions/functions.yml": described.replace(role, "nobody_there")})
+
+
 @pytest.mark.parametrize("per_model", [False, True])
 def test_macros_of_the_project_make_aggregates_and_functions_give_rows_of_models(
     run: Any, rows: Any, per_model: bool

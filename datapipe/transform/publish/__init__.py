@@ -286,7 +286,8 @@ class Publication:
         for fate in of_functions.fates:
             if fate.model.config.get("grants"):
                 old = fate.old
-                now = [*((old and old.grants) or ()), *(fate.new.grants or ())]
+                everybody = catalog.Grant("PUBLIC", "EXECUTE", grantable=False)  # PostgreSQL's own
+                now = [everybody, *((old and old.grants) or ()), *(fate.new.grants or ())]
                 owner = old.owner if old else self.user
                 grants.give(self.connection, fate.model, now, owner, on=f"ROUTINE {fate.local}")
 
