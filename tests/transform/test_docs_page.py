@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from html import escape as html_escape
 from pathlib import Path
 
 import psycopg
@@ -79,6 +80,51 @@ def test_columns_are_traced_where_nothing_was_ever_built(write: Write) -> None:
     found = origins(page(write(FILES)))
     assert found["top", "total"] == [("between", "price"), ("between", "twice")]
     assert found["between", "Mixed Case"] == [("raw_like", "Mixed Case")]
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("select id, extra from (select * from {source}) s", {"id": "id", "extra": "extra"}),
+        (
+            "with s as (select * from {source}) select s.*, 1 as one from s",
+            {"id": "id", "*": "*", "one": ""},
+        ),
+        ("select id, b from {source} join {ref} using (id)", {"id": "id a.id", "b": "a.b"}),
+        ("select (select max(b) + s.extra from {ref}) as m from {source} s", {"m": "extra a.b"}),
+        ("select count(b), to_jsonb(a) as j from {ref} a", {"count": "a.b", "j": "a.b a.id"}),
+        ("select sum(id) over w as s from {ref} window w as (order by b)", {"s": "a.b a.id"}),
+        ("select v from {source}, jsonb_each(doc) as e(k, v) where id in (select 1)", {"v": "doc"}),
+        ("select m from (select id, b from {ref}) a(k, m), lateral (select k) l", {"m": "a.b"}),
+        (
+            "with recursive r as (select * from {ref} union select b, id from r) select * from r",
+            {"id": "a.b a.id", "b": "a.b a.id"},
+        ),
+        (" union all ".join(["select id from {ref}"] * 300), {"id": "a.id"}),
+    ],
+)
+def test_columns_are_traced_also_where_not_all_are_known(
+    write: Write, sql: str, columns: dict[str, str]
+) -> None:
+    sql = sql.replace("{source}", "{{ source('outside', 'codes') }}")
+    yml = "sources: [{name: outside, tables: [{name: codes, columns: [{name: id}]}]}]"
+    models = {"models/a.sql": "select 1 as id, 2 as b", "models/schema.yml": yml}
+    found = origins(page(write(models | {"models/m.sql": sql.replace("{ref}", "{{ ref('a') }}")})))
+    assert {name: of for (node, name), of in found.items() if node == "m"} == {
+        name: sorted(
+            (*each.split("."),) if "." in each else ("outside.codes", each) for each in of.split()
+        )
+        for name, of in columns.items()
+    }
+
+
+def test_an_expression_is_shown_as_it_is_written_and_of_every_side_of_a_union(
+    write: Write,
+) -> None:
+    sql = "select (select max(x) from (values (1)) v(x) where x > 0) as a /* why */ union select 2"
+    html = page(write({"models/m.sql": sql}))
+    shown = "(SELECT MAX(v.x) FROM (VALUES (1)) AS v(x) WHERE x > 0), or 2"
+    assert f"<code>{html_escape(shown)}</code>" in html
 
 
 def test_the_page_says_types_rows_and_the_last_result_of_each_test(

@@ -16,6 +16,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import LARGE_BYTES, execute
 from datapipe.transform.docs import drawing, lineage
 from datapipe.transform.docs.entries import Entry, Facts, LastResult, entries, key_of
+from datapipe.transform.docs.walk import OTHERS
 from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
@@ -51,6 +52,7 @@ def _facts(
     states = catalog.states(connection, names) if connection else {}
     known = {
         key_of(node): {name: column.data_type or "" for name, column in node.columns.items()}
+        | {OTHERS: ""}  # whoever describes a source leaves out what is of no use to him
         for node in read.sources.values()
         if node.columns
     } | {

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node, lineage
-from sqlglot.schema import MappingSchema
 
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.docs.walk import OTHERS, Found, Read, walked
 
-_EPHEMERAL = "ephemeral"  # such a model has a name only; sqlglot wants a schema as well
 _LONGEST_EXPRESSION = 300
 
 Columns = Mapping[str, str]
@@ -36,7 +35,7 @@ class Origin:
     ``expression`` is empty where the column is handed on as it is.
     """
 
-    columns: tuple[tuple[str, str], ...]
+    columns: tuple[Read, ...]
     expression: str = ""
 
 
@@ -53,62 +52,50 @@ def traced(
 ) -> Lineage:
     """The lineage of ``queries``, which stand in the order in which they are built.
 
-    ``relations`` are those of every node, ``known`` the columns that PostgreSQL has for some; what
-    was never built has the columns that its query gives.
+    ``relations`` are those of every node, ``known`` the columns of some, with OTHERS among them if
+    there may be more; what was never built has the columns that its query gives.
     """
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it says what it cannot resolve
-    schema = MappingSchema(dialect="postgres")
-    nodes: dict[tuple[str, str], str] = {}
-    for node, relation in relations.items():
-        nodes[relation.schema, relation.identifier] = node
-        if node in known:
-            _declare(schema, relation, known[node])
+    nodes = {(relation.schema, relation.identifier): node for node, relation in relations.items()}
+    bare = Counter(relation.identifier for relation in relations.values())
+    nodes |= {("", name): node for (_, name), node in nodes.items() if bare[name] == 1}
+    columns: dict[str, Sequence[str]] = {node: tuple(names) for node, names in known.items()}
     found: dict[str, dict[str, Origin]] = {}
     unknown: dict[str, str] = {}
+
+    def reads(table: exp.Table) -> tuple[str | None, Sequence[str]]:
+        node = nodes.get((table.db, table.name))
+        return node, columns.get(node, ()) if node else ()
+
     for query in queries:
         try:
-            columns = lineage(None, query.sql, schema, dialect="postgres")
+            given = walked(query.sql, reads)
         except (SqlglotError, RecursionError, ValueError) as error:
             unknown[query.node] = str(error).splitlines()[0]
             continue
-        found[query.node] = {name: _origin(node, nodes) for name, node in columns.items()}
-        if query.node not in known:
-            _declare(schema, query.relation, dict.fromkeys(columns, ""))
+        names = _named([name for name, _ in given], columns.get(query.node, ()))
+        found[query.node] = {
+            name: _origin(each) for name, (_, each) in zip(names, given, strict=True)
+        }
+        # What was built may lack what has been written since.
+        there = columns.get(query.node, ())
+        new = (name for name in found[query.node] if name != OTHERS or not there)
+        columns[query.node] = tuple(dict.fromkeys([*there, *new]))
     return Lineage(found, unknown)
 
 
-def _declare(schema: MappingSchema, relation: Relation, columns: Columns) -> None:
-    table = exp.table_(
-        relation.identifier,
-        db=relation.schema or _EPHEMERAL,
-        catalog=relation.database or _EPHEMERAL,
-        quoted=True,
+def _named(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    """``names`` as PostgreSQL has them, which cuts long ones, and has its own for functions."""
+    if len(names) != len(known):
+        return names
+    unused = set(known).difference(names)
+    return [
+        there if name not in known and there in unused else name
+        for name, there in zip(names, known, strict=True)
+    ]
+
+
+def _origin(found: Found) -> Origin:
+    return Origin(
+        tuple(sorted(found.columns)), ", or ".join(found.expressions)[:_LONGEST_EXPRESSION]
     )
-    schema.add_table(table, {f'"{name}"': "text" for name in columns}, match_depth=False)
-
-
-def _origin(node: Node, nodes: Mapping[tuple[str, str], str]) -> Origin:
-    expressions = dict.fromkeys(_expressions(node))
-    text = ", or ".join(expressions)
-    return Origin(tuple(sorted(set(_leaves(node, nodes)))), text[:_LONGEST_EXPRESSION])
-
-
-def _expressions(node: Node) -> Iterator[str]:
-    """How the column is computed; queries between, and a UNION, may only hand it on."""
-    if isinstance(node.expression, exp.Table):
-        return
-    value = node.expression.unalias()
-    if isinstance(value, exp.Column) and node.downstream:
-        for below in node.downstream:
-            yield from _expressions(below)
-    else:
-        yield value.sql(dialect="postgres")
-
-
-def _leaves(node: Node, nodes: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, str]]:
-    if isinstance(node.expression, exp.Table):
-        of = nodes.get((node.expression.db, node.expression.name))
-        if of is not None:
-            yield of, exp.to_column(node.name).name
-    for below in node.downstream:
-        yield from _leaves(below, nodes)
