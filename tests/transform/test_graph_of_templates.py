@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from datapipe.transform import Options
+from datapipe.transform.compile.graph import Graph
+from datapipe.transform.opening import opened
 
 PROJECT = """
 name: shop
@@ -133,3 +138,37 @@ def test_what_a_template_keeps_in_the_graph_is_found_by_all_later_ones_of_the_ru
         }
     )
     assert rows("select * from shop.kept") == [("start model test", 2)]
+
+
+def test_nodes_have_the_keys_docs_blocks_and_calls_of_config_that_dbt_finds(
+    write: Callable[..., Path],
+) -> None:
+    folder = write(
+        {
+            "models/a.sql": "{{ config(tags='t', post_hook='select 1') }}"
+            "{{ config(meta={'b': 1}) }} select 1 as id",
+            "models/b.sql": "select 1 as y",
+            "models/c.sql": "select 1 as y, 2 as z",
+            "models/schema.yml": """
+                models:
+                  - name: a
+                    description: "{{ doc('of_a') }} {{ doc('shop', 'of_b') }}"
+                    columns:
+                      - {name: x, data_tests: [unique]}
+                      - {name: id, description: "{{ doc('of_b') }}", tests: [unique, not_null]}
+                  - {name: b, columns: [{name: y, constraints: [{type: primary_key}]}]}
+                  - {name: c, constraints: [{type: primary_key, columns: [z, y]}]}
+            """,
+            "models/docs.md": "{% docs of_a %}A.{% enddocs %} {% docs of_b %}B.{% enddocs %}",
+            "seeds/rates.csv": "id\n1\n",
+        }
+    )
+    project = opened(None, Options(project_dir=folder))
+    nodes = Graph(project.manifest, project.renderer)["nodes"]
+    a, b, c = (nodes[f"model.shop.{name}"] for name in "abc")
+    assert (a["primary_key"], b["primary_key"], c["primary_key"]) == (["id"], ["y"], ["y", "z"])
+    assert a["doc_blocks"] == ["doc.shop.of_a", "doc.shop.of_b"]
+    assert a["columns"]["id"]["doc_blocks"] == ["doc.shop.of_b"]
+    called = {"tags": "t", "post-hook": "select 1", "meta": {"b": 1}}
+    assert a["config_call_dict"] == called
+    assert nodes["seed.shop.rates"]["root_path"] == str(folder)

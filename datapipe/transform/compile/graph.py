@@ -157,7 +157,10 @@ def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
     depends_on = {"macros": list(getattr(node, "macros", ())), "nodes": parents}
     if isinstance(node, Model) and node.is_seed:
         del depends_on["nodes"]
-    return {**node.as_template_sees_it(), "depends_on": depends_on}
+    shown = {**node.as_template_sees_it(), "depends_on": depends_on}
+    if "primary_key" in shown:
+        shown["primary_key"] = list(manifest.primary_keys.get(node.unique_id, ()))
+    return shown
 
 
 def _known(given: Mapping[str, Any]) -> dict[str, Any]:

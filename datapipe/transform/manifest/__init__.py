@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from datapipe.errors import ProjectError
@@ -27,6 +28,7 @@ from datapipe.transform.manifest.nodes import (
     SourceKey,
     UnitTest,
 )
+from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.properties import Properties, Reader
 from datapipe.transform.manifest.references import (
     Names,
@@ -60,6 +62,11 @@ class Manifest:
     disabled: tuple[Model, ...] = ()
     seeds: Mapping[SourceKey, str] = field(default_factory=dict)
     operations: tuple[Operation, ...] = ()
+
+    @cached_property
+    def primary_keys(self) -> Mapping[str, list[str]]:
+        """Of the models that have one, by their unique ids."""
+        return primary_keys(self.models.values(), self.tests)
 
     def ref(self, names: tuple[Any, ...], *, package: str, version: Any = None) -> Model:
         """The model that ``ref(*names)`` means in ``package``; raises ProjectError if none."""

@@ -40,40 +40,48 @@ class Docs:
 
     def text(self, description: str, package: str, path: Path, line: int) -> str:
         """``description`` with every ``doc()`` in it replaced by the block of that name."""
+        return self.read(description, package, path, line)[0]
+
+    def read(
+        self, description: str, package: str, path: Path, line: int
+    ) -> tuple[str, tuple[str, ...]]:
+        """What ``text`` gives, and dbt's ids of the blocks."""
         if "{{" not in description and "{%" not in description:
-            return description
+            return description, ()
+        named: list[str] = []
 
         def doc(*names: str) -> str:
-            return self._block(names, package)
+            owner, name = self._block(names, package)
+            named.append(f"doc.{owner}.{name}")
+            return self.blocks[owner, name]
 
-        return str(self.renderer.value(description, {"doc": doc}, path=path, line=line))
+        text = str(self.renderer.value(description, {"doc": doc}, path=path, line=line))
+        return text, tuple(named)
 
     def columns(
         self, columns: Mapping[str, Column], package: str, path: Path, lines: Mapping[str, int]
     ) -> Mapping[str, Column]:
-        """``columns`` with their descriptions as ``text`` gives them."""
+        """``columns`` with their descriptions as ``read`` gives them."""
         if not any("{" in column.description for column in columns.values()):
             return columns
-        return {
-            name: replace(
-                column,
-                description=self.text(column.description, package, path, lines.get(name, 1)),
-            )
-            for name, column in columns.items()
-        }
+        found = {}
+        for name, column in columns.items():
+            text, blocks = self.read(column.description, package, path, lines.get(name, 1))
+            found[name] = replace(column, description=text, doc_blocks=blocks)
+        return found
 
-    def _block(self, names: tuple[str, ...], package: str) -> str:
+    def _block(self, names: tuple[str, ...], package: str) -> tuple[str, str]:
         if not 1 <= len(names) <= 2:
             raise ProjectError("doc() takes the name of a docs block, or a package and a name.")
         name = names[-1]
         order = (names[0],) if len(names) == 2 else (self.project.name, package)
         for each in order:
             if (each, name) in self.blocks:
-                return self.blocks[each, name]
+                return each, name
         if len(names) == 1:
-            for (_, known), text in self.blocks.items():
+            for owner, known in self.blocks:
                 if known == name:
-                    return text
+                    return owner, known
         hint = near(name, (known for _, known in self.blocks))
         raise ProjectError(
             f"There is no docs block {name}.{hint} "

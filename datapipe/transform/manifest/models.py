@@ -169,6 +169,7 @@ class Reader:
             asked=() if model.is_seed else tuple(found.refs),
             sources=() if model.is_seed else tuple(found.sources),
             macros=tuple(found.calls.macros),
+            called=found.config.called,
         )
         if not config["enabled"] or written.kind == "analysis":
             return model
@@ -180,8 +181,10 @@ class Reader:
         of, path = properties.package, properties.path
         lines = {str(each["name"]): each.line_of("description") for each in properties.tested[:-1]}
         line = properties.block.line_of("description")
+        description, doc_blocks = self.docs.read(properties.description, of, path, line)
         return {
-            "description": self.docs.text(properties.description, of, path, line),
+            "description": description,
+            "doc_blocks": doc_blocks,
             "columns": self.docs.columns(properties.columns, of, path, lines),
             "constraints": properties.constraints,
             "described_in": self.project.package(of).relative(path),

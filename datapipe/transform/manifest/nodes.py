@@ -31,6 +31,7 @@ class Column:
     meta: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     granularity: str | None = None
+    doc_blocks: tuple[str, ...] = ()
 
     def as_template_sees_it(self) -> dict[str, Any]:
         return {
@@ -43,7 +44,7 @@ class Column:
             "tags": list(self.tags),
             "config": {"meta": dict(self.meta), "tags": list(self.tags)},
             "granularity": self.granularity,
-            "doc_blocks": [],
+            "doc_blocks": list(self.doc_blocks),
         }
 
 
@@ -62,7 +63,9 @@ class Model:
     """One model, seed, snapshot or function: its file, with what YAML says of it.
 
     Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
-    is what an ephemeral model would be called; ``macros`` are dbt's ids of what its template calls.
+    is what an ephemeral model would be called; ``macros`` are dbt's ids of what its template calls,
+    ``doc_blocks`` those of the blocks in its description. ``called`` is what its template gives to
+    ``config``.
     """
 
     name: str
@@ -91,6 +94,8 @@ class Model:
     deprecation_date: Any = None
     time_spine: Mapping[str, Any] | None = None
     signature: Signature | None = None
+    doc_blocks: tuple[str, ...] = ()
+    called: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unique_id(self) -> str:
@@ -176,8 +181,9 @@ class Model:
             "primary_key": [],
             "batch": None,
             "defer_relation": None,
-            "config_call_dict": {},
+            "config_call_dict": {_HOOKS.get(key, key): each for key, each in self.called.items()},
             "description": self.description,
+            "doc_blocks": list(self.doc_blocks),
             "columns": {name: each.as_template_sees_it() for name, each in self.columns.items()},
             "constraints": [
                 {**seen.constraint(each), "columns": each.get("columns") or []}
@@ -192,9 +198,11 @@ class Model:
             "sources": [list(source) for source in self.sources],
             **(self.signature.as_template_sees_it() if self.signature else {}),
         }
-        without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
         if self.resource_type == "model":
             return shown
+        without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
+        if self.is_seed:
+            shown["root_path"] = str(self.path.parents[len(Path(self.file).parents) - 1])
         return {key: value for key, value in shown.items() if key not in without}
 
     def _checksum(self) -> dict[str, str]:
@@ -232,6 +240,7 @@ class Source:
     source_meta: Mapping[str, Any] = field(default_factory=dict)
     loader: str = ""
     external: Any = None
+    doc_blocks: tuple[str, ...] = ()
 
     @property
     def unique_id(self) -> str:
@@ -269,7 +278,7 @@ class Source:
             "loaded_at_field": self.config.get("loaded_at_field"),
             "loaded_at_query": self.config.get("loaded_at_query"),
             "freshness": freshness,
-            "doc_blocks": [],
+            "doc_blocks": list(self.doc_blocks),
         }
 
 

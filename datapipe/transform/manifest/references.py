@@ -20,7 +20,14 @@ _TO = re.compile(r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<se
 
 
 class FoundConfig(Config):
-    """``config(...)`` while a project is read: several calls add up."""
+    """``config(...)`` while a project is read: several calls add up.
+
+    ``called`` is what they were given, as it is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called: dict[str, Any] = {}
 
     def __call__(self, *values: Mapping[str, Any], **options: Any) -> str:
         for value in (*values, options):
@@ -29,6 +36,8 @@ class FoundConfig(Config):
                     f"config() takes settings by name, such as materialized='table', not {value!r}."
                 )
             self.given = merged(self.given, value)
+            again = {key: self.given[key] for key in value if key in self.called}
+            self.called |= {**value, **again}
         return ""
 
 

@@ -16,7 +16,7 @@ NOTHING: Mapping[str, Any] = {
 }  # fmt: skip
 OF_A_MODEL = frozenset({
     "access", "constraints", "version", "latest_version", "primary_key", "deprecation_date",
-    "time_spine", "defer_relation", "config_call_dict", "batch",
+    "time_spine", "batch",
 })  # fmt: skip
 NOT_OF_A_SEED = OF_A_MODEL | {
     "language",

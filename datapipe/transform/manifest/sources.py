@@ -87,13 +87,17 @@ class Reader:
         )
         key = (source_name, name)
         columns = column_blocks(table, path)
+        description, doc_blocks = self.docs.read(
+            text(table.get("description")), package, path, table.line
+        )
         source = Source(
             source_name=source_name,
             name=name,
             relation=self._relation(block, table, source_name),
             path=path,
             line=table.line,
-            description=self.docs.text(text(table.get("description")), package, path, table.line),
+            description=description,
+            doc_blocks=doc_blocks,
             columns=self.docs.columns(
                 columns_of(columns), package, path, {each["name"]: each.line for each in columns}
             ),
