@@ -14,6 +14,7 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
+from datapipe.transform.opening import opened
 from datapipe.transform.snippet import showing
 
 Read = Callable[..., Manifest]
@@ -456,6 +457,24 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
         "s.yml:9: There is no model gone. The test relationships_a_id__id__ref_gone_ is left out.",
     ]
     assert {each.name for each in transformed.results} == {"a", "b", "unique_a_id"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ('[">=1.3.0", "<2.0.0"]', ""),
+        ('">=1.6.0-rc1,<3.0.0"', ""),
+        ('"<1.0.0"', "yml:2: shop asks for dbt <1.0.0, and datapipe does what dbt 1."),
+        ('">=2.0.0"\nflags: {version_check: false}', ""),
+        ('[">=1.3", "<2.0.0"]', "yml:2: >=1.3 is no version that dbt knows, such as >=1.6.0."),
+    ],
+)
+def test_a_project_that_asks_for_another_dbt_is_warned_of(
+    write: Write, asked: str, told: str
+) -> None:
+    folder = write({"dbt_project.yml": f"name: shop\nrequire-dbt-version: {asked}\n"})
+    warnings = "\n".join(opened(None, Options(project_dir=folder)).warnings)
+    assert told in warnings if told else "dbt" not in warnings.replace(str(folder), "")
 
 
 @pytest.mark.parametrize("case", PLACES)

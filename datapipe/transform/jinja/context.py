@@ -24,7 +24,7 @@ from datapipe.transform.options import Options
 from datapipe.transform.project import Project
 
 _NOTHING = object()
-_DBT_VERSION = "1.11.16"  # the dbt whose words these are
+DBT_VERSION = "1.11.16"  # the dbt whose words these are
 _INVOCATION = str(uuid.uuid4())
 _STARTED = datetime.datetime.now(datetime.UTC)
 
@@ -176,7 +176,7 @@ def shared(
         "column": Column,
         "database": target["dbname"],
         "dbt_metadata_envs": _metadata_envs(),
-        "dbt_version": _DBT_VERSION,
+        "dbt_version": DBT_VERSION,
         "diff_of_two_dicts": functions.difference,
         "env": target,
         "env_var": env_var,

@@ -14,6 +14,7 @@ from datapipe.transform.manifest import (
     exposures,
     models,
     operations,
+    required,
     sources,
     unit_tests,
 )
@@ -92,6 +93,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
     Raises ProjectError for the first mistake, with file and line where they are known.
     """
     check_project(project, renderer)
+    renderer.warnings += required.unmet(project)
     properties = {
         name: Reader(project, package, renderer).read_all()
         for name, package in project.all_packages.items()
