@@ -193,3 +193,8 @@ def test_a_seed_in_place_of_a_packages_own_has_what_its_yaml_says(run: Run, rows
         }
     )
     assert rows("select code from shop.codes") == [("007",)]
+
+
+def test_a_quote_that_is_never_closed_is_told_where_it_opens(run: Run) -> None:
+    with pytest.raises(ProjectError, match=r"open\.csv:3: A quote opens"):
+        run({"seeds/open.csv": 'id,name\n1,5" pipe\n2,"short\n3,long\n'})

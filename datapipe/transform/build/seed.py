@@ -84,7 +84,7 @@ def load(
                     lines = map("\t".join, zip(*columns_, strict=True))
                     copy.write("\n".join(lines) + "\n")
     except psycopg.Error as error:
-        raise _told(error, seed, table, project) from error
+        raise _told(error, seed, table, project, connection) from error
     return len(table.rows)
 
 
@@ -120,6 +120,9 @@ def _cells(seed: Model) -> tuple[list[str], list[list[str]], list[int]]:
         raise yaml_file.unreadable(seed.path, error) from None
     except (csv.Error, TypeError) as error:
         raise _mistake(seed, f"This is not valid CSV: {error}.", None) from None
+    last = lines[-2] + 1 if len(lines) > 1 else 2
+    if lines and _is_left_open(io.StringIO(text, newline="").readlines()[last - 1 :], delimiter):
+        raise _mistake(seed, "A quote opens in this row and is never closed.", last)
     if not header:
         raise _mistake(seed, "The file is empty. Its first line must name the columns.", 1)
     for row, line in zip(rows, lines, strict=True):
@@ -237,7 +240,11 @@ def _column(seed: Model, name: str) -> str:
 
 
 def _told(
-    error: psycopg.Error, seed: Model, table: SeedTable, project: Project | None
+    error: psycopg.Error,
+    seed: Model,
+    table: SeedTable,
+    project: Project | None,
+    connection: psycopg.Connection,
 ) -> DatapipeError:
     if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
         return failure(error, f"loading the seed {seed.name}")
@@ -254,7 +261,8 @@ def _told(
         )
     path, written = seed.path, None
     if error.sqlstate in {"42601", "42704"}:  # a type that PostgreSQL does not know
-        words = ("column_types", said.partition('"')[2].partition('"')[0])
+        bad = next((name for name, type_ in table.columns if not _is_type(connection, type_)), "")
+        words = ("column_types", bad or said.partition('"')[2].partition('"')[0])
         path, written = place_of_setting(seed, *words, project=project)
     return ProjectError(
         f"PostgreSQL does not take the columns of the seed {seed.name}: {said}. Mend the first "
@@ -263,6 +271,25 @@ def _told(
         line=written or 1,
         model=seed.name,
     )
+
+
+def _is_left_open(row: list[str], delimiter: str) -> bool:
+    """Whether a quote in the last row of a file takes in all that follows."""
+    try:
+        for _ in csv.reader(row, delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "unexpected end of data" in str(error)
+    return False
+
+
+def _is_type(connection: psycopg.Connection, type_: str) -> bool:
+    try:
+        with connection.transaction():
+            execute(connection, f"SELECT CAST(NULL AS {type_})")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def _mistake(seed: Model, message: str, line: int | None) -> ProjectError:

@@ -29,10 +29,14 @@ def message(error: psycopg.Error, doing: str, *, at_end: bool = False) -> str:
     return " ".join(part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
 
 
-def line(error: psycopg.Error, sql: str) -> str:
-    """The line of ``sql`` that PostgreSQL points at, or an empty string."""
+def line(error: psycopg.Error, sent: str, sql: str = "") -> str:
+    """The line of what was ``sent`` that PostgreSQL points at, or an empty string.
+
+    Of ``sql``, where that was written, and sent with more lines before it and other names in it.
+    """
     if error.diag.statement_position is None:
         return ""
-    position = int(error.diag.statement_position) - 1
-    start = sql.rfind("\n", 0, position) + 1
-    return sql[start:].partition("\n")[0].strip()
+    number = sent.count("\n", 0, int(error.diag.statement_position) - 1)
+    lines = (sql or sent).split("\n")
+    number -= sent.count("\n") + 1 - len(lines)
+    return lines[number].strip() if 0 <= number < len(lines) else ""

@@ -12,6 +12,7 @@ from datapipe.transform.manifest import functions
 from datapipe.transform.manifest.configs import DEFAULTS, Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import Properties
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project
 
 MATERIALIZATIONS = ("view", "table", "incremental", "ephemeral", "materialized_view")
@@ -163,7 +164,8 @@ def _check_snapshot(model: Model, layers: Sequence[Layer]) -> None:
                 model,
                 layers,
                 key,
-                f"The snapshot {model.name} needs a {key}: set it with config().",
+                f"The snapshot {model.name} needs a {key}: set it "
+                "with config(), or in YAML under config:.",
             )
     if config["strategy"] == "timestamp" and not config.get("updated_at"):
         raise _error(
@@ -232,13 +234,14 @@ def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -
         )
     for column in model.columns.values():
         if not column.data_type and model.resource_type == "model":
-            raise _error(
-                model,
-                layers,
-                "contract",
+            message = (
                 f"The contract of {model.name} is enforced, and its column {column.name} has no "
-                "data_type.",
+                "data_type."
             )
+            path, line = place_of_setting(model, f"name: {column.name}")
+            if line is None:
+                raise _error(model, layers, "contract", message)
+            raise ProjectError(message, path=path, line=line, model=model.name)
 
 
 def _check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:

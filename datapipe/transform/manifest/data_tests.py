@@ -16,6 +16,7 @@ from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
 from datapipe.transform.manifest.references import Found, Names
+from datapipe.transform.manifest.written import below
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
 from datapipe.transform.project import Project
 
@@ -214,14 +215,23 @@ class Reader:
 
         It is where something of that is disabled, and with a warning where there is no such thing.
         """
+        refs: list[str] = []
+        sources: list[SourceKey] = []
+        name = ""
         try:
-            refs = [self.names.model(ref, package).key for ref in found.refs]
-            return refs, [self.names.source(key, package).key for key in found.sources]
+            for ref in found.refs:
+                name = ref.name
+                refs.append(self.names.model(ref, package).key)
+            for key in found.sources:
+                name = key[-1]
+                sources.append(self.names.source(key, package).key)
         except ProjectError as error:
             if not self.names.reads_disabled(found.refs, found.sources, package):
-                told = ProjectError(str(error), path=test.path, line=test.line)
+                line = below(test.path, test.line, name) or test.line
+                told = ProjectError(str(error), path=test.path, line=line)
                 self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
             return None
+        return refs, sources
 
     def singular(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
         """The tests that are a file of SQL each."""

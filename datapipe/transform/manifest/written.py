@@ -25,6 +25,30 @@ def place_of_setting(
     return model.path, None
 
 
+def place_of_item(
+    model: Model, setting: str, key: str, number: int, project: Project | None = None
+) -> tuple[Path, int | None]:
+    """Where the ``number``-th of the mappings that ``setting`` lists has its ``key``, from 0."""
+    for path, first, lines in _texts(model, project):
+        start = _line(lines, (setting,))
+        if start is None:
+            continue
+        pattern = re.compile(rf"(?<![\w-]){re.escape(key)}(?!\w)")
+        found = [n for n in range(start, len(lines)) for _ in pattern.finditer(lines[n])]
+        return path, first + (found[number] if number < len(found) else start)
+    return model.path, None
+
+
+def column_above(path: Path, line: int, name: str) -> int | None:
+    """The line at or above ``line`` of a YAML file on which the column ``name`` begins."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")[:line]
+    except (OSError, UnicodeDecodeError):
+        return None
+    pattern = re.compile(rf"\bname:\s*[\"']?{re.escape(name)}[\"']?\s*(?:#|,|\}}|$)")
+    return next((n for n in range(len(lines), 0, -1) if pattern.search(lines[n - 1])), None)
+
+
 def below(path: Path, line: int, *words: str) -> int | None:
     """The line that has the last of ``words``, among ``line`` and those indented below it."""
     number = _line(_indented(path, line), words)

@@ -231,7 +231,8 @@ def _folders(settings: Block, path: Path, given: Mapping[str, Any]) -> dict[str,
         former = _FORMER.get(key, key)
         key_given = former if former in settings and key not in settings else key
         names = settings.get(key_given, default)
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+        listed = names is None or isinstance(names, list | tuple)
+        if not listed or not all(isinstance(name, str) for name in names or ()):
             raise ProjectError(
                 f"{key} must be a list of folders, such as [{default[0]}].",
                 path=path,

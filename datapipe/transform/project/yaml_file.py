@@ -132,6 +132,9 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
     mark = error.problem_mark or error.context_mark
     if mark is None:
         return None
+    quote = _quote_left_open(text, mark.line)
+    if quote is not None:
+        return quote
     opened = error.context_mark
     if opened is not None and "could not find expected ':'" in str(error.problem):
         return opened.line + 1
@@ -142,6 +145,23 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
         if before and ":" not in before and not before.startswith(("-", "#")):
             return mark.line  # that line lacks its colon: only then this one makes no sense
     return mark.line + 1
+
+
+def _quote_left_open(text: str, stopped: int) -> int | None:
+    """The line of the quote that takes in all up to one on the line ``stopped``, if one does.
+
+    What was meant to be in that one is then in the open, where it makes no sense.
+    """
+    opens: int | None = None
+    try:
+        for token in yaml.scan(text, Loader=_SafeLoader):
+            if isinstance(token, yaml.ScalarToken) and token.style in {"'", '"'}:
+                spans = token.end_mark.line > token.start_mark.line
+                if spans and token.end_mark.line == stopped and "\n" not in token.value:
+                    opens = token.start_mark.line + 1
+    except yaml.YAMLError:
+        pass
+    return opens
 
 
 def _is_left_open(error: yaml.MarkedYAMLError, opened: int, stopped: int, text: str) -> bool:
@@ -162,6 +182,8 @@ def _explained(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
     lines = text.splitlines()
     written = lines[line - 1] if line is not None and line <= len(lines) else ""
     said = f"This is not valid YAML: {error.problem or error.context}."
+    if error.problem_mark is not None and _quote_left_open(text, error.problem_mark.line) == line:
+        return f"Is the quote that opens here ever closed?\n  {line} | {written}"
     if "\t" in written[: len(written) - len(written.lstrip())]:
         said += " Indent with spaces, not with tabs."
     elif "{{" in written or "{%" in written:

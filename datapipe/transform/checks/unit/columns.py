@@ -62,6 +62,8 @@ class Columns:
 
     def known(self, node: Node) -> Iterator[Known]:
         """The columns of ``node`` by each that knows them, the surest first."""
+        if isinstance(node, Source):  # a seed that fills it may be still to come
+            node = self._compiler.manifest.seed_of(node) or node
         for relation in self._places(node):
             found = self._of_table(relation)
             if found:

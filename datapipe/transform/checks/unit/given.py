@@ -16,6 +16,7 @@ from datapipe.transform.checks.unit.alone import referred
 from datapipe.transform.checks.unit.columns import Column, Columns, Known, matched
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import quoted
+from datapipe.transform.jinja import said
 from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Given, Model, Rows, Source, UnitTest
 from datapipe.transform.manifest.written import below
@@ -135,10 +136,11 @@ class Fixtures:
         rows = []
         for row in reader:
             if None in row:
+                values = [*(row[name] for name in row if name is not None), *row[None]]
                 raise self._mistake(
-                    f"A row of the unit test {self.test.name} has more values than there are "
-                    f"columns: {', '.join(filter(None, map(str, row.values())))}.",
-                    line,
+                    f"A row of the unit test {self.test.name} has {len(values)} values, but there "
+                    f"are {len(values) - len(row[None])} columns.",
+                    below(self.test.path, line, ",".join(map(str, values))) or line,
                 )
             rows.append({name.strip(): value or None for name, value in row.items()})
         return rows
@@ -198,10 +200,11 @@ class Fixtures:
         except psycopg.Error as error:
             if (error.sqlstate or "")[:2] not in {"22", "42"}:
                 raise
+            written = said.line(error, f"SELECT * FROM (\n{sql}", sql)
             raise self._mistake(
                 f"PostgreSQL does not take the SQL of the unit test {self.test.name}: "
                 f"{error.diag.message_primary}.",
-                given.line,
+                (written and below(self.test.path, given.line, written)) or given.line,
             ) from error
 
     def _rendered(self, given: Rows) -> str:
