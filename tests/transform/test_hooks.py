@@ -215,3 +215,19 @@ def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
         ('select * from "shop"."b"',),
         ("select 1 as id",),
     ]
+
+
+def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:
+    logged = "{% do run_query('insert into log values (1)') %}\ncreate temp table t (\n  a textt\n)"
+    with pytest.raises(ProjectError, match="Did you mean text") as caught:
+        run(
+            {
+                "dbt_project.yml": "name: shop\non-run-start:\n"
+                "  - create table log (id int)\n  - '{{ logged() }}'\n",
+                "macros/logged.sql": f"{{% macro logged() %}}\n{logged}\n{{% endmacro %}}",
+                "models/a.sql": "select 1 as id",
+            }
+        )
+    assert caught.value.path is not None
+    assert (caught.value.path.name, caught.value.line) == ("logged.sql", 4)
+    assert rows("select count(*) from log") == [(1,)]

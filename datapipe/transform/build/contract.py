@@ -10,6 +10,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.build.site import Site, Stopped
+from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Column
@@ -157,7 +158,9 @@ def _broken(site: Site, column: str, what: str) -> ProjectError:
 
 def _in_sql(site: Site, column: str) -> str:
     """The line of the model's file that has ``column``, if one has; else the file."""
-    path, line = place_of_setting(replace(site.model, described_at=None), column)
+    path, line = place_of_column(site.model, column)
+    if line is None:
+        path, line = place_of_setting(replace(site.model, described_at=None), column)
     return f"{path}:{line}" if line else str(path)
 
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import psycopg
 
-from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.statements import execute
+from datapipe.transform.project import Hook
 from datapipe.warehouse.failures import failure
 
 Moment = Literal["on-run-start", "on-run-end"]
@@ -43,9 +43,15 @@ def run(
         except psycopg.Error as error:
             if (error.sqlstate or "08")[:2] in {"08", "53", "57", "58"}:
                 raise failure(error, moment) from error
-            published = " The models had been published." if is_published else ""
-            raise ProjectError(
-                f"PostgreSQL stopped {moment}: {error.diag.message_primary}.{published}",
-                path=hook.path,
-                line=hook.line,
-            ) from error
+            from datapipe.transform.compile.locate import hook_error  # seldom needed
+            from datapipe.transform.compile.place import Place, WrittenHook
+
+            def rendered(compiler: Compiler, hook: Hook = hook) -> str:
+                return compiler.hook(hook.sql, hook.path, hook.line, known, package=hook.package)
+
+            written = WrittenHook(hook.sql, Place(hook.path, hook.line), rendered)
+            with compiler.renderer.using(connection):
+                told = hook_error(error, moment, compiler, written, text.strip(), connection)
+            if is_published:
+                told.args = (f"{told} The models had been published.",)
+            raise told from error

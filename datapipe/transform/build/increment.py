@@ -9,6 +9,7 @@ from datapipe.transform.build.reshape import DEST, SOURCE, columns_by_policy
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
+from datapipe.transform.jinja.context import near
 
 
 class Increment:
@@ -108,7 +109,15 @@ class Increment:
                 "merge_exclude_columns",
             )
         if chosen:
-            return names & {_unquoted(name) for name in listed(chosen)}
+            updated = {_unquoted(name) for name in listed(chosen)}
+            for name in sorted(updated - names):
+                raise self.site.error(
+                    f"merge_update_columns has {name}, which is no column of the model and of its "
+                    f"table.{near(name, names)}",
+                    "merge_update_columns",
+                    name,
+                )
+            return updated
         left_out = {name.lower() for name in listed(excluded)}
         return {name for name in names if name.lower() not in left_out}
 

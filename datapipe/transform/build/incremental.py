@@ -16,6 +16,7 @@ as a copy keeps them.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import psycopg
 
@@ -27,6 +28,8 @@ from datapipe.transform.build.increment import Increment, listed
 from datapipe.transform.build.reshape import alterations
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import fill
+from datapipe.transform.compile.columns import place_of_column
+from datapipe.transform.compile.guess import names
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
@@ -120,13 +123,25 @@ def told(error: psycopg.Error, model: Model) -> DatapipeError:
         message = f"PostgreSQL cannot apply the new rows of {model.name}: {said}."
     else:
         return failure(error, f"applying the new rows of {model.name}")
-    path, line = place_of_setting(model, "unique_key")
+    path, line = _place(error, model)
     return ProjectError(
         f"{message} Mend unique_key, incremental_predicates or the model.",
         path=path,
         line=line,
         model=model.name,
     )
+
+
+def _place(error: psycopg.Error, model: Model) -> tuple[Path, int | None]:
+    """The setting, or else the column, that has what the message names; otherwise the key."""
+    for name in names(error):
+        for setting in ("unique_key", "incremental_predicates", "predicates"):
+            if any(name in each.lower() for each in listed(model.config.get(setting))):
+                return place_of_setting(model, setting, name)
+        path, line = place_of_column(model, name)
+        if line is not None:
+            return path, line
+    return place_of_setting(model, "unique_key")
 
 
 def state_of(connection: psycopg.Connection, relation: Relation) -> RelationState:

@@ -188,16 +188,15 @@ class Hooks:
         model = self.site.model
         if (error.sqlstate or "08")[:2] in {"08", "40", "53", "55", "57", "58"}:
             return failure(error, f"the {setting} of {model.name}")
-        path, line = self._place(hook)
-        hint = f" {error.diag.message_hint}" if error.diag.message_hint else ""
-        first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        return ProjectError(
-            f"PostgreSQL stopped the {setting} of {model.name}: "
-            f"{error.diag.message_primary or error}.{hint}\n  {first}",
-            path=path,
-            line=line,
-            model=model.name,
-        )
+        from datapipe.transform.compile.locate import hook_error  # seldom needed
+        from datapipe.transform.compile.place import Place, WrittenHook
+
+        def rendered(compiler: Compiler) -> str:
+            return compiler.text(model, hook.text, this=self.site.aside)
+
+        written = WrittenHook(hook.text, Place(*self._place(hook)), rendered, model.name)
+        doing = f"the {setting} of {model.name}"
+        return hook_error(error, doing, self.site.compiler, written, text, self.site.connection)
 
     def _place(self, hook: Hook) -> tuple[Path, int | None]:
         """Where the hook is written: its first line, or the setting, if that makes it up."""

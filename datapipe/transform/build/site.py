@@ -14,7 +14,7 @@ from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.written import place_of_item, place_of_setting
 from datapipe.transform.project import Project
 
 _CONSTRAINTS = {
@@ -195,7 +195,13 @@ def indexes(model: Model) -> list[str]:
 
 def not_unique(error: psycopg.Error, model: Model, project: Project) -> ProjectError:
     """What to say of rows that a unique index of the model does not take."""
-    path, line = place_of_setting(model, "indexes", "unique", project=project)
+    key = (error.diag.message_detail or "").partition("(")[2].partition(")=")[0]
+    columns = [column.strip() for column in key.split(",")]
+    number = next((n for n, index in _unique(model) if index.get("columns") == columns), None)
+    if number is None:
+        path, line = place_of_setting(model, "indexes", "unique", project=project)
+    else:
+        path, line = place_of_item(model, "indexes", "columns", number, project)
     return ProjectError(
         f"The model {model.name} has rows that its unique index forbids: "
         f"{error.diag.message_detail or error.diag.message_primary} "
@@ -222,8 +228,16 @@ def forbidden(error: psycopg.Error, model: Model, project: Project | None = None
     )
 
 
+def _unique(model: Model) -> list[tuple[int, Mapping[str, Any]]]:
+    """The unique indexes of the model, with their numbers among all."""
+    given = model.config.get("indexes") or []
+    found = enumerate(given if isinstance(given, list) else [given])
+    return [(n, each) for n, each in found if isinstance(each, Mapping) and each.get("unique")]
+
+
 def _bad_index(model: Model, index: Any) -> ProjectError:
-    path, line = place_of_setting(model, "indexes")
+    words = [str(key) for key in index] if isinstance(index, Mapping) else []
+    path, line = place_of_setting(model, "indexes", *words[:1])
     return ProjectError(
         f"An index is a mapping such as {{'columns': ['symbol'], 'unique': true}}, not {index!r}.",
         path=path,

@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from datapipe.transform.compile.lexer import hidden
+from datapipe.transform.compile.lexer import hidden, selected
 
 _NAMED = re.compile(r'"([^"]+)"')
 _TYPE = re.compile(
@@ -64,12 +64,18 @@ def likely_offsets(error: psycopg.Error, sql: str) -> list[int]:
         if found:
             return found
     named = _named(said, text)
+    if named is None:  # a word that a function does not know stands in the SQL as a text
+        named = next(
+            (at for name in _NAMED.findall(said) if (at := sql.find(f"'{name}'")) >= 0), None
+        )
     return [] if named is None else [named]
 
 
 def _patterns(state: str, said: str) -> tuple[str, ...]:
     if state == "22012":
         return _DIVISIONS
+    if said.startswith(("UNION types", "INTERSECT types", "EXCEPT types")):
+        return (rf"\b{said.partition(' ')[0]}\b(?:\s+all)?",)
     if state == "21000":
         return _SUBQUERIES
     for words, patterns in _BY_WORDS.items():
@@ -106,6 +112,12 @@ def _named(said: str, text: str) -> int | None:
 def _given_twice(said: str, text: str) -> list[int]:
     """Where a column gets its name for the second time: by that name, or by a last star."""
     for name in _NAMED.findall(said):
+        listed = [(each, at) for each, at in selected(text) if each.lower() in {name.lower(), "*"}]
+        named = [at for each, at in listed if each != "*"]
+        if len(named) > 1:
+            return named[1:2]
+        if len(listed) > 1:
+            return [listed[-1][1]]
         written = rf'\b{re.escape(name)}"?\s*(?=,|\)|\bfrom\b|\Z)'
         places = [found.start() for found in re.finditer(written, text, re.IGNORECASE)]
         stars = [found.end() - 1 for found in re.finditer(r"(?:\.|\bselect\s+|,\s*)\*", text)]
@@ -116,10 +128,26 @@ def _given_twice(said: str, text: str) -> list[int]:
 
 
 def _aliased(said: str, text: str) -> list[int]:
-    """Where relations get the name that the message has."""
+    """Where relations of one query get the name that the message has."""
     written = "|".join(map(re.escape, _NAMED.findall(said)))
-    pattern = rf'(?:\bfrom|\bjoin|,)\s+\S+\s+(?:as\s+)?"?({written})\b'
-    return [found.start(1) for found in re.finditer(pattern, text, re.IGNORECASE)]
+    pattern = (
+        r'(?:(?:\bfrom|\bjoin|,)\s+(?:[\w".]+\.)?(?:[\w".]+\s+(?:as\s+)?)?|\)\s*(?:as\s+)?)'
+        rf'"?({written})\b(?!\s*(?:\.|as\s*\())'
+    )
+    found: dict[int, list[int]] = {}
+    for each in re.finditer(pattern, text, re.IGNORECASE):
+        found.setdefault(_opened_at(text, each.start(1)), []).append(each.start(1))
+    return next((offsets for offsets in found.values() if len(offsets) > 1), [])
+
+
+def _opened_at(text: str, offset: int) -> int:
+    """Where the bracket opens in which ``offset`` is; -1 if it is in none."""
+    depth = 0
+    for at in range(offset - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(text[at], 0)
+        if depth < 0:
+            return at
+    return -1
 
 
 def names(error: psycopg.Error) -> list[str]:

@@ -15,6 +15,41 @@ _QUOTED = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 
+# What stands between the columns that a select lists, and what ends them.
+_STRUCTURE = re.compile(
+    r"[(),\[\]]|\b(?:select|from|where|group|having|window|order|limit|union|except|intersect)\b",
+    re.IGNORECASE,
+)
+_LAST_NAME = re.compile(r'(?:"[^"]+"|(?<![\w"])[^\W\d]\w*|\*)(?=\s*\Z)')
+
+_FIRST_OF_LINE = re.compile(r'\s*([\w"]+)')
+_ONE_NAME = re.compile(r'\s*[\w".]*\s*')
+_AFTER_ITEMS = re.compile(
+    r"(?:from|where|having|window|limit|offset|union|except|intersect|select)\b|(?:group|order)\s+by\b"
+    r"|[),;]|\s*\Z",
+    re.IGNORECASE,
+)
+_AGGREGATE = re.compile(
+    r"\b(?:count|sum|avg|min|max|array_agg|string_agg|jsonb?_agg|bool_and|bool_or|every|stddev\w*"
+    r"|var\w*|percentile_\w+|mode)\s*\(",
+    re.IGNORECASE,
+)
+_OVER = re.compile(r"\s*(?:filter\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)?over\b", re.IGNORECASE)
+_LAST_OF_LINE = re.compile(r'(?:[\w"\]]+|\))\Z')
+# Behind these a line goes on with the next one, which may not begin with those.
+_GOES_ON = frozenset({
+    "select", "distinct", "all", "from", "where", "and", "or", "not", "on", "using", "case", "when",
+    "then", "else", "by", "having", "join", "left", "right", "inner", "outer", "full", "cross",
+    "lateral", "union", "except", "intersect", "with", "recursive", "as", "in", "is", "like",
+    "ilike", "between", "over", "filter", "window", "values", "limit", "offset", "interval",
+})  # fmt: skip
+_NO_ITEM = frozenset({
+    "from", "where", "group", "having", "order", "limit", "offset", "window", "union", "except",
+    "intersect", "on", "using", "join", "left", "right", "inner", "outer", "full", "cross",
+    "natural", "and", "or", "as", "when", "then", "else", "end", "over", "filter", "between", "in",
+    "is", "like", "with", "asc", "desc", "qualify",
+})  # fmt: skip
+
 
 def hidden(sql: str, *, names: bool = False) -> str:
     """``sql`` of the same length with spaces for its texts and comments, and for quoted names."""
@@ -23,6 +58,30 @@ def hidden(sql: str, *, names: bool = False) -> str:
         return found[0] if found["name"] and not names else " " * len(found[0])
 
     return _QUOTED.sub(blank, sql)
+
+
+def selected(sql: str) -> list[tuple[str, int]]:
+    """The names of the columns that the outermost select lists, and where each gets its name.
+
+    The name of a star is ``*``; what gets no name in the text is left out.
+    """
+    text, found, start, depth = hidden(sql), [], None, 0
+    for token in _STRUCTURE.finditer(text):
+        word = token[0].lower()
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(word, 0)
+        if depth or word in "()[]":
+            continue
+        if word == "select" and start is None:
+            start = token.end()
+        elif start is not None:
+            name = _LAST_NAME.search(text, start, token.start())
+            if name:
+                found.append((name[0].strip('"'), name.start()))
+            start = token.end()
+            if word not in {",", "select"}:
+                return found
+    name = _LAST_NAME.search(text, start, len(text.rstrip())) if start is not None else None
+    return [*found, (name[0].strip('"'), name.start())] if name else found
 
 
 def quote_left_open(sql: str, offset: int) -> int | None:
@@ -40,6 +99,69 @@ def quote_left_open(sql: str, offset: int) -> int | None:
         if found.start() > offset:
             break
     return None
+
+
+def comma_missing(sql: str, offset: int) -> int | None:
+    """Where a comma may be missing: at the end of the line before what stands at ``offset``.
+
+    There two things stand one below the other, and PostgreSQL stumbles over the second.
+    """
+    text = hidden(sql)
+    start = text.rfind("\n", 0, offset) + 1
+    first = _FIRST_OF_LINE.match(text, start)
+    before = text[:start].rstrip()
+    last = _LAST_OF_LINE.search(before)
+    if first is None or last is None or not _ONE_NAME.fullmatch(text, start, offset):
+        return None
+    if last[0].lower() in _GOES_ON or first[1].lower() in _NO_ITEM:
+        return None
+    return len(before) - 1
+
+
+def comma_too_much(sql: str, offset: int) -> int | None:
+    """Where the comma stands that has nothing behind it up to ``offset``, if one does."""
+    text = hidden(sql)
+    before = text[:offset].rstrip()
+    ends = _AFTER_ITEMS.match(text, offset)
+    return len(before) - 1 if ends and before.endswith(",") else None
+
+
+def bracket_too_many(sql: str, offset: int) -> int | None:
+    """The bracket up to ``offset`` that closes none, if there is one."""
+    depth = 0
+    for at, character in enumerate(hidden(sql, names=True)[: offset + 1]):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth < 0:
+            return at
+    return None
+
+
+def aggregate_beside(sql: str, offset: int) -> int | None:
+    """The first aggregate of the query that ``offset`` is in, which makes groups of its rows."""
+    text = hidden(sql)
+    start, end = _brackets_round(text, offset)
+    for found in _AGGREGATE.finditer(text, start, end):
+        _, closes = _brackets_round(text, found.end())
+        if not _OVER.match(text, closes + 1) and found.start() != offset:
+            return found.start()
+    return None
+
+
+def _brackets_round(text: str, offset: int) -> tuple[int, int]:
+    """Behind the bracket that opens before ``offset``, and the one that closes behind."""
+    start = end = depth = 0
+    for start in range(offset, 0, -1):
+        depth += {")": 1, "(": -1}.get(text[start - 1], 0)
+        if depth < 0:
+            break
+    else:
+        start = 0
+    depth = 0
+    for end in range(offset, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth < 0:
+            return start, end
+    return start, len(text)
 
 
 def bracket_left_open(sql: str, offset: int) -> int | None:

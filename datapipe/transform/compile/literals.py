@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from datapipe.transform.database.relation import quoted
+from datapipe.transform.jinja.templates import MARK
 
 # A string may be data. What may hold quotes of its own, and is none, is passed over.
 _TOKEN = re.compile(
@@ -31,7 +32,7 @@ def published(sql: str, asides: Mapping[str, str]) -> str:
     schemas = {aside: schema for schema, aside in asides.items()}
     either = "|".join(map(re.escape, sorted(schemas, key=len, reverse=True)))
     named = re.compile(
-        rf'(?P<read>\b(?i:from|join)\s+(?:(?:"[^"]*"|\w+)\.)?)?'
+        rf'(?P<read>\b(?i:from|join)\s+(?:{MARK.pattern})*(?:(?:"[^"]*"|\w+)\.)?)?'
         rf'(?:"(?P<quoted>{either})"|\b(?P<plain>{either})(?=\.))'
     )
 

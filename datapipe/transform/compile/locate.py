@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler, guess, lexer
-from datapipe.transform.compile.place import Place, template_place
+from datapipe.transform.compile.columns import place_of_column
+from datapipe.transform.compile.place import Place, WrittenHook, hook_place, template_place
 from datapipe.transform.jinja import meant, said
 from datapipe.transform.manifest.nodes import DataTest, Model
 from datapipe.transform.manifest.written import below, place_of_setting
@@ -36,7 +38,7 @@ def project_error(
     node = compiled.node
     doing = f"building {node.name}" if isinstance(node, Model) else f"the test {node.name}"
     if not said.is_fault_of_sql(error):
-        return failure(error, doing)
+        return failure(error, _doing(node))
     offset = _offset(error, sent_at, len(compiled.sql))
     at_end = offset is not None and offset >= len(compiled.sql.rstrip())
     message = said.message(error, doing, at_end=at_end)
@@ -83,6 +85,48 @@ def _to_be_loaded(error: psycopg.Error, compiler: Compiler) -> str:
     return ""
 
 
+def stray_error(error: psycopg.Error, model: Model, compiler: Compiler) -> DatapipeError:
+    """The error to raise for what PostgreSQL said of statements that hold none of the model's SQL.
+
+    They are made of its settings, and of what its query gave.
+    """
+    if not said.is_fault_of_sql(error):
+        return failure(error, _doing(model))
+    place = _setting(error, model, compiler)
+    message = said.message(error, f"building {model.name}")
+    shown = snippet(place.path, place.line)
+    return ProjectError(message + shown, path=place.path, line=place.line, model=model.name)
+
+
+def hook_error(
+    error: psycopg.Error,
+    doing: str,
+    compiler: Compiler,
+    hook: WrittenHook,
+    statement: str,
+    connection: psycopg.Connection,
+) -> ProjectError:
+    """The error to raise for what PostgreSQL said of the ``statement`` that ``hook`` came to."""
+    place, position = hook.place, error.diag.statement_position
+    if position is not None:
+        # What the hook's template sends itself was sent once.
+        failed = connection.info.transaction_status == TransactionStatus.INERROR
+        once: AbstractContextManager[object] = (
+            nullcontext() if failed else connection.transaction(force_rollback=True)
+        )
+        with suppress(DatapipeError, psycopg.Error), once:
+            place = hook_place(compiler, hook, statement, int(position) - 1)
+    message = said.message(error, doing) + meant.near_name(error, connection, statement)
+    message += _through(place)
+    return ProjectError(message, path=place.path, line=place.line, model=hook.model)
+
+
+def _doing(node: Model | DataTest) -> str:
+    """What is done, for an error that is not the SQL's fault, which has no place of its own."""
+    what = "building" if isinstance(node, Model) else "the test"
+    return f"{what} {node.name} ({node.path})"
+
+
 def _pointed_at(
     error: psycopg.Error, compiled: Compiled, compiler: Compiler, offset: int, word: str
 ) -> tuple[Place, str]:
@@ -101,7 +145,28 @@ def _pointed_at(
             opens, here = (_place(compiler, compiled, at) for at in (bracket, offset))
             if (opens.path, opens.line) != (here.path, here.line):
                 more = f" A bracket is not closed: the last that is open opens at {opens}."
+        else:
+            more = _about_commas(compiled, compiler, offset)
+        many = lexer.bracket_too_many(sql, offset)
+        if many is not None:
+            return _place(compiler, compiled, many), " This bracket closes none that is open."
+    if error.sqlstate == "42803" and "GROUP BY" in (error.diag.message_primary or ""):
+        aggregate = lexer.aggregate_beside(sql, offset)
+        if aggregate is not None:
+            at = _place(compiler, compiled, aggregate)
+            more = f" The aggregate at {at} makes groups of the rows."
     return _place(compiler, compiled, offset, word), more
+
+
+def _about_commas(compiled: Compiled, compiler: Compiler, offset: int) -> str:
+    """What to ask of the comma before ``offset``, or of one that there is not."""
+    comma = lexer.comma_too_much(compiled.sql, offset)
+    if comma is not None:
+        return f" Is the comma at {_place(compiler, compiled, comma)} one too many?"
+    comma = lexer.comma_missing(compiled.sql, offset)
+    if comma is not None:
+        return f" Is a comma missing at the end of {_place(compiler, compiled, comma)}?"
+    return ""
 
 
 def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tuple[Place, str]:
@@ -111,7 +176,9 @@ def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tu
         offsets = guess.likely_offsets(error, each.sql)
         if not offsets:
             continue
-        places = [_place(compiler, each, at) for at in offsets[: 1 + _OTHERS_AT_MOST]]
+        # What a test is about is often an argument of it, in YAML.
+        word = next(iter(guess.names(error)), "") if isinstance(node, DataTest) else ""
+        places = [_place(compiler, each, at, word) for at in offsets[: 1 + _OTHERS_AT_MOST]]
         of = "" if each is compiled else f" in {each.node.name}, which {node.name} reads"
         others = dict.fromkeys(str(place) for place in places if str(place) != str(places[0]))
         more = f" PostgreSQL does not say where; it is likely here{of}"
@@ -123,7 +190,11 @@ def _setting(error: psycopg.Error, node: Model | DataTest, compiler: Compiler) -
     """The setting that has what the message names: settings make up what is round the SQL."""
     for name in guess.names(error):
         if isinstance(node, Model):
-            path, line = place_of_setting(node, name, project=compiler.manifest.project)
+            path, line = node.path, None
+            if error.sqlstate == "42804":  # what the query gives is not what is there
+                path, line = place_of_column(node, name)
+            if line is None:
+                path, line = place_of_setting(node, name, project=compiler.manifest.project)
         else:
             path, line = node.path, below(node.path, node.line, name)
         if line is not None:
@@ -151,7 +222,9 @@ def _place(compiler: Compiler, compiled: Compiled, offset: int, word: str = "") 
 
 
 def _through(place: Place) -> str:
-    """Where a word came into the SQL that is written elsewhere."""
+    """Where a word came into the SQL that is written elsewhere, or would have come."""
+    if place.without:
+        return f" The macro gets no {place.without} here, which it writes at {place.through}."
     return f" It came into the SQL at {place.through}." if place.through else ""
 
 

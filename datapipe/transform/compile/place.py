@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.jinja.templates import MARK, Marked
+from datapipe.transform.jinja.templates import IN_YAML, MARK, Marked
 from datapipe.transform.manifest.nodes import DataTest, Model
-from datapipe.transform.manifest.written import below
+from datapipe.transform.manifest.written import below, column_above
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
+_TOKEN = re.compile(r'[\w"]+|\S')
 # A block that is set is one with its text, which a macro may be given.
 _TAG = re.compile(
     r"\{%[-+]?\s*set\s+\w+\s*[-+]?%\}.*?\{%[-+]?\s*endset\b|\{[{%].*?[}%]\}", re.DOTALL
@@ -27,12 +28,14 @@ _TAG = re.compile(
 class Place:
     """A line of a template; ``through`` is the one that brought into the SQL what is written here.
 
-    That is another one where an argument of a macro, or an item of a list, is what is wrong.
+    That is another one where an argument of a macro, or an item of a list, is what is wrong, or
+    where one is not given: that is ``without``.
     """
 
     path: Path
     line: int | None
     through: Place | None = None
+    without: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
@@ -48,12 +51,15 @@ def template_place(
     plain, _ = compiler.rendered(node)
     found: list[tuple[Place, bool]] = []
     files: list[Path] = []
+    renderer = compiler.renderer
     for marked in _MARKED:
         try:
-            text, files = _marked_again(compiler, node, marked)
+            renderer, text = _marked_again(compiler, node, marked)
         except ProjectError:  # a macro took a mark for something else
             continue
-        place = _marked_place(text, files, plain, offset)
+        own = renderer.environment.files
+        files += own
+        place = _marked_place(text, own, plain, offset)
         if place is not None:
             found.append(place)
     of_test = Place(node.path, node.line) if isinstance(node, DataTest) else None
@@ -61,6 +67,10 @@ def template_place(
         place_, counts = of_test or Place(node.path, None), False
     else:
         place_, counts = found[0]
+    for name, (path, line), call in renderer.not_given:
+        called = Place(*call) if call else of_test
+        if called is not None and (path, line) == (place_.path, place_.line):
+            return Place(called.path, called.line, place_, name)
     if counts or not word or _has(word, _line(place_)):
         return place_
     calling = [each for each, _ in found[1:]] + ([of_test] if of_test else [])
@@ -70,14 +80,54 @@ def template_place(
     return written if place_ == of_test else Place(written.path, written.line, place_)
 
 
+@dataclass(frozen=True)
+class WrittenHook:
+    """A hook as it is written, where it begins, what renders it, and the model it belongs to."""
+
+    template: str
+    place: Place
+    rendered: Callable[[Compiler], str]
+    model: str = ""
+
+
+def hook_place(compiler: Compiler, hook: WrittenHook, statement: str, offset: int) -> Place:
+    """The place that wrote what stands at ``offset`` of the ``statement`` that ``hook`` came to.
+
+    In the statement relations may be called otherwise than in what the hook renders to.
+    """
+    written = hook.place
+    renderer = _marking(compiler, "all")
+    text, marks = _without_marks(hook.rendered(compiler.with_renderer(renderer)))
+    token = _TOKEN.match(statement, offset)
+    if token is None:
+        return written
+    count = len(re.findall(re.escape(token[0]), statement[:offset]))
+    found = [each.start() for each in re.finditer(re.escape(token[0]), text)]
+    if count >= len(found):
+        return written
+    at = bisect.bisect_right([mark.start for mark in marks], found[count]) - 1
+    if at < 0:
+        return written
+    mark = marks[at]
+    path = renderer.environment.files[mark.file]
+    line = mark.line + (text.count("\n", mark.start, found[count]) if mark.counts else 0)
+    if path == IN_YAML:
+        own = hook.template.split("\n")[line - 1].strip()
+        there = below(written.path, written.line, own) if written.line else None
+        return Place(written.path, there or written.line)
+    return written if path.parent == BUILT_IN else Place(path, line, written)
+
+
 def _marked_again(
     compiler: Compiler, node: Model | DataTest, marked: Marked
-) -> tuple[str, list[Path]]:
-    """What ``node`` renders to with marks in it, and the files that the marks number."""
-    project, target = compiler.renderer.project, compiler.renderer.target
-    renderer = Renderer(project, target, marked=marked)
-    text, _ = compiler.with_renderer(renderer).rendered(node)
-    return text, renderer.environment.files
+) -> tuple[Renderer, str]:
+    """What ``node`` renders to with marks in it, and what rendered it, which numbers the files."""
+    renderer = _marking(compiler, marked)
+    return renderer, compiler.with_renderer(renderer).rendered(node)[0]
+
+
+def _marking(compiler: Compiler, marked: Marked) -> Renderer:
+    return Renderer(compiler.renderer.project, compiler.renderer.target, marked=marked)
 
 
 def _marked_place(
@@ -140,6 +190,8 @@ def _written(
             return place
     if isinstance(node, DataTest) and node.macro is not None:
         line = below(node.path, node.line, word)
+        if line is None and word == node.column:
+            line = column_above(node.path, node.line, word)
         return None if line is None else Place(node.path, line)
     for path in dict.fromkeys((node.path, *files)):
         lines = set(_in_tags(word, _read(path)))

@@ -18,7 +18,6 @@ from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
 from datapipe.transform.execution.workers import Workers
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.results import NodeResult
-from datapipe.warehouse.failures import failure
 
 _TESTS_AT_ONCE = 50
 # The classes of SQLSTATE after which everything else would fail, too: the server is going, has no
@@ -171,7 +170,9 @@ class Execution:
         except (DatapipeError, psycopg.Error) as caught:
             error = caught
             if isinstance(error, psycopg.Error):
-                error = failure(error, f"building {model.name}")
+                from datapipe.transform.compile.locate import stray_error  # seldom needed
+
+                error = stray_error(error, model, self._compiler)
             if _is_hopeless(error, connection):
                 raise error from caught
             return result_of(model, "error", seconds=time.perf_counter() - began, error=error)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jinja2
+
 _KINDS = "macro|test|data_test|materialization|snapshot"
 _BLOCK = re.compile(
     r"\{#.*?#\}"
@@ -56,6 +58,20 @@ def _block(source: str, opened: re.Match[str], end: int) -> Block:
         name = f"materialization_{name}_{adapter[1] if adapter else 'default'}"
     line = source.count("\n", 0, opened.start()) + 1
     return Block(tag, name, line, source[opened.start() : end])
+
+
+def without_jinja(source: str) -> str:
+    """What of ``source`` is no Jinja, each piece on the line that it has there."""
+    pieces: list[str] = []
+    line = 1
+    try:
+        for at, kind, text in jinja2.Environment(autoescape=True).lex(source):
+            if kind == "data":
+                pieces += ["\n" * (at - line) or " ", text]
+                line = at + text.count("\n")
+    except jinja2.TemplateSyntaxError:
+        pass
+    return "".join(pieces).removeprefix(" ")
 
 
 def opened(source: str) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ from datapipe.transform.jinja.adapter import ParsingAdapter
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.exceptions import Exceptions
 from datapipe.transform.jinja.modules import MODULES
-from datapipe.transform.jinja.templates import Return
+from datapipe.transform.jinja.templates import Missing, Return
 from datapipe.transform.options import Options
 from datapipe.transform.project import Project
 
@@ -106,6 +106,16 @@ class Config:
 
     def persist_column_docs(self) -> bool:
         return False
+
+
+def refuse_unknown(value: Any) -> None:
+    """Raise for a name in the settings that config() was given that is set nowhere."""
+    if isinstance(value, Missing) and value.is_nowhere():
+        value.refuse()
+    for each in value.values() if isinstance(value, Mapping) else ():
+        refuse_unknown(each)
+    for each in value if isinstance(value, list | tuple) else ():
+        refuse_unknown(each)
 
 
 class KnownConfig(Config):

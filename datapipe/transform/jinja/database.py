@@ -90,8 +90,8 @@ class Database:
 
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
         """Send ``sql``; raises ProjectError for what is wrong in it."""
-        with self._explained(sql):
-            cursor = self._last(sql)
+        with self._explained(sql) as sent:
+            cursor = self._last(sent)
             response = _response(cursor)
             if not fetch or cursor.description is None:
                 return response, Table((), ())
@@ -100,8 +100,8 @@ class Database:
 
     def described(self, sql: str) -> list[tuple[str, str]]:
         """The names and the types of what a query gives."""
-        with self._explained(sql):
-            cursor = self._last(sql)
+        with self._explained(sql) as sent:
+            cursor = self._last(sent)
             result, columns = cursor.pgresult, cursor.description or ()
             assert result is not None  # noqa: S101 - a query was sent
             kinds = [(column.type_code, result.fmod(at)) for at, column in enumerate(columns)]
@@ -111,21 +111,25 @@ class Database:
             )
             return [(column.name, row[0]) for column, row in zip(columns, types, strict=True)]
 
-    def _last(self, sql: str) -> psycopg.Cursor[Any]:
-        """Send ``sql``, to see what will be there after the run; what its last statement gives."""
-        sent = scope.sent(self.as_published(unmarked(sql)))
-        if _READS.match(sent):
-            sent = self.reading(sent) + sent
+    def _last(self, sent: str) -> psycopg.Cursor[Any]:
+        """What the last statement of ``sent`` gives."""
         cursor = execute(self.connection(), sent)
         while cursor.nextset():
             pass
         return cursor
 
+    def _to_send(self, sql: str) -> str:
+        """``sql``, made to see what will be there after the run."""
+        sent = scope.sent(self.as_published(unmarked(sql)))
+        return self.reading(sent) + sent if _READS.match(sent) else sent
+
     @contextmanager
-    def _explained(self, sql: str) -> Iterator[None]:
-        connection = self.connection()
+    def _explained(self, sql: str) -> Iterator[str]:
+        """What to send for ``sql``; raises ProjectError for what is wrong in it."""
+        connection, sent = self.connection(), sql
         try:
-            yield
+            sent = self._to_send(sql)
+            yield sent
         except psycopg.Error as error:
             if not said.is_fault_of_sql(error):
                 raise failure(error, "a query of a template") from error
@@ -133,7 +137,7 @@ class Database:
 
             message = said.message(error, "a query of this template")
             message += meant.near_name(error, connection, sql)
-            raise QueryError(message, written=said.line(error, sql)) from error
+            raise QueryError(message, written=said.line(error, sent, sql)) from error
 
     def connection(self) -> psycopg.Connection:
         connection = scope.connection()

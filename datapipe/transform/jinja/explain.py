@@ -61,7 +61,7 @@ def explained(
             error.model = error.model or model
             raise
         at, at_line = _place_of(error) or (path, line)
-        called_for = _called_for(model, at, path)
+        called_for = _called_for(model, at, path, error)
         message = f"{_ended(str(error))}{called_for}" if called_for else str(error)
         raise type(error)(message, path=at, line=at_line, model=model) from error.__cause__
     except DatapipeError:
@@ -70,9 +70,12 @@ def explained(
         if _is_bug(error) and not isinstance(error, RecursionError):
             raise
         at, at_line = places.innermost_of(error) or (path, line)
+        undefined = _UNDEFINED.fullmatch(str(error))
+        if undefined and at_line is not None:
+            at_line = places.line_with(undefined[1], (at, at_line)) or at_line
         message = _OUR_MODULES.sub(r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
         message = _sentence(message) + _hint(message, variables, at)
-        message += _called_for(model, at, path)
+        message += _called_for(model, at, path, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
 
 
@@ -170,9 +173,12 @@ def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
     return ""
 
 
-def _called_for(model: str, at: Path, path: Path) -> str:
-    """Whose rendering it was, where that is not plain from the path."""
-    return f" It was called for {model}." if model and at != path else ""
+def _called_for(model: str, at: Path, path: Path, error: BaseException) -> str:
+    """Whose rendering it was, and the line of its template, where the path does not tell."""
+    if not model or at == path:
+        return ""
+    line = next((line for each, line in places.passed(error) if each == path), None)
+    return f" It was called for {model}{f' at {path}:{line}' if line else ''}."
 
 
 def _sentence(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,12 +24,40 @@ _STAND_IN = re.compile(r"t_\d+")
 
 def innermost() -> Place | None:
     """The line of a template that is being rendered now."""
+    return next(calling(), None)
+
+
+def calling() -> Iterator[Place]:
+    """The lines of templates that are being rendered now, the innermost first."""
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - there is no other way to know
     while frame is not None:
         place = _place(frame.f_globals, frame.f_code.co_filename, frame.f_lineno)
         if place is not None:
-            return place
+            yield place
         frame = frame.f_back
+
+
+def writing(name: str) -> Place | None:
+    """The line that writes ``name``, among those that are being rendered now.
+
+    An argument that nobody knows is not written where a macro makes use of it.
+    """
+    for place in calling():
+        line = line_with(name, place)
+        if line is not None:
+            return place[0], line
+    return innermost()
+
+
+def line_with(name: str, place: Place) -> int | None:
+    """The line that has ``name`` in a tag, which Jinja calls by its first line."""
+    path, first = place
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    for number, line in enumerate(lines[first - 1 :], first):
+        if re.search(rf"\b{re.escape(name)}\b", line):
+            return number
+        if max(line.rfind("}}"), line.rfind("%}")) > max(line.rfind("{{"), line.rfind("{%")):
+            break  # no tag goes on with the next line
     return None
 
 

@@ -15,6 +15,7 @@ from datapipe.transform.jinja import context, plain, scope
 from datapipe.transform.jinja.explain import explained, refuse_unknown
 from datapipe.transform.jinja.macros import Macros
 from datapipe.transform.jinja.native import NativeEnvironment
+from datapipe.transform.jinja.places import Place
 from datapipe.transform.jinja.scope import Scope, Variables
 from datapipe.transform.jinja.templates import UNKNOWN, Marked, SqlEnvironment
 from datapipe.transform.project import Project
@@ -43,6 +44,7 @@ class Renderer:
         profile = project.settings.get("profile", project.name)
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
+        self.not_given: list[tuple[str, Place, Place | None]] = []
         self.environment = SqlEnvironment(marked=marked, compiled_in=compiled_in)
         self.macros = Macros(project, self.environment)
         self._native = NativeEnvironment()
@@ -180,7 +182,7 @@ class Renderer:
         with self._rendering(variables, replaced, model, path, line):
             template = self._texts.get(text)
             if template is None:
-                template = self._texts[text] = self.environment.from_yaml(text)
+                template = self._texts[text] = self.environment.from_yaml(text, is_marked=True)
             text = self.environment.text(template, variables)
             return str(self._told(text, path))
 
@@ -236,6 +238,8 @@ class Renderer:
 
     def _told(self, rendered: Any, path: Path) -> Any:
         """``rendered``; a name in it that nobody knows is an error, or in a comment a warning."""
+        if self.environment.marked != "nothing":
+            self.not_given += scope.current().not_given
         unknown = scope.current().unknown
         if not unknown:
             return rendered

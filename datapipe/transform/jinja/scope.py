@@ -77,6 +77,8 @@ class Scope:
         self.executing = bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []
+        # Parameters that a call did not give, where a macro writes them, and where the call is.
+        self.not_given: list[tuple[str, Place, Place | None]] = []
 
 
 class Calls:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import jinja2
 from jinja2 import nodes
@@ -28,6 +28,8 @@ MARK = re.compile(f"{_OPEN}(\\d+):(\\d+):([ec]){_CLOSE}")
 
 # What stands where a name was written that nobody knows, until it is known whether that matters.
 UNKNOWN = "\ue0f2"
+
+IN_YAML = Path("<yaml>")
 
 Marked = Literal["nothing", "body", "all"]
 _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock)
@@ -68,19 +70,38 @@ class Missing(jinja2.Undefined):
 
     def __str__(self) -> str:
         if not self._is_a_mistake():
+            self._note_if_not_given()
             return ""
-        scope.current().unknown.append((self._undefined_name or "", places.innermost()))
+        name = self._undefined_name or ""
+        scope.current().unknown.append((name, places.writing(name)))
         return UNKNOWN
 
     def __iter__(self) -> Iterator[Any]:
         return self._fail_with_undefined_error() if self._is_a_mistake() else iter(())
 
+    def _note_if_not_given(self) -> None:
+        """To dbt, a parameter that a call does not give is an empty text; PostgreSQL may object."""
+        if scope.is_executing() and str(self._undefined_hint).startswith("parameter "):
+            through = places.calling()
+            written = next(through, None)
+            if written is not None:
+                name = self._undefined_name or ""
+                scope.current().not_given.append((name, written, next(through, None)))
+
     def _is_a_mistake(self) -> bool:
+        return scope.is_executing() and self.is_nowhere()
+
+    def refuse(self) -> NoReturn:
+        """Raise what Jinja raises for a name that is not there."""
+        self._fail_with_undefined_error()
+
+    def is_nowhere(self) -> bool:
         """Whether it is a name that neither the template nor anything around it ever sets."""
-        if self._undefined_obj is not missing or self._undefined_hint or not scope.is_executing():
+        if self._undefined_obj is not missing or self._undefined_hint:
             return False
-        place = places.innermost()
-        return place is None or self._undefined_name not in places.assigned(place[0])
+        return not any(
+            self._undefined_name in places.assigned(path) for path, _ in places.calling()
+        )
 
 
 class _Test(Extension):
@@ -220,10 +241,17 @@ class SqlEnvironment(jinja2.Environment):
         with scope.nowhere():  # what does not depend on a rendering is worked out right away
             return self.compile(tree, None, str(path))
 
-    def from_yaml(self, text: str) -> jinja2.Template:
-        """The template that ``text``, which stands somewhere in a YAML file, is."""
+    def from_yaml(self, text: str, *, is_marked: bool = False) -> jinja2.Template:
+        """The template that ``text``, which stands somewhere in a YAML file, is.
+
+        Where it ``is_marked`` and macros are, its own marks are those of the file IN_YAML.
+        """
+        tree = self._parse(text, None, None)
+        if is_marked and self.marked == "all":
+            self.files.append(IN_YAML)
+            _mark(tree, len(self.files) - 1, captured=True)
         with scope.nowhere():
-            return jinja2.Template.from_code(self, self.compile(text), {})
+            return jinja2.Template.from_code(self, self.compile(tree), {})
 
     def text(self, template: jinja2.Template, variables: scope.Variables) -> str:
         """What ``template`` renders to."""

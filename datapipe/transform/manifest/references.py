@@ -9,11 +9,12 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja.context import Config, Var, near
+from datapipe.transform.jinja.context import Config, Var, near, refuse_unknown
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.scope import Calls
 from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.project import Project, merged
+from datapipe.transform.project.yaml_file import Block
 from datapipe.transform.snippet import written_in
 
 _TO = re.compile(r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]+)\3)?")
@@ -35,6 +36,7 @@ class FoundConfig(Config):
                 raise ProjectError(
                     f"config() takes settings by name, such as materialized='table', not {value!r}."
                 )
+            refuse_unknown(value)
             self.given = merged(self.given, value)
             again = {key: self.given[key] for key in value if key in self.called}
             self.called |= {**value, **again}
@@ -381,7 +383,7 @@ def _constrained(model: Model) -> Iterator[tuple[Ref, int | None]]:
     for constraint in (*model.constraints, *columns):
         ref = written_ref(constraint.get("to"))
         if constraint.get("type") == "foreign_key" and ref is not None:
-            yield ref, getattr(constraint, "line", None)
+            yield ref, constraint.line_of("to") if isinstance(constraint, Block) else None
 
 
 def _may_read(node: Model | DataTest, model: Model) -> bool:

@@ -247,7 +247,7 @@ class Publication:
         for name in (*refreshed, *self.unfilled):
             execute(run, f"REFRESH MATERIALIZED VIEW {'.'.join(map(quoted, name))}")
         for dependent in plan.repointed:
-            views.repoint(run, dependent)
+            views.repoint(run, dependent, plan.swapped)
         keys.give_back(run, [key for key in (*taken, *more) if key.added])
         self._restore(plan)
         self._restore_functions(of_functions)

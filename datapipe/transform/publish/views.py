@@ -9,7 +9,9 @@ import psycopg
 from datapipe.errors import PublishError
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.database import definitions
+from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
@@ -79,7 +81,11 @@ def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) 
         execute(connection, "; ".join(statements))
 
 
-def repoint(connection: psycopg.Connection, dependent: Dependent) -> None:
+def repoint(
+    connection: psycopg.Connection,
+    dependent: Dependent,
+    swapped: Sequence[tuple[Built, RelationState]],
+) -> None:
     """Let a view of the user's select from the new tables; it stays the view that it is."""
     view = dependent.view
     if view is None:
@@ -96,10 +102,26 @@ def repoint(connection: psycopg.Connection, dependent: Dependent) -> None:
     except psycopg.Error as error:
         if error.sqlstate is None or error.sqlstate[:2] not in {"42", "0A", "22"}:
             raise
-        raise PublishError(
-            f"The {dependent.what} would break: {error.diag.message_primary}. Nothing was "
-            "published. Change or drop the view, or keep the columns as they were."
-        ) from error
+        raise _broken(dependent, error, swapped) from error
+
+
+def _broken(
+    dependent: Dependent, error: psycopg.Error, swapped: Sequence[tuple[Built, RelationState]]
+) -> PublishError:
+    """What to say of a view of the user's that does not take the new columns of what it is on."""
+    said = error.diag.message_primary or str(error)
+    column = said.partition('"')[2].partition('"')[0]
+    models = [each.model for each, _ in swapped]
+    of = [each.model for each, old in swapped if old.oid == dependent.on]
+    places = [place_of_column(model, column) for model in (*of, *models)]
+    path, line = next((place for place in places if place[1]), (of[0].path if of else None, None))
+    return PublishError(
+        f"The {dependent.what} would break: {said}. Nothing was published. Change or drop the "
+        "view, or keep the columns as they were.",
+        path=path,
+        line=line,
+        model=of[0].name if of else "",
+    )
 
 
 def _before(view: Compiled, replace: bool) -> str:
