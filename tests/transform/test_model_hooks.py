@@ -208,3 +208,38 @@ def test_what_a_hook_refers_to_is_built_first_and_known_to_exist(run: Run, rows:
             }
         )
     assert refused.value.line == 2
+
+
+def test_what_hooks_make_elsewhere_and_of_the_table_stands_after_every_run(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    connection.execute(
+        "create schema audit; create function audit.f() returns trigger language plpgsql as "
+        "'begin return null; end'"
+    )
+    guarded = [
+        "alter table {{ this }} add column n int default 7, enable row level security",
+        "create policy all_of_it on {{ this }} using (true)",
+        "create statistics if not exists {{ this.schema }}.both on id, said from {{ this }}",
+        "create trigger never before insert on {{ this }} for each row execute function audit.f()",
+    ]
+    anew = [
+        "drop materialized view if exists audit.kept",
+        "create materialized view audit.kept as select * from {{ this }}",
+        "create or replace view audit.seen as select * from {{ this }}",
+    ]
+    text = """
+        {{{{ config(materialized='{kind}', unique_key='id', post_hook={hooks}) }}}}
+        select {{{{ var('id', 1) }}}} as id, 'new' as said
+    """
+    files = {
+        "models/grown.sql": text.format(kind="incremental", hooks=anew),
+        "models/guarded.sql": text.format(kind="table", hooks=guarded),
+    }
+    for number in (1, 2, 3):
+        assert run(files, variables={"id": number}).warnings == ()
+        assert rows("select max(id), count(*) from audit.seen") == [(number, number)]
+        assert rows("select max(id), count(*) from audit.kept") == [(number, number)]
+        assert rows("select id, n from shop.guarded") == [(number, 7)]
+    parts = "select tgname, polname from pg_trigger join pg_policy on polrelid = tgrelid"
+    assert rows(f"{parts} where tgrelid = 'shop.guarded'::regclass") == [("never", "all_of_it")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -18,7 +18,8 @@ class Dependent:
     A view has its definition in ``view``, and can be pointed at another relation of the same name.
     ``of`` is the relation that it is or belongs to: a view, a materialized view, or the table of a
     foreign key, whose name is then ``constraint``. Anything else has neither. ``function`` is the
-    oid of one that takes or gives rows of the relation, or reads it in its body.
+    oid of one that takes or gives rows of the relation, or reads it in its body. What is ``part``
+    of the relation, such as a trigger or a default, goes with it.
     """
 
     on: int
@@ -29,6 +30,7 @@ class Dependent:
     of: Name | None = None
     constraint: str = ""
     function: int = 0
+    part: bool = False
 
 
 # An object hangs on a relation, or on the row type that every relation brings with it. Left out are
@@ -53,7 +55,8 @@ SELECT o.relation::bigint,
        bool_or(o.class = 'pg_type'::regclass),
        max(CASE WHEN k.contype = 'f' AND k.confrelid = o.relation THEN k.conname END),
        max(vn.nspname), max(v.relname),
-       max(CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid ELSE 0 END::bigint)
+       max(CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid ELSE 0 END::bigint),
+       bool_and(d.deptype = 'a')
 FROM ours o
 JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.deptype IN ('n', 'a')
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -111,16 +114,14 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
     views = views_of(connection, [row[3] for row in rows if row[3] is not None and not row[4]])
     found = []
-    for on, what, columns, view, _, constraint, schema, name, function in rows:
+    for on, what, columns, view, _, key, schema, name, function, part in rows:
         of = (schema, name) if name is not None else None
         state, definition = views.get(view, (None, ""))
         if state is not None and state.is_ours_to_change:
             found.append(Dependent(on, what, tuple(columns), state, definition, of))
         else:
-            key = constraint or ""
-            found.append(
-                Dependent(on, what, tuple(columns), of=of, constraint=key, function=function)
-            )
+            hanging = Dependent(on, what, tuple(columns), of=of, constraint=key or "")
+            found.append(replace(hanging, function=function, part=part))
     return found
 
 

@@ -228,6 +228,8 @@ class _Swaps:
         if old.kind not in KINDS:
             raise _refused(each, f"{old.local} is there already, and is no table or view.")
         new = self.plan.aside(each)
+        if has_hooks(each.model):  # what they made of the old table, they make of the new one
+            others = [other for other in others if not other.part]
         keys = [key for key in others if key.constraint and key.of in self.project]
         stuck = [other for other in others if other.view is None and other not in keys]
         if stuck and new.oid not in self.read_on and self._can_stay(old, new):
@@ -235,7 +237,7 @@ class _Swaps:
             (self.plan.restated if old.kind == "v" else self.plan.refreshed).append(each)
             return
         lost = self._lost_constraint(each, old, new)
-        if stuck or old.guarded or lost:
+        if stuck or (old.guarded and not new.guarded) or lost:
             what = f"The {stuck[0].what}" if stuck else lost or "Row security"
             _check_in_place(each, old, new, [*stuck, *keys], what)
             self.plan.in_place.append(each)

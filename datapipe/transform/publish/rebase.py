@@ -3,20 +3,21 @@
 A materialized view keeps referring to what it was made from. A table that is swapped moves with it.
 But an increment changes the rows of the published table, and so does a table that is filled in
 place: what was read aside instead of them stays aside. So, before anything is locked, whatever
-reads that is made again upon the published table, which shows this transaction the new rows.
+reads that is made again upon the published table, which shows this transaction the new rows; so is
+what a hook made of it elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psycopg
 
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import forbidden
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.catalog import KINDS, Name
-from datapipe.transform.database.dependents import hanging_on_functions, reads
+from datapipe.transform.database.catalog import KINDS, Name, RelationState
+from datapipe.transform.database.dependents import dependents, hanging_on_functions, reads
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.publish.functions import Functions
@@ -26,7 +27,7 @@ from datapipe.transform.publish.plan import Plan, name_of
 def rebase(
     connection: psycopg.Connection, plan: Plan, built: Sequence[Built], functions: Functions
 ) -> list[Name]:
-    """Make again, aside, all that moves and reads what does not.
+    """Make again all that reads what does not move, and is not to stay with it.
 
     What calls a function that stays can be filled when that is the new one: it is given back, in
     order, by the names under which it will be published.
@@ -34,10 +35,14 @@ def rebase(
     stays = {plan.aside(each).oid: each for each in (*plan.in_place, *plan.increments)}
     moves = {plan.aside(each).oid for each in plan.moved if plan.aside(each).kind != "r"}
     called = [fate for fate in functions.fates if fate.how == "rebased"]
-    if not moves or not (stays or called):
+    if not stays and not (moves and called):
         return []
     built = [each for each in built if each.aside.standing in plan.states]
-    states = {plan.aside(each).oid: plan.aside(each) for each in built}
+    asides = [plan.aside(each) for each in built]
+    states = {state.oid: state for state in asides}
+    elsewhere = _made_elsewhere(connection, stays, states)
+    moves |= elsewhere.keys()
+    states |= elsewhere
     edges = reads(connection, states)
     direct = {reader for reader, read in edges.items() if reader in moves and read & stays.keys()}
     oids = [fate.new.oid for fate in called]
@@ -56,7 +61,7 @@ def rebase(
             break
         again |= more
     empty = " WITH NO DATA" if callers else ""
-    order = [plan.aside(each) for each in built]
+    order = [*asides, *elsewhere.values()]
     texts = definitions.of_views(connection, [*direct, *again])
     for state in order:
         if state.oid in direct - again:
@@ -71,7 +76,7 @@ def rebase(
         execute(connection, f"DROP {KINDS[state.kind]} {state.local}")
     for state in made_again:
         text = definitions.renamed(texts[state.oid], names)
-        filled = empty if state.kind == "m" else ""
+        filled = empty if state.kind == "m" and state.oid not in elsewhere else ""
         execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}{filled}")
         statements = [*after[state.oid], *([] if filled else [analyzed(state.local)])]
         execute(connection, "; ".join(statements) or "SELECT")
@@ -81,6 +86,15 @@ def rebase(
             execute(connection, "; ".join(given))
     unfilled = {(each.schema, each.name) for each in made_again if each.kind == "m"}
     return [name_of(each.model) for each in built if empty and each.aside.standing in unfilled]
+
+
+def _made_elsewhere(
+    connection: psycopg.Connection, stays: Collection[int], known: Collection[int]
+) -> dict[int, RelationState]:
+    """The views that hooks made, outside of what is ``known``, of what does not move."""
+    names = {each.of for each in dependents(connection, stays) if each.of and not each.constraint}
+    found = catalog.states(connection, names).values()
+    return {state.oid: state for state in found if state.oid not in known}
 
 
 _KEYS = """
