@@ -141,8 +141,13 @@ class Session:
             if moment == "on-run-end" and not self.connection.broken:
                 marks.mark(self.connection, tables, before)
 
+    def _writes_itself(self, model: Model) -> bool:
+        """Whether statements of the project's own take part in building ``model``."""
+        hooks = model.config.get("pre_hook") or model.config.get("post_hook")
+        return bool(hooks or self.final.materialization(model))
+
     def _create_schemas(self) -> None:
-        """Create the published schemas before they are, for hooks that write there themselves."""
+        """Create the published schemas before they are, for a project that writes there itself."""
         texts = [f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}" for schema in self._schemas]
         execute(self.connection, "; ".join(texts))
 
@@ -192,7 +197,7 @@ class Session:
         done = memory.reused.keys() | memory.kept.keys()
         left = [node for node in nodes if node.unique_id not in done]
         models = [node for node in left if isinstance(node, Model)]
-        if any(model.config.get("pre_hook") or model.config.get("post_hook") for model in models):
+        if any(map(self._writes_itself, models)):
             self._create_schemas()
         published = growing(self.connection, models, full_refresh=self.options.full_refresh)
         memory.growing = frozenset(published)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import ProjectError, TestsFailedError, UsageError
+from datapipe.errors import ProjectError, RunFailedError, TestsFailedError, UsageError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -98,6 +98,70 @@ def test_a_materialization_may_ask_for_its_result_and_drop_what_has_a_type(
     run(files)
     assert rows("select * from shop.a") == [("None", 2)] * 2
     assert rows("select count(*) from public.rendered") == [(1,)]
+
+
+PARTITIONED = """
+    {% materialization partitioned, adapter='postgres' %}
+      {%- set first = load_relation(this) is none -%}
+      {% call statement('main') %}
+        {% if first %}
+          create table {{ this }} (id int, year int) partition by range (year);
+          create index on {{ this }} (id);
+        {% endif %}
+        {% for year in config.get('years') -%}
+          {%- set part = this.incorporate(path={'identifier': this.identifier ~ '_' ~ year}) -%}
+          create table if not exists {{ part }} partition of {{ this }}
+            for values from ({{ year }}) to ({{ year + 1 }});
+          truncate {{ part }};
+        {% endfor %}
+        insert into {{ this }} {{ sql }}
+      {% endcall %}
+      {{ return({'relations': [this]}) }}
+    {% endmaterialization %}
+"""
+NOTED = """
+    {% materialization noted, default %}
+      {% call statement('main') %}{{ sql }}{% endcall %}
+      {{ return({'relations': []}) }}
+    {% endmaterialization %}
+"""
+
+
+def test_a_partitioned_table_is_published_with_its_partitions(run: Run, rows: Rows) -> None:
+    text = """
+        {{{{ config(materialized='partitioned', years={years}) }}}}
+        select {value} as id, y as year from unnest(array{years}) y
+    """
+    files = {
+        "macros/partitioned.sql": PARTITIONED,
+        "models/after.sql": "select id, year from {{ ref('a') }}",
+    }
+    all_of_it = "select tableoid::regclass::text, id from shop.a order by 1"
+    for broken in ("", " where 1 / 0 = 1"):  # what such a run leaves aside is dropped by the next
+        for value, years in ((1, [2019, 2020]), (2, [2020, 2021])):
+            made = text.format(value=value, years=years)
+            if broken:
+                with pytest.raises(RunFailedError):
+                    run({**files, "models/a.sql": made + broken})
+                continue
+            assert run({**files, "models/a.sql": made}).warnings == ()
+            newest = {2019: 1, 2020: 1} if value == 1 else {2019: 1, 2020: 2, 2021: 2}
+            assert rows(all_of_it) == [(f"shop.a_{year}", id_) for year, id_ in newest.items()]
+    assert rows("select count(*) from shop.after") == [(3,)]
+    assert run({"models/a.sql": text.format(value=2, years=[2020, 2021])}).warnings == ()
+    assert rows("select count(*) from pg_namespace where nspname like 'shop\\_\\_%'") == [(0,)]
+
+
+def test_a_materialization_may_make_no_relation_and_write_where_it_likes(
+    run: Run, rows: Rows
+) -> None:
+    noted = (
+        "{{ config(materialized='noted', schema='notes') }} create table notes.of_run as select 1"
+    )
+    run({"macros/noted.sql": NOTED, "models/a.sql": noted, "models/b.sql": "select 1 as id"})
+    assert rows("select relname from pg_class where relnamespace = 'notes'::regnamespace") == [
+        ("of_run",)
+    ]
 
 
 def test_a_strategy_of_the_users_changes_a_copy_that_is_published(run: Run, rows: Rows) -> None:

@@ -22,7 +22,10 @@ def copy(site: Site, old: RelationState) -> None:
     connection, table = site.connection, site.aside.local
     like = "INCLUDING ALL EXCLUDING INDEXES EXCLUDING CONSTRAINTS"
     kind = "CREATE UNLOGGED TABLE" if site.model.config.get("unlogged") else "CREATE TABLE"
-    execute(connection, f"{kind} {table} (LIKE {old.local} {like})")
+    by, parts = _partitioned(site, old)
+    execute(connection, f"{kind} {table} (LIKE {old.local} {like}){by}")
+    for part in parts:
+        execute(connection, part)
     placed = place(site.aside, site.model)
     if placed:
         execute(connection, placed)
@@ -55,6 +58,28 @@ def show(site: Site, old: RelationState) -> None:
         site.connection,
         f"CREATE VIEW {site.aside.local} AS SELECT * FROM {old.local}",
     )
+
+
+_PARTS = """
+SELECT pg_get_partkeydef(p.oid), c.relname, pg_get_expr(c.relpartbound, c.oid)
+FROM pg_class p LEFT JOIN pg_inherits i ON i.inhparent = p.oid
+LEFT JOIN pg_class c ON c.oid = i.inhrelid
+WHERE p.oid = %s ORDER BY c.relname
+"""
+
+
+def _partitioned(site: Site, old: RelationState) -> tuple[str, list[str]]:
+    """What makes the copy of ``old`` a partitioned table, and what makes its partitions."""
+    if old.kind != "p":
+        return "", []
+    schema = site.aside.standing[0]
+    rows = site.connection.execute(_PARTS, [old.oid]).fetchall()
+    parts = [
+        f"CREATE TABLE {quoted(schema)}.{quoted(name)} PARTITION OF {site.aside.local} {bound}"
+        for _, name, bound in rows
+        if name is not None
+    ]
+    return f" PARTITION BY {rows[0][0]}", parts
 
 
 def _stored(connection: psycopg.Connection, oid: int) -> list[str]:

@@ -2,19 +2,20 @@
 
 Their statements are the user's; ``this`` stands aside. What is published under that name they find
 there as a copy, as many of them rename, drop or add to what exists. Whatever they leave aside is
-published as it stands.
+published as it stands. One that says that it makes no relations is there for what it does.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 from datapipe.transform.build import copies
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog
-from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
 
 
@@ -23,14 +24,15 @@ def build(site: Site) -> Built:
     started = time.perf_counter()
     model, name = site.model, site.model.relation.published
     old = catalog.states(site.connection, [name]).get(name)
-    if old is not None and old.kind == "r":
+    if old is not None and old.kind in "rp":
         copies.copy(site, old)
     elif old is not None:
         copies.show(site, old)
     made = site.compiler.materialize(model, site.compiled, this=site.aside)
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
+    places |= {part.standing: part for part in _partitions(site)}
     there = catalog.states(site.connection, [*places, site.aside.standing])
-    if site.aside.standing not in there:
+    if made and site.aside.standing not in there:
         raise site.error(
             f"The materialization {model.materialized} made no {site.aside.identifier}, which is "
             f"what the model {model.name} is to be.",
@@ -48,6 +50,19 @@ def build(site: Site) -> Built:
         if place[0] == schema and place != site.aside.standing and place in there
     )
     return replace(built, also=also)
+
+
+_PARTITIONS = """
+SELECT c.relname FROM pg_partition_tree(to_regclass(%s)) t JOIN pg_class c ON c.oid = t.relid
+WHERE t.level > 0 AND c.relnamespace = to_regnamespace(%s) ORDER BY t.level, c.relname
+"""
+
+
+def _partitions(site: Site) -> Iterator[Relation]:
+    """The partitions of what was made, which are published with it."""
+    schema = site.aside.standing[0]
+    for (name,) in site.connection.execute(_PARTITIONS, [site.aside.local, quoted(schema)]):
+        yield replace(site.aside, identifier=name)
 
 
 def _published(relation: Relation) -> Relation:

@@ -13,7 +13,7 @@ from datapipe.transform.database.statements import literal
 
 Name = tuple[str, str]
 
-KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
+KINDS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 
 
 @dataclass(frozen=True)

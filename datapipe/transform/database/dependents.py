@@ -33,8 +33,9 @@ class Dependent:
     part: bool = False
 
 
-# An object hangs on a relation, or on the row type that every relation brings with it. Left out are
-# what belongs to the relation itself: its indexes, its own rule if it is a view, its row type.
+# An object hangs on a relation, or on the row type that every relation brings with it. Left out is
+# what belongs to the relation itself: its indexes, partitions and row type, and its own rule if it
+# is a view.
 _DEPENDENTS = """
 WITH ours AS (
     SELECT c.oid AS relation, 'pg_class'::regclass::oid AS class, c.oid AS object
@@ -62,6 +63,7 @@ JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.depty
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
 LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_class p ON d.classid = 'pg_class'::regclass AND p.oid = d.objid
 LEFT JOIN pg_class v ON v.oid = coalesce(r.ev_class, CASE WHEN k.contype = 'f' THEN k.conrelid END)
 LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace
 LEFT JOIN pg_attribute a
@@ -69,6 +71,7 @@ LEFT JOIN pg_attribute a
    AND a.attnum > 0
 WHERE NOT coalesce(r.ev_class = o.relation AND r.rulename = '_RETURN', false)
   AND NOT coalesce(i.indrelid = o.relation, false)
+  AND NOT coalesce(p.relispartition, false)
   AND NOT coalesce(k.contype = 'n', false)
   AND NOT coalesce(k.conrelid = o.relation, false)
 GROUP BY o.relation, d.classid, d.objid

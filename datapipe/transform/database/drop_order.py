@@ -13,7 +13,8 @@ from datapipe.transform.database.relation import quoted
 _RELATIONS = """
 SELECT 'r', c.oid::bigint, c.relkind::text, n.nspname, c.relname, NULL
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('v', 'm', 'r')
+WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('v', 'm', 'r', 'p')
+  AND NOT c.relispartition  -- these go with their table
 UNION ALL
 SELECT 'f', p.oid::bigint, 'f', n.nspname, p.proname, oidvectortypes(p.proargtypes)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -189,8 +189,8 @@ class Publication:
         views += [
             plan.old(each) for each in (*reversed(plan.replaced), *plan.restated, *plan.refreshed)
         ]
-        views += [old for _, old in reversed(plan.swapped) if old.kind != "r"]
-        tables = [old.local for _, old in plan.swapped if old.kind == "r"]
+        views += [old for _, old in reversed(plan.swapped) if old.kind not in "rp"]
+        tables = [old.local for _, old in plan.swapped if old.kind in "rp"]
         referring = [key.of for key in (*plan.rekeyed, *plan.unkeyed) if key.of]
         tables += [".".join(map(quoted, table)) for table in referring]
         statements = [

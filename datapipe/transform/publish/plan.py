@@ -225,9 +225,9 @@ class _Swaps:
 
     def _move(self, each: Built, old: RelationState, others: list[Dependent]) -> None:
         """Swap the new relation for ``old``, or fill ``old`` where it is."""
-        if old.kind not in KINDS:
-            raise _refused(each, f"{old.local} is there already, and is no table or view.")
         new = self.plan.aside(each)
+        if old.kind not in KINDS or (old.kind == "p" and new.kind != "p"):
+            raise _refused(each, f"{old.local} is there already, and is no table or view.")
         if has_hooks(each.model):  # what they made of the old table, they make of the new one
             others = [other for other in others if not other.part]
         keys = [key for key in others if key.constraint and key.of in self.project]
