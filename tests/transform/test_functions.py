@@ -275,6 +275,12 @@ def test_macros_of_the_project_make_aggregates_and_functions_give_rows_of_models
             create or replace aggregate {{ target_relation }} (int)
                 (sfunc = {{ model.compiled_code }}, stype = int, initcond = '0')
             {% endmacro %}
+            {% macro postgres__scalar_function_body_sql() %}
+            $$ {{ model.compiled_code }} $$ language {{ model.config.meta.language or 'sql' }}
+            {% endmacro %}
+        """,
+        "functions/at_most_3.sql": """
+            begin if n > 3 then return {{ this }}(n - 1); end if; return n; end
         """,
         "functions/plus_twice.sql": "select total + {{ function('twice') }}(n)",
         "functions/sum_twice.sql": "{{ config(type='aggregate') }} {{ function('plus_twice') }}",
@@ -291,6 +297,10 @@ def test_macros_of_the_project_make_aggregates_and_functions_give_rows_of_models
                 config: {schema: shop}
                 arguments: [{name: n, data_type: int}]
                 returns: {data_type: int}
+              - name: at_most_3
+                config: {schema: shop, meta: {language: plpgsql}}
+                arguments: [{name: n, data_type: int}]
+                returns: {data_type: int}
               - name: last_number
                 config: {schema: shop}
                 returns: {data_type: shop.numbers}
@@ -300,12 +310,14 @@ def test_macros_of_the_project_make_aggregates_and_functions_give_rows_of_models
             select {{ function('sum_twice') }}(n) as s, shop.twice(1) as two
             from {{ ref('numbers') }}
         """,
-        "models/last.sql": "select l.* from {{ function('last_number') }}() l",
+        "models/last.sql": """
+            select l.*, {{ function('at_most_3') }}(9) as m from {{ function('last_number') }}() l
+        """,
     }
     run(files, per_model=per_model)
-    assert rows("select s, two, n, four from shop.summed, shop.last") == [(12, 2, 3, 12)]
+    assert rows("select s, two, n, four, m from shop.summed, shop.last") == [(12, 2, 3, 12, 3)]
     run({**BY_FOUR, "macros/more.sql": ""}, per_model=per_model)
-    assert rows("select s, two, n, four from shop.summed, shop.last") == [(24, 4, 3, 48)]
+    assert rows("select s, two, n, four, m from shop.summed, shop.last") == [(24, 4, 3, 48, 3)]
     assert rows("select nspname from pg_namespace where nspname like '%\\_\\_%'") == []
 
 

@@ -53,7 +53,9 @@ class Site:
 
     @cached_property
     def compiled(self) -> Compiled:
-        return self.compiler.model(self.model)
+        # A function may call itself.
+        this = self.aside if self.model.is_function else None
+        return self.compiler.model(self.model, this=this)
 
     @cached_property
     def is_custom(self) -> bool:
