@@ -22,6 +22,7 @@ from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.checks import check_project
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
+from datapipe.transform.manifest.found import asked, asked_function, asked_source
 from datapipe.transform.manifest.nodes import (
     DataTest,
     Model,
@@ -31,13 +32,7 @@ from datapipe.transform.manifest.nodes import (
 )
 from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.properties import Properties, Reader
-from datapipe.transform.manifest.references import (
-    Names,
-    References,
-    asked,
-    asked_function,
-    asked_source,
-)
+from datapipe.transform.manifest.references import Names, References
 from datapipe.transform.project import Project
 from datapipe.transform.project.yaml_file import Block
 

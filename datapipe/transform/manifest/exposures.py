@@ -10,9 +10,10 @@ from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
+from datapipe.transform.manifest.found import Found, written_ref
 from datapipe.transform.manifest.nodes import Ref
 from datapipe.transform.manifest.properties import config_of
-from datapipe.transform.manifest.references import Found, Names, written_ref
+from datapipe.transform.manifest.references import Names
 from datapipe.transform.project import Project
 from datapipe.transform.project.yaml_file import Block
 

@@ -18,9 +18,10 @@ from datapipe.transform.manifest.checks import check_model, check_names
 from datapipe.transform.manifest.configs import Configs, Layer, layer, place_of
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.files import blocks_of
+from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import NodeProperties, Properties
-from datapipe.transform.manifest.references import Found, called
+from datapipe.transform.manifest.references import called
 from datapipe.transform.manifest.sources import relation
 from datapipe.transform.project import Project
 

@@ -111,9 +111,7 @@ def look(
     small = {*tokens.small(connection, compared | doubtful)} if compared or doubtful else set()
     tokens.digested(found, tokens.digests(connection, sorted(small)))
     seen.large = compared - small
-    for key, (rule, definition) in defined(connection, redefined).items():
-        if found[key].rule == rule:
-            found[key] = replace(found[key], definition=definition)
+    define(connection, found, redefined)
     return seen
 
 
@@ -125,10 +123,11 @@ def of_models(connection: psycopg.Connection, models: Iterable[Model]) -> Tokens
     return found | look_at_functions(connection, functions)
 
 
-def defined(connection: psycopg.Connection, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The versions of views, and hashes of their texts."""
-    found = tokens.definitions(connection, list(keys))
-    return {key: (rule, hashed(text)) for key, (rule, text) in found.items()}
+def define(connection: psycopg.Connection, found: dict[str, Token], views: Iterable[str]) -> None:
+    """Add hashes of their texts to ``views`` among ``found``."""
+    for key, (rule, text) in tokens.definitions(connection, sorted(views)).items():
+        if found[key].rule == rule:  # else somebody has changed it since
+            found[key] = replace(found[key], definition=hashed(text))
 
 
 def _recorded_tokens(recorded: Iterable[NodeState]) -> Iterator[tuple[str, Token]]:

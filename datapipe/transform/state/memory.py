@@ -373,9 +373,7 @@ class Memory:
             and self._present[key].kind == "v"
             and not self._present[key].definition
         }
-        for key, (rule, text) in look.defined(connection, sorted(views)).items():
-            if self._present[key].rule == rule:  # else somebody has changed it since
-                self._present[key] = replace(self._present[key], definition=text)
+        look.define(connection, self._present, views)
 
     def _complete(self, seen: Seen) -> NodeState:
         """What is to be written down of a node, now that what it has read is published."""
