@@ -14,9 +14,7 @@ from datapipe.transform.manifest.signature import Signature
 SourceKey = tuple[str, str]
 
 _PARTS = ("database", "schema", "identifier")
-_HOOKS = {"pre_hook": "pre-hook", "post_hook": "post-hook"}
 _NO_CHECKSUM = {"name": "none", "checksum": ""}
-_LARGE = 2**20  # bytes: of a larger seed dbt compares no more than where it is
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,8 @@ class Model:
     """One model, seed, snapshot or function: its file, with what YAML says of it.
 
     Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
-    is what an ephemeral model would be called; ``macros`` are dbt's ids of what its template calls,
-    ``doc_blocks`` those of the blocks in its description. ``called`` is what its template gives to
-    ``config``.
+    is what an ephemeral model would be called; ``macros`` and ``doc_blocks`` are dbt's ids of what
+    its template calls and its description names; ``called`` is what it gives to ``config``.
     """
 
     name: str
@@ -150,7 +147,7 @@ class Model:
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
-        config = {_HOOKS.get(key, key): value for key, value in self.config.items()}
+        config = seen.settings(self.config)
         named = self.named or self.relation
         path = self.file.partition("/")[2]
         if self.resource_type == "analysis":
@@ -181,7 +178,7 @@ class Model:
             "primary_key": [],
             "batch": None,
             "defer_relation": None,
-            "config_call_dict": {_HOOKS.get(key, key): each for key, each in self.called.items()},
+            "config_call_dict": seen.settings(self.called),
             "description": self.description,
             "doc_blocks": list(self.doc_blocks),
             "columns": {name: each.as_template_sees_it() for name, each in self.columns.items()},
@@ -197,22 +194,18 @@ class Model:
             **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
             **(self.signature.as_template_sees_it() if self.signature else {}),
+            **({"root_path": seen.root_of(self.path, self.file)} if self.is_seed else {}),
         }
         if self.resource_type == "model":
             return shown
         without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
-        if self.is_seed:
-            shown["root_path"] = str(self.path.parents[len(Path(self.file).parents) - 1])
         return {key: value for key, value in shown.items() if key not in without}
 
     def _checksum(self) -> dict[str, str]:
         """That of the file, of which the code of a snapshot is only a part."""
         if self.resource_type == "model" or self.path.suffix not in {".csv", ".sql"}:
             return seen.checksum(self.raw_code)
-        if self.path.stat().st_size > _LARGE:
-            return {"name": "path", "checksum": self.file}
-        # What is no text is told when the seed is read.
-        return seen.checksum(self.path.read_text(encoding="utf-8", errors="replace"))
+        return seen.checksum_of(self.path, self.file)
 
 
 @dataclass(frozen=True)

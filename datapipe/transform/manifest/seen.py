@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 NOTHING: Mapping[str, Any] = {
@@ -27,6 +28,8 @@ NOT_OF_A_SEED = OF_A_MODEL | {
     "contract",
     "compiled_path",
 }
+_HOOKS = {"pre_hook": "pre-hook", "post_hook": "post-hook"}
+_LARGE = 2**20  # bytes: of a larger seed dbt compares no more than where it is
 NO_FRESHNESS = {
     "warn_after": {"count": None, "period": None},
     "error_after": {"count": None, "period": None},
@@ -51,6 +54,24 @@ _INPUT = {"filter": None, "alias": None, "offset_window": None, "offset_to_grain
 
 def checksum(text: str) -> dict[str, str]:
     return {"name": "sha256", "checksum": hashlib.sha256(text.strip().encode()).hexdigest()}
+
+
+def checksum_of(path: Path, file: str) -> dict[str, str]:
+    """The checksum of a file, which dbt calls ``file``."""
+    if path.stat().st_size > _LARGE:
+        return {"name": "path", "checksum": file}
+    # What is no text is told when the seed is read.
+    return checksum(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def root_of(path: Path, file: str) -> str:
+    """The folder of the project from which on a file is called ``file``."""
+    return str(path.parents[len(Path(file).parents) - 1])
+
+
+def settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under dbt's names for them."""
+    return {_HOOKS.get(key, key): value for key, value in given.items()}
 
 
 def constraint(given: Mapping[str, Any]) -> dict[str, Any]:
