@@ -32,7 +32,6 @@ from datapipe.transform.state import (
 )
 from datapipe.transform.state.decide import Decisions, decided
 from datapipe.transform.state.functions import Calls, calls
-from datapipe.transform.state.look import Look
 from datapipe.transform.state.names import Names
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
@@ -97,7 +96,7 @@ class Memory:
         self.functions: Mapping[str, str] = decisions.functions
         self._manifest = manifest
         self._decisions = decisions
-        self._look: Look = decisions.seen
+        self._look = decisions.seen
         self._functions = decisions.seen.functions
         self._options = options
         self._run_id = run_id
@@ -115,9 +114,7 @@ class Memory:
 
     def question(self, model: Model) -> str:
         """What the build of ``model`` has read and made, asked at the end of its transaction."""
-        if model.is_function:
-            return reading.question_of_function(aside.place_of(model))
-        return reading.question(".".join(map(quoted, aside.place_of(model))))
+        return reading.question(aside.place_of(model), is_function=model.is_function)
 
     def saw(
         self,

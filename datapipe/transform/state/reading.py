@@ -58,14 +58,11 @@ def read(connection: psycopg.Connection) -> Read:
     return _named(connection.execute(_READ).fetchall())
 
 
-def question(local: str) -> str:
-    """What this transaction has read, and how ``local`` stands that it has built, as SQL."""
-    return f"{_READ}UNION ALL{_STANDS.format(literal(local))}"
-
-
-def question_of_function(name: Name) -> str:
-    """The same where a function of that name was made."""
-    return f"{_READ}UNION ALL{_FUNCTION_STANDS.format(*map(literal, name))}"
+def question(name: Name, *, is_function: bool = False) -> str:
+    """What this transaction has read, and how that stands which it has built, as SQL."""
+    if is_function:
+        return f"{_READ}UNION ALL{_FUNCTION_STANDS.format(*map(literal, name))}"
+    return f"{_READ}UNION ALL{_STANDS.format(literal('.'.join(map(quoted, name))))}"
 
 
 def done(answer: Sequence[tuple[Any, ...]]) -> Done:
