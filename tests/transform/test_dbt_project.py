@@ -354,6 +354,19 @@ PLACES = {
     "a colon in YAML": (
         "s.yml", 3, {"models/s.yml": "models:\n  - name: a\n    description: this: that\n"},
     ),
+    "a test of a model that there is not": (
+        "s.yml", 6,
+        {
+            "models/a.sql": "select 1 as id",
+            "models/s.yml": (
+                "models:\n  - name: a\n    columns:\n      - name: id\n        tests:\n"
+                "          - relationships: {to: ref('gone'), field: id}\n"
+            )
+        },
+    ),
+    "a file with a test of a model that there is not": (
+        "of_gone.sql", 2, {"tests/of_gone.sql": "select *\nfrom {{ ref('gone') }}"},
+    ),
     "a setting of the wrong type": (
         "s.yml", 4,
         {
@@ -439,10 +452,8 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
                       - name: id
                         tests:
                           - unique
-                          - relationships: {to: ref('gone'), field: id}
                           - relationships: {to: ref('off'), field: id}
             """,
-            "tests/of_gone.sql": "select *\nfrom {{ ref('gone') }}",
             "tests/of_off.sql": "select * from {{ ref('off') }}",
         }
     )
@@ -452,9 +463,7 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     assert sorted(told) == [
         f"b.sql:1: There is no setting materialised{vain} materialized?",
         f"b.sql:2: on_schema_change is one of {policies}. As with dbt, changes are ignored.",
-        "of_gone.sql:2: There is no model gone. The test of_gone is left out.",
         f"s.yml:5: There is no key test here{vain} tests?",
-        "s.yml:9: There is no model gone. The test relationships_a_id__id__ref_gone_ is left out.",
     ]
     assert {each.name for each in transformed.results} == {"a", "b", "unique_a_id"}
 

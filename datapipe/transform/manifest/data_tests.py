@@ -214,7 +214,8 @@ class Reader:
     ) -> tuple[list[str], list[SourceKey]] | None:
         """The keys of what ``test`` reads; None if it is left out, as with dbt.
 
-        It is where something of that is disabled, and with a warning where there is no such thing.
+        It is where something of that is disabled. There being no such thing is an error in the
+        project, and a warning in a package.
         """
         refs: list[str] = []
         sources: list[SourceKey] = []
@@ -227,10 +228,13 @@ class Reader:
                 name = key[-1]
                 sources.append(self.names.source(key, package).key)
         except ProjectError as error:
-            if not self.names.reads_disabled(found.refs, found.sources, package):
-                line = below(test.path, test.line, name) or test.line
-                told = ProjectError(str(error), path=test.path, line=line)
-                self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
+            if self.names.reads_disabled(found.refs, found.sources, package):
+                return None
+            line = below(test.path, test.line, name) or test.line
+            told = ProjectError(str(error), path=test.path, line=line)
+            if package == self.project.name:
+                raise told from None
+            self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
             return None
         return refs, sources
 

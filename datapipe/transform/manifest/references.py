@@ -211,7 +211,8 @@ class References:
     def of_test(self, test: DataTest) -> DataTest | None:
         """``test`` with the keys of what it reads; None if it is left out, as with dbt.
 
-        It is where something of that is disabled, and with a warning where there is no such thing.
+        It is where something of that is disabled. There being no such thing is an error in the
+        project, and a warning in a package.
         """
         resolved = self._resolved(test)
         if resolved is not None:
@@ -222,7 +223,8 @@ class References:
         try:
             self._render_again(test)
         except ProjectError as error:
-            if any(model is not None and not _may_read(test, model) for model in read):
+            barred = any(model is not None and not _may_read(test, model) for model in read)
+            if barred or test.package == self.project.name:
                 raise
             self.renderer.warnings.append(f"{error} The test {test.name} is left out.")
         return None
