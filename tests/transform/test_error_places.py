@@ -104,6 +104,20 @@ BROKEN = {
     "endless": ("select {% if execute %}{{ endless() }}{% endif %}", "broken.sql:15"),
     "through_ephemeral": ("select * from {{ ref('hidden') }}", "hidden.sql:3"),
     "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
+    "comment": ("select 1 as one,\n  // the second\n  2 as two", "comment.sql:2"),
+    "unmerged": (
+        "select 1 as one,\n<<<<<<< HEAD\n  2 as two\n=======\n  2 as deux\n>>>>>>> more\n",
+        "unmerged.sql:2",
+    ),
+    "case_next": (
+        "select\n  id\n  case\n    when id = 1 then 2\n  end as n\nfrom {{ ref('a') }}",
+        "case_next.sql:2?",
+    ),
+    "no_as": ("with b (\n  select 1 as id\n)\nselect * from b", "no_as.sql:1"),
+    "macro_left_open": (
+        "select\n  {{ opened('id') }} as n\nfrom {{ ref('a') }}",
+        "broken.sql:21",
+    ),
     "not_loaded": ("select *\nfrom {{ source('crm', 'people') }}", "not_loaded.sql:2"),
 }
 MACROS = """
@@ -125,6 +139,9 @@ select relname,
 {% endmacro %}
 {% macro listed(metadata) %}
 select {{ fromyaml(metadata)['keys'] | join(', ') }} from {{ ref('a') }}
+{% endmacro %}
+{% macro opened(column) %}
+  round({{ column }}
 {% endmacro %}
 """
 

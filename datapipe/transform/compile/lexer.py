@@ -35,6 +35,16 @@ _AGGREGATE = re.compile(
     re.IGNORECASE,
 )
 _OVER = re.compile(r"\s*(?:filter\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)?over\b", re.IGNORECASE)
+# What PostgreSQL takes for names and operators where others have quotes and comments.
+_NOT_SQL = (
+    (re.compile("`"), " Names stand in double quotes in PostgreSQL, not in backticks."),
+    (re.compile(r"^[ \t]*(?:#[# \t]|//)", re.MULTILINE), " A comment begins with -- in SQL."),
+    (re.compile(r"^<{7} ", re.MULTILINE), " A merge left both versions here."),
+)
+_CASE = re.compile(r"\bcase\s*\Z", re.IGNORECASE)
+_NO_AS = re.compile(
+    r'(?:\bwith(?:\s+recursive)?|\)\s*,)\s*(?P<name>\w+|"[^"]+")\s*\(\s*\Z', re.IGNORECASE
+)
 _LAST_OF_LINE = re.compile(r'(?:[\w"\]]+|\))\Z')
 # Behind these a line goes on with the next one, which may not begin with those.
 _GOES_ON = frozenset({
@@ -101,6 +111,15 @@ def quote_left_open(sql: str, offset: int) -> int | None:
     return None
 
 
+def case_as_name(sql: str, offset: int) -> int | None:
+    """Where the ``case`` right before ``offset`` is, which was taken for a name.
+
+    It is one where the comma before it is missing; then PostgreSQL stumbles over the ``when``.
+    """
+    found = _CASE.search(hidden(sql), 0, offset)
+    return None if found is None else found.start()
+
+
 def comma_missing(sql: str, offset: int) -> int | None:
     """Where a comma may be missing: at the end of the line before what stands at ``offset``.
 
@@ -124,6 +143,22 @@ def comma_too_much(sql: str, offset: int) -> int | None:
     before = text[:offset].rstrip()
     ends = _AFTER_ITEMS.match(text, offset)
     return len(before) - 1 if ends and before.endswith(",") else None
+
+
+def not_sql(sql: str, offset: int) -> tuple[int, str] | None:
+    """The first thing up to ``offset`` that is no SQL, and what to say of it."""
+    text = hidden(sql, names=True)
+    for pattern, about in _NOT_SQL:
+        found = pattern.search(text, 0, offset + 1)
+        if found:
+            return found.end() - 1, about
+    return None
+
+
+def as_missing(sql: str, offset: int) -> int | None:
+    """Where a common table expression has its name, if it has no ``as`` before ``offset``."""
+    found = _NO_AS.search(hidden(sql), 0, offset)
+    return None if found is None else found.start("name")
 
 
 def bracket_too_many(sql: str, offset: int) -> int | None:

@@ -130,32 +130,47 @@ def _doing(node: Model | DataTest) -> str:
 def _pointed_at(
     error: psycopg.Error, compiled: Compiled, compiler: Compiler, offset: int, word: str
 ) -> tuple[Place, str]:
-    """The place of ``offset``, or of what was left open before it; and what to say of that."""
-    sql, more = compiled.sql, ""
+    """The place of ``offset``, or of what is wrong before it; and what to say of that."""
     if error.sqlstate == "42601":
-        backtick = lexer.hidden(sql, names=True).find("`", 0, offset + 1)
-        if backtick >= 0:
-            more = " Names stand in double quotes in PostgreSQL, not in backticks."
-            return _place(compiler, compiled, backtick), more
-        quote = lexer.quote_left_open(sql, offset)
-        bracket = lexer.bracket_left_open(sql, offset) if quote is None else None
-        if quote is not None:
-            return _place(compiler, compiled, quote), " Is the quote that opens here ever closed?"
-        if bracket is not None:
-            opens, here = (_place(compiler, compiled, at) for at in (bracket, offset))
-            if (opens.path, opens.line) != (here.path, here.line):
-                more = f" A bracket is not closed: the last that is open opens at {opens}."
-        else:
-            more = _about_commas(compiled, compiler, offset)
-        many = lexer.bracket_too_many(sql, offset)
-        if many is not None:
-            return _place(compiler, compiled, many), " This bracket closes none that is open."
+        case = lexer.case_as_name(compiled.sql, offset)
+        offset = offset if case is None else case
+        before = _wrong_before(error, compiled, offset)
+        if before is not None:
+            return _place(compiler, compiled, before[0]), before[1]
+        bracket = lexer.bracket_left_open(compiled.sql, offset)
+        if bracket is None:
+            return _place(compiler, compiled, offset), _about_commas(compiled, compiler, offset)
+        opens, here = (_place(compiler, compiled, at) for at in (bracket, offset))
+        if opens.path != here.path:  # a macro closes what it opens
+            return opens, " Is the bracket that opens here ever closed?"
+        is_here = opens.line == here.line
+        more = f" A bracket is not closed: the last that is open opens at {opens}."
+        return here, "" if is_here else more
+    more = ""
     if error.sqlstate == "42803" and "GROUP BY" in (error.diag.message_primary or ""):
-        aggregate = lexer.aggregate_beside(sql, offset)
+        aggregate = lexer.aggregate_beside(compiled.sql, offset)
         if aggregate is not None:
             at = _place(compiler, compiled, aggregate)
             more = f" The aggregate at {at} makes groups of the rows."
     return _place(compiler, compiled, offset, word), more
+
+
+def _wrong_before(error: psycopg.Error, compiled: Compiled, offset: int) -> tuple[int, str] | None:
+    """Where that is for sure over which PostgreSQL stumbled at ``offset``, and what to say."""
+    sql = compiled.sql
+    not_sql = lexer.not_sql(sql, offset)
+    if not_sql is not None:
+        return not_sql
+    quote = lexer.quote_left_open(sql, offset)
+    if quote is not None:
+        return quote, " Is the quote that opens here ever closed?"
+    if (error.diag.message_primary or "").startswith("unterminated"):  # a comment
+        return offset, ""
+    no_as = lexer.as_missing(sql, offset)
+    if no_as is not None:
+        return no_as, " Is AS missing before the bracket?"
+    many = lexer.bracket_too_many(sql, offset)
+    return None if many is None else (many, " This bracket closes none that is open.")
 
 
 def _about_commas(compiled: Compiled, compiler: Compiler, offset: int) -> str:
