@@ -6,7 +6,7 @@ import re
 
 import psycopg
 
-from datapipe.transform.compile.lexer import hidden, selected
+from datapipe.transform.compile.lexer import all_selected, hidden
 
 _NAMED = re.compile(r'"([^"]+)"')
 _TYPE = re.compile(
@@ -55,7 +55,7 @@ def likely_offsets(error: psycopg.Error, sql: str) -> list[int]:
     """The offsets in ``sql`` of what the error may be about, as far as its words tell."""
     text = hidden(sql)
     said = error.diag.message_primary or ""
-    if error.sqlstate == "42701":
+    if error.sqlstate in {"42701", "42702"}:
         return _given_twice(said, text)
     if error.sqlstate == "42712":
         return _aliased(said, text)[1:2]
@@ -112,18 +112,13 @@ def _named(said: str, text: str) -> int | None:
 def _given_twice(said: str, text: str) -> list[int]:
     """Where a column gets its name for the second time: by that name, or by a last star."""
     for name in _NAMED.findall(said):
-        listed = [(each, at) for each, at in selected(text) if each.lower() in {name.lower(), "*"}]
-        named = [at for each, at in listed if each != "*"]
-        if len(named) > 1:
-            return named[1:2]
-        if len(listed) > 1:
-            return [listed[-1][1]]
-        written = rf'\b{re.escape(name)}"?\s*(?=,|\)|\bfrom\b|\Z)'
-        places = [found.start() for found in re.finditer(written, text, re.IGNORECASE)]
-        stars = [found.end() - 1 for found in re.finditer(r"(?:\.|\bselect\s+|,\s*)\*", text)]
-        both = places[1:] or stars[-1:] or places
-        if both:
-            return both[:1]
+        for columns in all_selected(text):
+            listed = [(each, at) for each, at in columns if each.lower() in {name.lower(), "*"}]
+            named = [at for each, at in listed if each != "*"]
+            if len(named) > 1:
+                return named[1:2]
+            if len(listed) > 1:
+                return [listed[-1][1]]
     return []
 
 

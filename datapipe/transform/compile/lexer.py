@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _QUOTED = re.compile(
     r"""
@@ -20,6 +21,7 @@ _STRUCTURE = re.compile(
     r"[(),\[\]]|\b(?:select|from|where|group|having|window|order|limit|union|except|intersect)\b",
     re.IGNORECASE,
 )
+_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r'(?:"[^"]+"|(?<![\w"])[^\W\d]\w*|\*)(?=\s*\Z)')
 
 _FIRST_OF_LINE = re.compile(r'\s*([\w"]+)')
@@ -92,6 +94,15 @@ def selected(sql: str) -> list[tuple[str, int]]:
                 return found
     name = _LAST_NAME.search(text, start, len(text.rstrip())) if start is not None else None
     return [*found, (name[0].strip('"'), name.start())] if name else found
+
+
+def all_selected(sql: str) -> Iterator[list[tuple[str, int]]]:
+    """What each select lists: first the outermost, then the others, the last one first."""
+    yield selected(sql)
+    text = hidden(sql)
+    for found in reversed(list(_SELECT.finditer(text))):
+        _, end = _brackets_round(text, found.start())
+        yield [(name, found.start() + at) for name, at in selected(text[found.start() : end])]
 
 
 def quote_left_open(sql: str, offset: int) -> int | None:

@@ -46,7 +46,9 @@ def project_error(
         message += meant.near_name(error, connection, compiled.as_written)
     message += _to_be_loaded(error, compiler)
     about = ""
-    if offset is None and error.diag.statement_position is not None:
+    # What stands round the SQL asks for its columns: one of them is there twice.
+    twice = error.sqlstate == "42702"
+    if offset is None and error.diag.statement_position is not None and not twice:
         place, more = _setting(error, node, compiler), ""
     elif offset is None:
         place, more = _guessed(error, compiled, compiler)

@@ -19,7 +19,7 @@ from datapipe.transform.checks.unit import difference
 from datapipe.transform.checks.unit.alone import Alone
 from datapipe.transform.checks.unit.columns import Columns
 from datapipe.transform.checks.unit.given import Fixtures
-from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile import Compiled, Compiler, guess
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import Var, env_var
 from datapipe.transform.manifest.nodes import UnitTest
@@ -125,15 +125,21 @@ class _Case:
         """What PostgreSQL said, where what it points at is written: in the model or the test."""
         position = error.diag.statement_position
         part, start = statement.at(int(position) - 1 if position else -1)
-        if part is not None and part.line is None:
+        said = (error.diag.message_primary or str(error)).strip()
+        value = said.rpartition(': "')[2].rstrip('"')
+        given = below(self.test.path, self.test.line, value)
+        of_result = position is None or error.sqlstate == "42702"
+        of_model = part is not None and part.line is None
+        if of_result and given is None and guess.likely_offsets(error, compiled.sql):
+            of_model = True
+        if of_model:
             from datapipe.transform.compile.locate import project_error  # seldom needed
 
-            return project_error(error, compiled, [start], self.alone.compiler, self.connection)
+            sent_at = [start] if start else []
+            return project_error(error, compiled, sent_at, self.alone.compiler, self.connection)
         if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
             return failure(error, f"the unit test {self.test.name}")
-        said = (error.diag.message_primary or str(error)).strip()
         line = self.test.line if part is None or part.line is None else part.line
-        value = said.rpartition(': "')[2].rstrip('"')
         return ProjectError(
             f"PostgreSQL stopped the unit test {self.test.name}: {said}. Look at the values and "
             "their types; data_type under the columns of a source tells them.",
