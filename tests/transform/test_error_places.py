@@ -159,6 +159,12 @@ models:
           - relationships:
               to: ref('a')
               field: idd
+  - name: promised
+    config:
+      contract: {enforced: true}
+    columns:
+      - name: ident
+        data_type: integer
 unit_tests:
   - name: divides
     model: divided
@@ -167,6 +173,7 @@ unit_tests:
     expect: {rows: [{id: 1, r: 3}]}
 """,
     "models/divided.sql": "select id,\n  amount / (id - 1) as r\nfrom {{ ref('a') }}",
+    "models/promised.sql": "select 1 as id",
     "seeds/prices.csv": "price\n1\n",
     "snapshots/kept.sql": """{% snapshot kept %}
 {{ config(
@@ -179,7 +186,7 @@ select * from {{ ref('a') }}
 }
 PLACES = (
     *("dbt_project.yml:5", "dbt_project.yml:9", "schema.yml:9", "schema.yml:13", "schema.yml:23"),
-    *("schema.yml:30", "kept.sql:5", "divided.sql:2"),
+    *("schema.yml:30", "kept.sql:5", "divided.sql:2", "schema.yml:35"),
 )
 
 

@@ -63,7 +63,8 @@ def check(site: Site) -> tuple[Column, ...]:
             for line in (_HEAD, *lines)
         )
         name = lines[0][0]
-        raise _broken(site, name, f"is not what {_in_sql(site, name)} gives:\n{table}")
+        setting = "data_type" if name in {column for column, *_ in given} else ""
+        raise _broken(site, name, f"is not what {_in_sql(site, name)} gives:\n{table}", setting)
     return declared
 
 
@@ -145,11 +146,11 @@ def _model_constraint(given: Mapping[str, Any]) -> str:
     return f"{named}{expression}" if kind == "custom" and expression else ""
 
 
-def _broken(site: Site, column: str, what: str) -> ProjectError:
-    """An error at what is declared of ``column``, or else where the model has it."""
+def _broken(site: Site, column: str, what: str, setting: str = "data_type") -> ProjectError:
+    """An error at the ``setting`` of ``column`` in YAML, or else where the model has it."""
     message = f"The contract of the model {site.model.name} {what}"
     declared = column in site.model.columns
-    words = (f"name: {column}", "data_type") if declared else (column or "contract",)
+    words = (f"name: {column}", setting) if declared else (column or "contract",)
     error = site.error(message, *words)
     if error.line is None:
         return site.error(message, "contract")
