@@ -106,7 +106,70 @@ BROKEN = {
     "misspelt": ("select\n  {{ hal('x') }}", "misspelt.sql:2"),
     "comment": ("select 1 as one,\n  // the second\n  2 as two", "comment.sql:2"),
     "unmerged": (
-        "select 1 as one,\n    # Servers before 18 say of one more where it is.
+        "select 1 as one,\n<<<<<<< HEAD\n  2 as two\n=======\n  2 as deux\n>>>>>>> more\n",
+        "unmerged.sql:2",
+    ),
+    "case_next": (
+        "select\n  id\n  case\n    when id = 1 then 2\n  end as n\nfrom {{ ref('a') }}",
+        "case_next.sql:2?",
+    ),
+    "unlike_else": (
+        "select\n  case when id = 1 then 'one'\n    else 0\n  end as n\nfrom {{ ref('a') }}",
+        "unlike_else.sql:3.",
+    ),
+    "no_as": ("with b (\n  select 1 as id\n)\nselect * from b", "no_as.sql:1"),
+    "macro_left_open": (
+        "select\n  {{ opened('id') }} as n\nfrom {{ ref('a') }}",
+        "broken.sql:21",
+    ),
+    "twice_below": (
+        "with b as (select a.*,\n  c.*\nfrom {{ ref('a') }} a, {{ ref('a') }} c)\nselect * from b",
+        "twice_below.sql:2",
+    ),
+    "not_loaded": ("select *\nfrom {{ source('crm', 'people') }}", "not_loaded.sql:2"),
+}
+MACROS = """
+{% macro asked() %}
+{% set q %}
+select relname,
+       reltuple from pg_class
+{% endset %}{{ return(run_query(q)) }}
+{% endmacro %}
+{% macro half(column) -%}
+  {{ column }}_ / 2
+{%- endmacro %}
+{% macro named(name) %}
+{% if name | length > 1 %}{{ exceptions.raise_compiler_error('no ' ~ name) }}{% endif %}
+{{ return("'x'") }}
+{% endmacro %}
+{% macro endless() %}
+{{ endless() }}
+{% endmacro %}
+{% macro listed(metadata) %}
+select {{ fromyaml(metadata)['keys'] | join(', ') }} from {{ ref('a') }}
+{% endmacro %}
+{% macro opened(column) %}
+  round({{ column }}
+{% endmacro %}
+"""
+
+
+def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
+    models = {f"models/{name}.sql": source for name, (source, _) in BROKEN.items()}
+    hidden = "{{ config(materialized='ephemeral') }}\nselect id,\n  amout\nfrom {{ ref('a') }}"
+    unsound = "select id,\n  name::int as n\nfrom {{ ref('a') }}"
+    models |= {"models/unsound.sql": unsound}
+    models |= {"models/crm.yml": "sources:\n  - name: crm\n    tables:\n      - name: people\n"}
+    models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
+    with pytest.raises(RunFailedError) as caught:
+        run(models)
+    told = str(caught.value)
+    for name, (_, place) in BROKEN.items():
+        assert (place if place[-1] in " ?s." else f"{place}: ") in told, name
+    assert "Did you mean half?" in told
+    assert "It was called for query_of_macro at " in told
+    assert "pg_class.reltuples" in told
+    # Servers before 18 say of one more where it is.
     assert told.count("it is likely here") in {11, 12}
     loaded = r"There is no schema crm\. It is the table people of the source crm \(.*crm\.yml:4\)"
     assert re.search(loaded, told)

@@ -47,6 +47,8 @@ _CASE = re.compile(r"\bcase\s*\Z", re.IGNORECASE)
 _NO_AS = re.compile(
     r'(?:\bwith(?:\s+recursive)?|\)\s*,)\s*(?P<name>\w+|"[^"]+")\s*\(\s*\Z', re.IGNORECASE
 )
+_THEN = re.compile(r"\bthen\s*\Z", re.IGNORECASE)
+_OF_CASE = re.compile(r"[()]|\b(?:case|else|end)\b", re.IGNORECASE)
 _LAST_OF_LINE = re.compile(r'(?:[\w"\]]+|\))\Z')
 # Behind these a line goes on with the next one, which may not begin with those.
 _GOES_ON = frozenset({
@@ -129,6 +131,21 @@ def case_as_name(sql: str, offset: int) -> int | None:
     """
     found = _CASE.search(hidden(sql), 0, offset)
     return None if found is None else found.start()
+
+
+def else_beside(sql: str, offset: int) -> int | None:
+    """Where the ``else`` is of the CASE in which ``offset`` is what a ``then`` gives."""
+    text = hidden(sql)
+    if not _THEN.search(text, 0, offset):
+        return None
+    depth = 0
+    for word in _OF_CASE.finditer(text, offset):
+        depth += {"(": 1, "case": 1, ")": -1, "end": -1}.get(word[0].lower(), 0)
+        if depth < 0:
+            break
+        if not depth and word[0].lower() == "else":
+            return word.start()
+    return None
 
 
 def comma_missing(sql: str, offset: int) -> int | None:

@@ -154,6 +154,10 @@ def _pointed_at(
         if aggregate is not None:
             at = _place(compiler, compiled, aggregate)
             more = f" The aggregate at {at} makes groups of the rows."
+    if error.sqlstate in {"42804", "22P02"}:
+        beside = lexer.else_beside(compiled.sql, offset)
+        if beside is not None:
+            more = f" A CASE is of the type of its ELSE at {_place(compiler, compiled, beside)}."
     return _place(compiler, compiled, offset, word), more
 
 
