@@ -259,3 +259,14 @@ def test_every_broken_setting_is_told_with_its_file_and_line(run: Run) -> None:
     told = str(caught.value)
     for place in PLACES:
         assert f"{place}: " in told, place
+
+
+def test_a_misspelt_check_col_is_told_before_every_row_gets_a_new_version(run: Run) -> None:
+    checked = """{% snapshot checked %}
+{{ config(strategy='check', unique_key='id',
+    check_cols=['nom']) }}
+select * from {{ ref('a') }}
+{% endsnapshot %}"""
+    run({"models/a.sql": A, "snapshots/checked.sql": checked})
+    with pytest.raises(RunFailedError, match=r"checked\.sql:3: The query .* no column nom"):
+        run({"models/a.sql": A.replace("10", "11"), "snapshots/checked.sql": checked})

@@ -111,6 +111,14 @@ def _checked(site: Site, old: RelationState | None, source: Sequence[str]) -> st
         )
     if old is None:
         return "false"
+    for name in columns:
+        if name not in source:  # else each row would count as changed in every run
+            raise site.error(
+                f"The query of the snapshot {site.model.name} has no column {name}, which "
+                f"check_cols lists. It has {', '.join(source)}.",
+                "check_cols",
+                name,
+            )
     there = {column.name for column in old.columns}
     if any(name not in there for name in columns):
         return "true"
