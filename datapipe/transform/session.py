@@ -133,12 +133,13 @@ class Session:
         if not self.manifest.project.hooks(moment):
             return
         self._create_schemas()
+        is_end = moment == "on-run-end"
         tables = [each.relation.published for each in self.manifest.models.values()]
-        before = marks.there(self.connection, tables)
+        before = marks.there(self.connection, tables) if is_end else ()
         try:
             hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
         finally:
-            if moment == "on-run-end" and not self.connection.broken:
+            if is_end and not self.connection.broken:
                 marks.mark(self.connection, tables, before)
 
     def _writes_itself(self, model: Model) -> bool:

@@ -63,10 +63,13 @@ def build(
             built = _built(site, witness)
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error
-    compiled = None if model.is_seed else site.compiled
-    grown = published is not None
-    built = replace(built, keys=tuple(site.keys), elsewhere=site.elsewhere)
-    return replace(built, grown=grown, compiled=compiled)
+    return replace(
+        built,
+        grown=published is not None,
+        compiled=None if model.is_seed else site.compiled,
+        keys=tuple(site.keys),
+        elsewhere=site.elsewhere,
+    )
 
 
 def _built(site: Site, witness: Witness | None) -> Built:

@@ -71,28 +71,26 @@ class RelationState:
         return [column.shape for column in self.columns]
 
 
-_STATES = """
+def granted(acl: str) -> str:
+    """SQL that gives what ``acl`` grants, as a list of what makes a Grant each; NULL for none."""
+    return f"""(
+    SELECT json_agg(json_build_array(
+        CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
+        x.privilege_type, x.is_grantable))
+    FROM aclexplode({acl}) x)"""
+
+
+_STATES = f"""
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, pg_get_userbyid(c.relowner),
-       pg_has_role(c.relowner, 'USAGE'), coalesce(c.reloptions, '{}'),
-       obj_description(c.oid, 'pg_class'), c.relacl IS NOT NULL, acl.grants,
+       pg_has_role(c.relowner, 'USAGE'), coalesce(c.reloptions, '{{}}'),
+       obj_description(c.oid, 'pg_class'), c.relacl IS NOT NULL, {granted("c.relacl")},
        c.relrowsecurity, columns.columns
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
     SELECT json_agg(json_build_array(
-        CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-        a.privilege_type, a.is_grantable)) AS grants
-    FROM aclexplode(c.relacl) a
-) acl ON true
-LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(
         a.attname, format_type(a.atttypid, a.atttypmod), a.attcollation::bigint,
-        d.description, CASE WHEN a.attacl IS NOT NULL THEN (
-            SELECT json_agg(json_build_array(
-                CASE WHEN x.grantee = 0 THEN 'PUBLIC'
-                     ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
-                x.privilege_type, x.is_grantable))
-            FROM aclexplode(a.attacl) x) END) ORDER BY a.attnum) AS columns
+        d.description, {granted("a.attacl")}) ORDER BY a.attnum) AS columns
     FROM pg_attribute a
     LEFT JOIN pg_description d
         ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from datapipe.transform.database.catalog import Grant, Name
+from datapipe.transform.database.catalog import Grant, Name, granted
 from datapipe.transform.database.relation import quoted
 
 
@@ -53,24 +53,18 @@ class FunctionState:
 
 
 # ``state`` is a hash of all that makes it what it is, but for where it stands and who may use it.
-_STATES = """
+_STATES = f"""
 SELECT p.oid::bigint, n.nspname, p.proname, oidvectortypes(p.proargtypes),
        ARRAY[p.prokind::text, p.proargtypes::text, p.prorettype::text, p.proretset::text,
              p.proallargtypes::text, p.proargmodes::text, p.proargnames::text],
        p.pronargdefaults, pg_get_userbyid(p.proowner), obj_description(p.oid, 'pg_proc'),
-       p.proacl IS NOT NULL, acl.grants,
+       p.proacl IS NOT NULL, {granted("p.proacl")},
        CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE '' END,
        to_hex(hashtextextended(concat(n.nspname, '.', p.proname, p.proargtypes, '/',
            CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END, '/', a), 0))
 FROM pg_proc p
 JOIN pg_namespace n ON n.oid = p.pronamespace
 LEFT JOIN pg_aggregate a ON a.aggfnoid = p.oid
-LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_array(
-        CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
-        x.privilege_type, x.is_grantable)) AS grants
-    FROM aclexplode(p.proacl) x
-) acl ON true
 """
 _BY_NAME = """
 WHERE n.nspname = ANY(%s)
