@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datapipe.frozen import frozen
 
 if TYPE_CHECKING:
     from datapipe.extract import Extracted
@@ -17,7 +19,7 @@ ALPHA_VANTAGE = "alpha_vantage"
 SAMPLE = "sample"
 
 
-@dataclass(frozen=True)
+@frozen
 class Listener:
     """Who is told how the work goes on; by default nobody."""
 
@@ -29,7 +31,7 @@ class Listener:
     finished: Callable[[Extracted | Loaded | Transformed], None] = lambda result: None
 
 
-@dataclass(frozen=True)
+@frozen
 class Ran:
     """What ``run_all`` did, step by step."""
 
@@ -39,7 +41,7 @@ class Ran:
     warehouse: Warehouse
 
 
-@dataclass(frozen=True)
+@frozen
 class Ask:
     """What to extract: ``source`` is alpha_vantage, sample, or a folder of recorded answers.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datapipe.asking import ALPHA_VANTAGE, SAMPLE, Ask, Listener, Ran
 from datapipe.errors import ProjectError, SettingsError
+from datapipe.frozen import frozen
 from datapipe.paths import shipped
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse, ledger, migrate, sessions
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from datapipe.transform.verification import Verified
 
 
-@dataclass(frozen=True)
+@frozen
 class _Step:
     """What every step of a run works with."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from datapipe import symbols
 from datapipe.errors import SettingsError, UsageError
+from datapipe.frozen import frozen
 
 _PREFIX = "DATAPIPE_"
 
@@ -78,7 +79,7 @@ def _setting(
     return field(repr=not secret, metadata={"variable": variable, "read": read}, **kwargs)
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """All that can be set, each from the variable named beside it."""
 

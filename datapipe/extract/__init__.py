@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import psycopg
@@ -16,6 +15,7 @@ from datapipe.extract.archive import Outcome, store_all
 from datapipe.extract.batches import Batches
 from datapipe.extract.endpoints import Endpoint, Request
 from datapipe.extract.refusals import AskedElsewhere, KeyRefused, QuotaSpent
+from datapipe.frozen import frozen
 
 # As many answers may wait to be written; then asking waits for the database.
 _UNWRITTEN_AT_MOST = 64
@@ -46,7 +46,7 @@ class Source(Protocol):
         """Close what is open."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Failure:
     """A request that gave no data, and why."""
 
@@ -54,7 +54,7 @@ class Failure:
     error: DatapipeError
 
 
-@dataclass(frozen=True)
+@frozen
 class Extracted:
     """What an extraction did.
 

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from datapipe.errors import Refusal, SourceError
 from datapipe.extract import contents
 from datapipe.extract.endpoints import Request
 from datapipe.extract.refusals import UnknownNotice, classified, refusal_in, spelled_in_row
+from datapipe.frozen import frozen
 
 _BOM = "\ufeff"
 _INVENTED = "SAMPLE DATA in the place of rows."
@@ -39,7 +39,7 @@ class Unreachable(SourceError):
     kind = "unreachable"
 
 
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """A proven answer, word for word. ``empty`` when it says that there is nothing to tell.
 

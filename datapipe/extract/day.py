@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
+
+from datapipe.frozen import frozen
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -26,7 +27,7 @@ class Day(Protocol):
         """The earliest moment after ``after`` at which it might turn, whatever is set."""
 
 
-@dataclass(frozen=True)
+@frozen
 class CalendarDay:
     """A day that turns at midnight in a time zone."""
 
@@ -44,7 +45,7 @@ class CalendarDay:
         return _next_hour(after)
 
 
-@dataclass(frozen=True)
+@frozen
 class FixedDay:
     """A day of a fixed ``length`` that turned at ``turned_at``, and does again and again."""
 

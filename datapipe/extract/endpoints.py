@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Literal
 
 from datapipe.errors import UsageError
+from datapipe.frozen import frozen
 
 # How often there can be something new: with every session of the symbol's exchange, or once in a
 # day, week, month or quarter of the calendar; once means that nobody waits for anything new.
@@ -38,7 +39,7 @@ _COIN = ("symbol", "market")
 _PAIR = re.compile(r"([A-Z0-9]+)[-/]([A-Z]{3,4})")  # EUR-USD, BTC-EUR
 
 
-@dataclass(frozen=True)
+@frozen
 class Endpoint:
     """One function of the API, by the name that ``--endpoints`` knows it by.
 
@@ -124,7 +125,7 @@ BY_FUNCTION: Mapping[str, Endpoint] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Request:
     """One question to a source; the symbol is ``-`` where it has none. It never holds the key."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -11,11 +10,12 @@ import psycopg
 from datapipe.errors import UsageError
 from datapipe.extract.endpoints import Request
 from datapipe.extract.recordings import described, file_name
+from datapipe.frozen import frozen
 
 _AT_ONCE = 50  # answers in memory; a full history has some megabytes
 
 
-@dataclass(frozen=True)
+@frozen
 class Exported:
     """How many answers were written, and how many files were there already and are as they were."""
 

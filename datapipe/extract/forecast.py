@@ -5,14 +5,15 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+
+from datapipe.frozen import frozen
 
 _HORIZON_DAYS = 366
 _DUE_AGAIN = 3  # the rank of what is due, among those of the planner
 
 
-@dataclass(frozen=True)
+@frozen
 class Budget:
     """How many requests are left today, and how many a day has; None without a limit."""
 
@@ -20,7 +21,7 @@ class Budget:
     per_day: int | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Due:
     """A wanted request, and when it will be due again: with the next session, or after a period."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 import psycopg
 
 from datapipe.extract.endpoints import Endpoint, Request
+from datapipe.frozen import frozen
 from datapipe.warehouse import sessions
 
 DAILY = "TIME_SERIES_DAILY"
@@ -25,7 +25,7 @@ _NO_FAULT = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
+@frozen
 class Candidate:
     """A request that might be sent."""
 
@@ -43,7 +43,7 @@ class Candidate:
         return self.request.function == DAILY
 
 
-@dataclass(frozen=True)
+@frozen
 class History:
     """How a request fared so far, and what is stored of what it brings.
 
@@ -72,7 +72,7 @@ class History:
     broken: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Barred:
     """A function that this key's plan does not include; ``full`` where only all of its history."""
 

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
@@ -22,6 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from datapipe.errors import UsageError
 from datapipe.extract.endpoints import Request
 from datapipe.extract.recordings import Recordings
+from datapipe.frozen import frozen
 
 PREMIUM_FUNCTIONS = frozenset(
     {
@@ -85,7 +85,7 @@ _EMPTY = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Rules:
     """What a key may do; None where there is no limit."""
 

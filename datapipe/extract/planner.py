@@ -11,7 +11,6 @@ behind the daily bars, so that it comes after them and yet comes, however little
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -20,6 +19,7 @@ from datapipe.errors import UsageError
 from datapipe.extract.endpoints import Endpoint, Request, requests
 from datapipe.extract.forecast import Budget, Due, forecast
 from datapipe.extract.history import Barred, Candidate, History, barred, closes_after, histories
+from datapipe.frozen import frozen
 from datapipe.warehouse import sessions
 from datapipe.warehouse.gaps import COMPACT_SESSIONS, Gap, gaps
 
@@ -32,7 +32,7 @@ _PATIENT = 8  # good answers without the session, before a series is taken for d
 _ABOUT_TO_BE_LOST, _NEVER_DAILY, _NEVER, _DUE, _REFRESH = range(5)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Judged:
     candidate: Candidate
     reason: str
@@ -46,7 +46,7 @@ class _Judged:
         return self.candidate.endpoint.name
 
 
-@dataclass(frozen=True)
+@frozen
 class Wanted(_Judged):
     """A request that can bring something new, and why."""
 
@@ -55,14 +55,14 @@ class Wanted(_Judged):
     asked_at: datetime | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Held(_Judged):
     """A request that is held back until a time, since it failed before."""
 
     until: datetime
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """What is to be asked for.
 

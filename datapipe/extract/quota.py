@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -21,6 +20,7 @@ import psycopg
 from datapipe.extract.day import CalendarDay, Day, learned
 from datapipe.extract.endpoints import Request
 from datapipe.extract.refusals import AskedElsewhere, QuotaSpent
+from datapipe.frozen import frozen
 
 _LOCK_CLASS = 0x64707174  # "dpqt" in ASCII
 _ALIVE_CLASS = 0x6470616C  # "dpal"
@@ -116,7 +116,7 @@ WHERE r.request_id = u.request_id
 """
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """How many requests a key may send; None where there is no limit."""
 
@@ -129,7 +129,7 @@ class Limits:
         return self.per_second is None and self.per_minute is None and self.per_day is None
 
 
-@dataclass(frozen=True)
+@frozen
 class Note:
     """How a request ended; ``detail`` holds no key."""
 

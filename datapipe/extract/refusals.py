@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from datapipe.errors import Refusal, SourceError
+from datapipe.frozen import frozen
 
 
 class RateLimited(Refusal):
@@ -54,7 +54,7 @@ class AskedElsewhere(SourceError):
         self.answered = answered
 
 
-@dataclass(frozen=True)
+@frozen
 class _Rule:
     """A text that holds one of ``phrases`` is of this ``kind``."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -12,12 +11,13 @@ import psycopg
 from datapipe import symbols as tickers
 from datapipe.errors import UsageError
 from datapipe.extract.endpoints import BY_FUNCTION, CATALOGUE, Endpoint
+from datapipe.frozen import frozen
 
 _ALIKE = 0.6
 _CHECKED_AT_MOST = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class Universe:
     """The symbols that are meant, where they were named, and what seems odd about them."""
 

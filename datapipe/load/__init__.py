@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 
 from datapipe.errors import DatapipeError, LoadError, PartlyDoneError
+from datapipe.frozen import frozen
 from datapipe.load import files, responses
 from datapipe.load.anew import rebuild as anew
 from datapipe.load.files import Rejected
@@ -19,7 +20,7 @@ from datapipe.load.merge import Incoming, Merged, merge
 _COUNT_NOW = "SELECT pg_stat_force_next_flush()"
 
 
-@dataclass(frozen=True)
+@frozen
 class Loaded:
     """What a load did: answers or files read, versions written by table, what was put aside."""
 

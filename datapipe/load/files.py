@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from datapipe import symbols
 from datapipe.errors import LoadError, UsageError
+from datapipe.frozen import frozen
 from datapipe.load.parse import Row
 from datapipe.load.parse.prices import bar, utc
 from datapipe.load.tables import BAR, DAILY_PRICES, INTRADAY_PRICES, Table
@@ -31,7 +32,7 @@ _NAMES = {
 _EASTERN = ZoneInfo("America/New_York")
 
 
-@dataclass(frozen=True)
+@frozen
 class Rejected:
     """A row that was put aside. ``line`` counts from 1, the header's line included."""
 
@@ -99,7 +100,7 @@ def read(path: Path) -> ReadFile:
     return result
 
 
-@dataclass(frozen=True)
+@frozen
 class _Cells:
     """Takes the cells of a row by what they are; ValueError says what is wrong with one."""
 

@@ -15,12 +15,13 @@ from operator import itemgetter
 import psycopg
 from psycopg import sql
 
+from datapipe.frozen import frozen
 from datapipe.load.tables import VERSION_COLUMNS, Table
 
 RAW = "raw"
 
 
-@dataclass(frozen=True)
+@frozen
 class Incoming:
     """Rows of one origin: when they were known, where they came from."""
 
@@ -30,7 +31,7 @@ class Incoming:
     response_id: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Merged:
     """How many versions a merge wrote, of ``new`` rows and of ``restated`` ones, or only ended."""
 

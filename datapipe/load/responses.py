@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import LoadError
+from datapipe.frozen import frozen
 from datapipe.load.merge import RAW, Incoming, Intake, Merged
 from datapipe.load.parse import FUNCTIONS, Document, parse
 from datapipe.load.tables import Table
@@ -22,7 +23,7 @@ _MERGE_BYTES = 24_000_000
 _FETCH_BYTES = 1_000_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Stored:
     """An answer that is to be loaded; ``size`` is that of its stored text in bytes."""
 

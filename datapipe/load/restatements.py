@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from psycopg import sql
 
+from datapipe.frozen import frozen
 from datapipe.load.merge import RAW
 from datapipe.load.tables import TABLES, Table
 from datapipe.warehouse import Warehouse, migrate
 
 
-@dataclass(frozen=True)
+@frozen
 class Restatement:
     """A value of a row that became another one. ``part`` is what else tells the row apart."""
 

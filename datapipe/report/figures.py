@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeAlias
+
+from datapipe.frozen import frozen
 
 Number: TypeAlias = Decimal | int | float
 
@@ -14,7 +15,7 @@ _SCALES: tuple[tuple[int, str], ...] = ((10**12, "T"), (10**9, "B"), (10**6, "M"
 _ONE_MORE_DECIMAL_BELOW = (Decimal("9.995"), Decimal("99.95"))  # so that three digits are shown
 
 
-@dataclass(frozen=True)
+@frozen
 class Glyphs:
     """What drawings are made of: ``blocks`` from the lowest to the highest."""
 

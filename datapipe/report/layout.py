@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from datapipe.frozen import frozen
 from datapipe.report import figures
 from datapipe.report.figures import Glyphs
 from datapipe.report.result import Column, Report
@@ -23,7 +23,7 @@ _SIGNED = {"change", "change_percent"}
 _RANGE = ("close", "low_52_week", "high_52_week")
 
 
-@dataclass(frozen=True)
+@frozen
 class Cells:
     """One column as shown; ``width`` is that of its widest text, in cells of a terminal."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from datapipe.frozen import frozen
 
 if TYPE_CHECKING:
     import pandas
@@ -24,7 +25,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column of a report: ``name`` is for machines, ``kind`` says how people read it."""
 
@@ -32,7 +33,7 @@ class Column:
     kind: Kind
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """The rows of a report, numbers exact; ``synthetic`` where no price in it was ever traded.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from datapipe.frozen import frozen
 from datapipe.report.figures import known
 from datapipe.report.result import Report
 
 
-@dataclass(frozen=True)
+@frozen
 class Mover:
     """A symbol and its change, in per cent."""
 
@@ -18,7 +18,7 @@ class Mover:
     change_percent: Decimal
 
 
-@dataclass(frozen=True)
+@frozen
 class Summary:
     """What the market did in its last session; symbols that ended earlier are only counted.
 

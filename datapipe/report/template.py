@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +12,13 @@ from typing import Any
 import jinja2
 
 from datapipe.errors import ProjectError, UsageError
+from datapipe.frozen import frozen
 from datapipe.paths import shipped
 
 _NO_DEFAULT = object()
 
 
-@dataclass(frozen=True)
+@frozen
 class Rendered:
     """SQL that PostgreSQL can run, and what its ``config(meta=...)`` says about it.
 

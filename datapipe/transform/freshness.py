@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.build import overrides
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import near
@@ -24,7 +24,7 @@ Status = Literal["pass", "warn", "error", "runtime error"]
 _PERIODS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 
-@dataclass(frozen=True)
+@frozen
 class SourceFreshness:
     """One source as it was found; ``max_loaded_at`` is None where it holds no row.
 

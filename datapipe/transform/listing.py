@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.build import growth
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import Relation
@@ -18,7 +18,7 @@ from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 
 
-@dataclass(frozen=True)
+@frozen
 class CompiledNode:
     """The SQL of a model or a data test as psql runs it; ``file`` is where dbt would put it."""
 

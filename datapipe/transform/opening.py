@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast, get_args
 
 import psycopg
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform import manifest, project
 from datapipe.transform.graph.select import Earlier, Selection, asks, select
 from datapipe.transform.jinja.render import Renderer
@@ -20,7 +20,7 @@ from datapipe.transform.state import sources
 from datapipe.transform.state.facts import facts
 
 
-@dataclass(frozen=True)
+@frozen
 class Opened:
     """All that a command goes on with."""
 

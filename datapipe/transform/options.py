@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from datapipe.errors import UsageError
+from datapipe.frozen import frozen
 from datapipe.transform.results import NodeResult, Progress
 
 # How tests are selected with the nodes that they are of; dbt's --indirect-selection.
 Indirect = Literal["eager", "cautious", "buildable", "empty"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Options:
     """``select``, ``exclude``, ``indirect`` and ``variables`` are dbt's selection and its vars.
 
@@ -67,7 +68,7 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@frozen
 class Listener:
     """Who is told how a run goes on, always in the thread that began it; by default nobody."""
 

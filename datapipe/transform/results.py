@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from datapipe.errors import DatapipeError
+from datapipe.frozen import frozen
 
 Status = Literal["success", "reused", "pass", "warn", "fail", "error", "skipped"]
 
@@ -19,7 +20,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeResult:
     """How one node of a run ended; ``unique_id`` is dbt's.
 
@@ -44,7 +45,7 @@ class NodeResult:
         return self.status in FAILED
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class ModelResult(NodeResult):
     """A model, seed or snapshot; ``rows`` is None where none were counted, as with a view.
 
@@ -58,7 +59,7 @@ class ModelResult(NodeResult):
     is_kept: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class TestResult(NodeResult):
     """A data test or unit test of ``model``; ``failures`` is what its ``fail_calc`` found.
 
@@ -78,7 +79,7 @@ class TestResult(NodeResult):
     error: DatapipeError | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Transformed:
     """A run that published: how each node ended, in the order in which they did."""
 
@@ -100,7 +101,7 @@ class Transformed:
         return tuple(each for each in self.results if isinstance(each, TestResult))
 
 
-@dataclass(frozen=True)
+@frozen
 class Progress:
     """One step done; ``stage`` is build, test or publish, ``done`` of ``total`` in that stage."""
 

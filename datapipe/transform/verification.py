@@ -7,12 +7,13 @@ either, and nothing is left, whatever happens on the way.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import VerifyFailedError
+from datapipe.frozen import frozen
 from datapipe.transform.build import aside, growth, incremental
 from datapipe.transform.build.increment import listed
 from datapipe.transform.build.site import Site
@@ -36,7 +37,7 @@ _OF_TIME = ("date", "time", "timestamp")
 _SHOWN = 60  # characters of a value
 
 
-@dataclass(frozen=True)
+@frozen
 class Difference:
     """The first row that is not the same both ways.
 
@@ -51,7 +52,7 @@ class Difference:
     is_whole_row: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Verified:
     """An incremental model, built both ways; ``rows`` is how many a full build gives.
 

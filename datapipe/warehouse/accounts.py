@@ -6,16 +6,16 @@ import os
 import pwd
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import WarehouseError
+from datapipe.frozen import frozen
 
 _PREFERRED = ("datapipe", "postgres", "nobody")
 
 
-@dataclass(frozen=True)
+@frozen
 class Account:
     """A user of this machine, by number."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.warehouse import sessions
 
 # A compact answer of the API holds so many of the last sessions.
@@ -24,7 +24,7 @@ _CURES = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Gap:
     """Consecutive sessions of a symbol that are missing.
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib import metadata
 
 import psycopg
+
+from datapipe.frozen import frozen
 
 NEW_YORK = "XNYS"
 CURRENCIES = "24/5"
@@ -39,7 +40,7 @@ _AHEAD = timedelta(days=366)
 _LEAST_AHEAD = timedelta(days=31)
 
 
-@dataclass(frozen=True)
+@frozen
 class Session:
     """One trading day of an exchange; ``opens_at`` and ``closes_at`` are UTC."""
 

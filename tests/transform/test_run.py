@@ -195,6 +195,8 @@ def test_a_run_that_ends_early_leaves_no_backend_at_work(
 ) -> None:
     run(BRANCHES)
     folder = write({**SLEEPERS, "models/a.sql": "select 2 as id, 2 as run"})
+    # What a shell starts with & ignores Ctrl-C, and so would this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "datapipe", "transform", "--threads", "2", "--project-dir", folder],
         env={**os.environ, "DATAPIPE_DATABASE_URL": database_url},

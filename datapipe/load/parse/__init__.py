@@ -6,9 +6,9 @@ Numbers stay the decimal texts that they came as: PostgreSQL reads them into num
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from datapipe.errors import LoadError
+from datapipe.frozen import frozen
 from datapipe.load import tables
 from datapipe.load.parse import prices, records
 from datapipe.load.parse.document import Document, Parsed, Row
@@ -17,7 +17,7 @@ from datapipe.load.tables import Table
 __all__ = ["FUNCTIONS", "Document", "Parsed", "Row", "parse"]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Function:
     """How a function's answers are read, and the tables that their rows may be of."""
 

@@ -6,10 +6,10 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.load.tables import Table
 
 Row = tuple[str | None, ...]
@@ -20,7 +20,7 @@ _MAY_NOT_BE_HELD = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 _NO_LETTER = re.compile(r"[^a-z0-9()]+")
 
 
-@dataclass(frozen=True)
+@frozen
 class Document:
     """A stored answer, as the archive keeps it."""
 
@@ -82,7 +82,7 @@ class Document:
         return self.body.removeprefix("\ufeff")
 
 
-@dataclass(frozen=True)
+@frozen
 class Parsed:
     """Rows for ``table``, each as its ``columns`` say."""
 

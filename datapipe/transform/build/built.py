@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from datapipe.frozen import frozen
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest.nodes import Model
 
 
-@dataclass(frozen=True)
+@frozen
 class Built:
     """A model as it stands aside; ``increment`` are the statements that publish an increment.
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.increment import Increment
@@ -27,11 +28,13 @@ from datapipe.transform.manifest.nodes import Model, Source
 _BATCH = "pg_temp.datapipe_batch"
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class _During(Relation):
     """A relation that is read for a stretch of time: written into SQL, it is a query."""
 
     condition: str = ""
+
+    __repr__ = Relation.__repr__
 
     def __str__(self) -> str:
         alias = f"_dbt_et_filter_subq_{self.identifier}"

@@ -15,13 +15,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.build import elsewhere
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
@@ -43,7 +44,7 @@ _ALONE = re.compile(r"\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b", 
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Hook:
     """One statement as written, with Jinja in it."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import ColumnState, RelationState
 from datapipe.transform.database.relation import quoted
@@ -16,7 +16,7 @@ _TEXTS = ("text", "character varying", "character")
 _UNSIZED = 256  # what dbt takes for the length of a text that has none
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column of the table as it will be; None where the old table or the increment lacks it."""
 

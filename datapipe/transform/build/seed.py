@@ -11,7 +11,6 @@ import io
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import create, finish
@@ -41,7 +41,7 @@ _AT_ONCE = 5000  # rows that are written together
 _ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-@dataclass(frozen=True)
+@frozen
 class SeedTable:
     """A CSV file as read: columns with their types as SQL, and rows of values for COPY."""
 

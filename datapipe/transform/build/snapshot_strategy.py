@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.transform.build.increment import listed
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import RelationState
@@ -15,7 +15,7 @@ _NAMES = ("dbt_valid_from", "dbt_valid_to", "dbt_scd_id", "dbt_updated_at", "dbt
 _HARD_DELETES = ("ignore", "invalidate", "new_record")
 
 
-@dataclass(frozen=True)
+@frozen
 class Strategy:
     """The SQL of one snapshot's settings.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.checks import materialized, store
 from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
@@ -66,7 +67,7 @@ def unit_tests(
     return tuple(unit.run(connection, test, compiler) for test in tests)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Query:
     """What is sent for one test; its own SQL begins at ``start`` of ``text``."""
 

@@ -7,12 +7,12 @@ nothing is published. A view is made when all is over, upon the models where the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError, PublishError
+from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.compile.naming import AUDIT, name_of_test
@@ -27,7 +27,7 @@ _KINDS = {"r": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 Kept = Literal["table", "view"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Keeper:
     """Where the rows of one test are kept, and what stands there now, if anything does."""
 

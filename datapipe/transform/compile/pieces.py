@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest.nodes import DataTest, Model
 
@@ -12,7 +12,7 @@ from datapipe.transform.manifest.nodes import DataTest, Model
 Place = Callable[[Model], Relation]
 
 
-@dataclass(frozen=True)
+@frozen
 class Piece:
     """A stretch of compiled SQL that one template rendered to, from ``start`` of its own text.
 
@@ -29,7 +29,7 @@ class Piece:
         return self.text if self.written is None else self.written
 
 
-@dataclass(frozen=True)
+@frozen
 class Compiled:
     """SQL without a line of Jinja left; ``pieces`` tell whose text it is."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.compile import Compiler
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
@@ -24,7 +24,7 @@ _TAG = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """A line of a template; ``through`` is the one that brought into the SQL what is written here.
 
@@ -80,7 +80,7 @@ def template_place(
     return written if place_ == of_test else Place(written.path, written.line, place_)
 
 
-@dataclass(frozen=True)
+@frozen
 class WrittenHook:
     """A hook as it is written, where it begins, what renders it, and the model it belongs to."""
 
@@ -150,7 +150,7 @@ def _marked_place(
     return Place(files[mark.file], mark.line + further), mark.counts
 
 
-@dataclass(frozen=True)
+@frozen
 class _Mark:
     start: int
     file: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
 
@@ -16,7 +16,7 @@ Name = tuple[str, str]
 KINDS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Grant:
     """A privilege that somebody has; ``grantee`` is quoted as SQL wants it."""
 
@@ -31,7 +31,7 @@ class Grant:
         return f"GRANT {self.privilege}{of} ON {relation} TO {self.grantee}{option}"
 
 
-@dataclass(frozen=True)
+@frozen
 class ColumnState:
     """A column of a relation."""
 
@@ -46,7 +46,7 @@ class ColumnState:
         return self.name, self.type, self.collation
 
 
-@dataclass(frozen=True)
+@frozen
 class RelationState:
     """A table or view as it stands; ``grants`` is None where nobody ever changed them."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import Name, RelationState
 
 
-@dataclass(frozen=True)
+@frozen
 class Dependent:
     """Something that hangs on the relation ``on``.
 
@@ -128,7 +129,7 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     return found
 
 
-@dataclass(frozen=True)
+@frozen
 class Hanging:
     """Something that hangs on the function ``on``.
 

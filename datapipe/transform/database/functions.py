@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import Grant, Name, granted
 from datapipe.transform.database.relation import quoted
 
 
-@dataclass(frozen=True)
+@frozen
 class FunctionState:
     """A function as it stands; ``definition`` is empty for an aggregate.
 

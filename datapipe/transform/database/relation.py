@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar
+
+from datapipe.frozen import frozen
 
 Parts = tuple[bool, bool, bool]
 _PARTS = ("database", "schema", "identifier")
@@ -18,7 +20,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Relation(Mapping[str, Any]):
     """What ``ref``, ``source`` and ``this`` give: written into SQL, it is the quoted full name.
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Container, Iterable, Mapping
-from dataclasses import dataclass
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database import definitions
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 
 
-@dataclass(frozen=True)
+@frozen
 class Mention:
     """A relation of the run's schemas, from ``start`` to ``end`` of some SQL.
 

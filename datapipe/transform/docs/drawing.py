@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+from datapipe.frozen import frozen
 
 _WIDTH, _HEIGHT = 190, 30
 _ACROSS, _DOWN = 260, 44
@@ -12,7 +13,7 @@ _MARGIN = 16
 _PASSES = 4  # after which the order within the layers hardly changes any more
 
 
-@dataclass(frozen=True)
+@frozen
 class Box:
     """Where a node stands, in pixels from the upper left."""
 
@@ -23,7 +24,7 @@ class Box:
     height: int = _HEIGHT
 
 
-@dataclass(frozen=True)
+@frozen
 class Drawing:
     """Boxes, and the lines between them as SVG paths by the nodes that they join."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.docs.lineage import Lineage, Origin
@@ -25,7 +25,7 @@ from datapipe.transform.manifest.signature import Signature
 Node = Source | Model | Exposure
 
 
-@dataclass(frozen=True)
+@frozen
 class LastResult:
     """How a test ended when it was last run."""
 
@@ -34,7 +34,7 @@ class LastResult:
     at: datetime
 
 
-@dataclass(frozen=True)
+@frozen
 class TestEntry:
     """A test; ``column`` is empty where it is of the whole relation."""
 
@@ -47,7 +47,7 @@ class TestEntry:
     last: LastResult | None
 
 
-@dataclass(frozen=True)
+@frozen
 class ColumnEntry:
     """A column; ``type`` is empty where it was never built."""
 
@@ -59,7 +59,7 @@ class ColumnEntry:
     used_by: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """One node of the project; a function has a ``signature``."""
 
@@ -103,7 +103,7 @@ def source_key(source: SourceKey) -> str:
     return ".".join(source)
 
 
-@dataclass(frozen=True)
+@frozen
 class Facts:
     """What else the entries are made of; ``compiled`` is SQL by unique id, as are results.
 

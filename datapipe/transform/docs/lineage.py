@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.docs.walk import OTHERS, Found, Read, walked
 
@@ -19,7 +20,7 @@ Columns = Mapping[str, str]
 """Names to PostgreSQL types; an unknown type is an empty string."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Query:
     """The SQL that makes a relation, each ``ref`` in it standing for a published relation."""
 
@@ -28,7 +29,7 @@ class Query:
     sql: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Origin:
     """The columns that one is computed from, each as node and name, and how.
 
@@ -39,7 +40,7 @@ class Origin:
     expression: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Lineage:
     """For each node its columns with their origins; ``unknown`` says of which, and why."""
 

@@ -17,6 +17,8 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify_columns import quote_identifiers
 from sqlglot.optimizer.scope import Scope, build_scope, walk_in_scope
 
+from datapipe.frozen import frozen
+
 DIALECT = "postgres"
 OTHERS = "*"
 """Among the columns of a relation: there may be more, of names that nobody knows."""
@@ -32,7 +34,7 @@ _OF_ROWS = ("where", "group", "having", "order", "limit", "offset", "locks")
 _NAMELESS = "?column?"  # as PostgreSQL has it
 
 
-@dataclass(frozen=True)
+@frozen
 class Found:
     """What a column is computed from, and how; it has no expressions where it is handed on."""
 
@@ -70,7 +72,7 @@ class _Source:
     aliases: Sequence[str]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Given:
     """A column that a query gives: a value, or, out of a star, what ``sources`` have."""
 

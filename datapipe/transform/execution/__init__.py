@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import psycopg
 
 from datapipe.errors import DatapipeError, WarehouseError
+from datapipe.frozen import frozen
 from datapipe.transform import checks
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler, Unbuilt
@@ -25,7 +26,7 @@ _TESTS_AT_ONCE = 50
 _HOPELESS = ("08", "53", "57P", "58", "XX")
 
 
-@dataclass(frozen=True)
+@frozen
 class Doing:
     """How the nodes of a run are done, on whichever connection.
 
@@ -39,7 +40,7 @@ class Doing:
     saw: checks.Saw | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class _Postponed:
     """A node that names, without ``ref``, what is still to be built."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
+from datapipe.frozen import frozen
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 
 Node = Model | DataTest | UnitTest
 
 
-@dataclass(frozen=True)
+@frozen
 class Step:
     """A node to be done, after all of ``needs`` (unique ids) went well."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import UsageError
+from datapipe.frozen import frozen
 from datapipe.transform.graph.nodes import Graph, Node
 from datapipe.transform.manifest import Manifest
 
@@ -35,7 +35,7 @@ _PARTS = ("body", "configs", "persisted_descriptions", "relation", "macros", "co
 _WILDCARDS = frozenset("*?[]")
 
 
-@dataclass(frozen=True)
+@frozen
 class Facts:
     """What is known of an earlier run, for ``state:`` and ``result:``; keys are unique ids.
 
@@ -47,7 +47,7 @@ class Facts:
     results: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@frozen
 class Earlier:
     """What a selection may ask of what was before: None is not known.
 

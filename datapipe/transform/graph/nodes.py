@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import DataTest, Model
@@ -14,7 +15,7 @@ TESTS = frozenset({"test", "unit_test"})
 _BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis", "function"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Node:
     """What can be selected: a model, a seed, a source, a test and so on, by dbt's unique id."""
 

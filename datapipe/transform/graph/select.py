@@ -8,8 +8,8 @@ that it reads, unless another way of indirect selection is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
 
+from datapipe.frozen import frozen
 from datapipe.transform.graph.methods import METHODS, Earlier, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
 from datapipe.transform.graph.selectors import named, selectors_of
@@ -24,7 +24,7 @@ EARLIER = ("state", "result", "source_status")
 """The methods that ask of what was before."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Selection:
     """What was selected, in the order of the project; ``warnings`` tell what matched nothing.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from datapipe.errors import UsageError
+from datapipe.frozen import frozen
 from datapipe.transform.options import Indirect
 
 _CRITERION = re.compile(
@@ -16,7 +16,7 @@ _CRITERION = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@frozen
 class Criterion:
     """One criterion as it is written, such as ``2+tag:nightly+``."""
 
@@ -32,7 +32,7 @@ class Criterion:
     indirect: Indirect = "eager"
 
 
-@dataclass(frozen=True)
+@frozen
 class Group:
     """Criteria that are united, intersected, or taken from the first of them.
 

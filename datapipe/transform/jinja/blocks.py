@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import jinja2
+
+from datapipe.frozen import frozen
 
 _KINDS = "macro|test|data_test|materialization|snapshot"
 _BLOCK = re.compile(
@@ -24,7 +25,7 @@ _UNCLOSED = re.compile(
 _ADAPTER = re.compile(r"adapter\s*=\s*['\"](\w+)['\"]")
 
 
-@dataclass(frozen=True)
+@frozen
 class Block:
     """A macro, generic test or materialization as it is written; ``line`` is where it begins."""
 

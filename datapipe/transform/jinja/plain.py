@@ -9,12 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from jinja2.utils import missing
 
+from datapipe.frozen import frozen
 from datapipe.transform.jinja.scope import Variables
 
 _TAG = re.compile(r"\{\{-?(.*?)(-?)\}\}", re.DOTALL)
@@ -37,14 +37,14 @@ _CONSTANTS = {
 _Value = Callable[[], Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class _Call:
     name: str
     values: tuple[_Value, ...]
     options: tuple[tuple[str, _Value], ...]
 
 
-@dataclass(frozen=True)
+@frozen
 class Plain:
     """A template that was read: text, names and calls in their order."""
 

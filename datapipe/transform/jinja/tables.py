@@ -11,14 +11,15 @@ import datetime
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+from datapipe.frozen import frozen
 
 _MOST_ROWS, _MOST_COLUMNS, _WIDEST = 20, 6, 20
 
 
-@dataclass(frozen=True)
+@frozen
 class Response:
     """What PostgreSQL said a statement did; written, it is the command's tag."""
 
@@ -88,7 +89,7 @@ class Row(Named):
     """One row; ``row[0]``, ``row['name']`` and ``row.name`` are its values."""
 
 
-@dataclass(frozen=True)
+@frozen
 class DataType:
     """A column's type as templates ask it to write a value."""
 

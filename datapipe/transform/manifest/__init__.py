@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import (
     data_tests,
@@ -37,7 +38,7 @@ from datapipe.transform.project import Project
 from datapipe.transform.project.yaml_file import Block
 
 
-@dataclass(frozen=True)
+@frozen
 class Manifest:
     """A project as read; every ``ref`` and ``source`` in it is known to exist.
 

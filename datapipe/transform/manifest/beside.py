@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.transform.manifest import seen
 from datapipe.transform.manifest.nodes import Ref, SourceKey
 
 
-@dataclass(frozen=True)
+@frozen
 class Operation:
     """A statement under ``on-run-start`` or ``on-run-end``, the ``index``-th of its package."""
 
@@ -56,7 +57,7 @@ class Operation:
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class Exposure:
     """What reads the models outside of the project: a dashboard, a notebook, an application."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.project import Project, merged
@@ -83,7 +83,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Layer:
     """The settings that one place has; ``text`` is the template that gave them, if one did."""
 

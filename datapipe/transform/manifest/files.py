@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _RAW = re.compile(r"(\{%-?\s*raw\s*-?%\})(.*?)(\{%-?\s*endraw\s*-?%\})", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@frozen
 class NamedBlock:
     """What stands between ``{% tag name %}`` and ``{% endtag %}``; ``line`` is the opening's."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation, ephemeral
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
@@ -35,7 +36,7 @@ _FOLDERS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Written:
     """A model as its file has it, before anything is known of its settings."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest import python_model, seen
 from datapipe.transform.manifest.signature import Signature
@@ -17,7 +18,7 @@ _PARTS = ("database", "schema", "identifier")
 _NO_CHECKSUM = {"name": "none", "checksum": ""}
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column as YAML describes it."""
 
@@ -46,7 +47,7 @@ class Column:
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class Ref:
     """One call of ``ref`` or ``function`` as it is written: what it means depends on who calls."""
 
@@ -56,7 +57,7 @@ class Ref:
     to_function: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Model:
     """One model, seed, snapshot or function: its file, with what YAML says of it.
 
@@ -208,7 +209,7 @@ class Model:
         return seen.checksum_of(self.path, self.file)
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """One table of a source: data that the project reads and does not build.
 
@@ -275,7 +276,7 @@ class Source:
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class Rows:
     """Rows that a unit test gives or expects; ``format`` says what ``rows`` is.
 
@@ -287,7 +288,7 @@ class Rows:
     line: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Given:
     """The rows that stand for one ``input`` of a model: a ref, a source or ``this``, as Jinja."""
 
@@ -295,7 +296,7 @@ class Given:
     rows: Rows
 
 
-@dataclass(frozen=True)
+@frozen
 class UnitTest:
     """What a model must make of given rows; it needs no table to exist.
 
@@ -317,7 +318,7 @@ class UnitTest:
     unique_id: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class DataTest:
     """A query that gives the rows that should not be there.
 

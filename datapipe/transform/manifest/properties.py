@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Column
@@ -63,7 +64,7 @@ _UNRENDERED = frozenset({"description", "tests", "data_tests", "loaded_at_query"
 _HOOKS = frozenset({"pre_hook", "post_hook", "pre-hook", "post-hook"})
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeProperties:
     """What YAML says of one model, seed or snapshot, or of one version of a model.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.project.yaml_file import Block, Items
 
 
-@dataclass(frozen=True)
+@frozen
 class Argument:
     """One argument of a function; ``default`` is SQL, or None where there is none."""
 
@@ -22,7 +22,7 @@ class Argument:
     default: Any = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Signature:
     """How a function is called, and what it gives; ``returns`` is empty where YAML is silent.
 

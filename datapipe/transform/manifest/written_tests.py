@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.manifest.properties import text
 from datapipe.transform.project import merged
 from datapipe.transform.project.yaml_file import Block, Items
@@ -23,7 +23,7 @@ _LONGEST = 63
 _NAME = re.compile(r"(?:(?P<package>[A-Za-z_]\w*)\.)?(?P<test>[A-Za-z_]\w*)")
 
 
-@dataclass(frozen=True)
+@frozen
 class WrittenTest:
     """One generic test as it is written under a model, a source or a column of theirs.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.project import config, ignored, yaml_file
 from datapipe.transform.project.config import merged
 from datapipe.transform.project.yaml_file import Block
@@ -37,7 +38,7 @@ _CALL = re.compile(
 _TREES = {"tests": ("data_tests", "tests"), "data_tests": ("data_tests", "tests")}
 
 
-@dataclass(frozen=True)
+@frozen
 class Hook:
     """One statement of ``on-run-start`` or ``on-run-end``, and where it is written."""
 
@@ -47,7 +48,7 @@ class Hook:
     line: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Project:
     """A dbt project as its own file describes it, with the packages that lie in it.
 

@@ -17,6 +17,7 @@ from typing import Literal
 import psycopg
 
 from datapipe.errors import PublishError
+from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.build.built import Built
 from datapipe.transform.database import catalog
@@ -39,7 +40,7 @@ from datapipe.transform.publish.plan import Plan, name_of
 How = Literal["replaces", "rebased", "created", "moves"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Fate:
     """What becomes of one function; ``old`` is the published one that takes the same arguments.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import psycopg
 
 from datapipe.errors import PublishError
+from datapipe.frozen import frozen
 from datapipe.transform.database import definitions
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
@@ -15,7 +15,7 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.publish.plan import Plan
 
 
-@dataclass(frozen=True)
+@frozen
 class Key:
     """A foreign key with what takes it away and what gives it back, which may be left to others."""
 

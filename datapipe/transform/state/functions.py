@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.database import functions
 from datapipe.transform.database.catalog import Name
@@ -117,7 +118,7 @@ class Functions:
         return found, unsteady
 
 
-@dataclass(frozen=True)
+@frozen
 class Calls:
     """The names of what SQL may call; ``unsteady`` is why it may not stay so by itself."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
@@ -15,7 +15,7 @@ from datapipe.transform.state import records, resume
 from datapipe.transform.state.decide import Decisions, decided
 
 
-@dataclass(frozen=True)
+@frozen
 class Planned:
     """A node of a plan; ``reason`` says why it is built, or why not."""
 
@@ -27,7 +27,7 @@ class Planned:
     reason: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """What a run would build and test, each in order, and what it would not do again.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
@@ -40,7 +40,7 @@ WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
 Read = list[tuple[str, int]]
 
 
-@dataclass(frozen=True)
+@frozen
 class Done:
     """What a build has read, by quoted name and oid, and how its relation stands aside.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.options import Options
 from datapipe.transform.results import NodeResult, TestResult
 from datapipe.transform.state.tokens import Token
@@ -19,7 +20,7 @@ _KEPT_RUNS = 100
 _KEPT_OPTIONS = ("indirect", "store_failures", "event_time_start", "event_time_end")
 
 
-@dataclass(frozen=True)
+@frozen
 class NodeState:
     """A model as published, or a test as passed; ``unsteady`` is why it may not stay so.
 
@@ -61,7 +62,7 @@ class NodeState:
         }
 
 
-@dataclass(frozen=True)
+@frozen
 class LastRun:
     """What the last run was asked for; ``succeeded`` is False also where it was killed.
 
@@ -78,7 +79,7 @@ class LastRun:
     options: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@frozen
 class Aside:
     """A node that a run has built and not published."""
 

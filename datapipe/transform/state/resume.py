@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import records
@@ -16,7 +17,7 @@ from datapipe.transform.state.records import Aside
 _TABLES = {"r"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Kept:
     """A table that an earlier run has built, where it lies aside; ``rows`` is how many it has."""
 
@@ -26,7 +27,7 @@ class Kept:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Left:
     """What can be kept, by unique id, and what was known of it."""
 

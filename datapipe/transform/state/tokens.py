@@ -9,11 +9,12 @@ table's rows decides: how many there are of each transaction. No change leaves i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 
@@ -94,7 +95,7 @@ SELECT inhparent::bigint, inhrelid::bigint FROM pg_inherits WHERE inhparent = AN
 """
 
 
-@dataclass(frozen=True)
+@frozen
 class Token:
     """One look at a relation. What is empty does not apply, or was not looked at.
 

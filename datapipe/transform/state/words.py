@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from datapipe.frozen import frozen
 
 _TOKENS = re.compile(
     r"""
@@ -49,7 +50,7 @@ _CATALOG_TYPES = re.compile(r"reg(?:class|type|proc|procedure|oper|operator|role
 _CLOCK_STRING = re.compile(r"'\s*(?:now|today|tomorrow|yesterday)\b[\s\d:.+-]*'", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@frozen
 class Words:
     """What a piece of SQL says: why it is unsteady, if it is, its names, and what it may call."""
 

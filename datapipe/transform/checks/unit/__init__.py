@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.checks.message import texts
 from datapipe.transform.checks.unit import difference
 from datapipe.transform.checks.unit.alone import Alone
@@ -183,7 +184,7 @@ class _Case:
         return self.test.overrides.get(kind) or {}
 
 
-@dataclass(frozen=True)
+@frozen
 class _Part:
     """One common table expression; ``line`` of the test's file has its rows, or it is the model."""
 
@@ -192,7 +193,7 @@ class _Part:
     line: int | None
 
 
-@dataclass(frozen=True)
+@frozen
 class _Statement:
     """A query upon some parts, which knows what stands where in its text."""
 

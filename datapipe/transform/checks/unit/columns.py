@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError
+from datapipe.frozen import frozen
 from datapipe.transform.build import seed
 from datapipe.transform.checks.unit import literals
 from datapipe.transform.checks.unit.alone import Alone, with_ctes
@@ -22,7 +22,7 @@ from datapipe.transform.manifest.nodes import Model, Source
 Node = Model | Source
 
 
-@dataclass(frozen=True)
+@frozen
 class Column:
     """A column as PostgreSQL has it; ``type`` is None where nothing tells it."""
 
@@ -30,7 +30,7 @@ class Column:
     type: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Known:
     """The columns of a node; not ``whole`` where only YAML tells them, which may leave some out."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.checks.unit import literals
 from datapipe.transform.checks.unit.alone import referred
 from datapipe.transform.checks.unit.columns import Column, Columns, Known, matched
@@ -22,7 +22,7 @@ from datapipe.transform.manifest.nodes import Given, Model, Rows, Source, UnitTe
 from datapipe.transform.manifest.written import below
 
 
-@dataclass(frozen=True)
+@frozen
 class Expected:
     """The rows that are expected, as a query, and the columns of the model that it names."""
 

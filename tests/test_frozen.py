@@ -1,0 +1,91 @@
+"""Frozen values behave as those that dataclass(frozen=True) makes."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from datapipe.frozen import frozen
+
+
+@frozen
+class Price:
+    """A price."""
+
+    symbol: str
+    close: float = 0.0
+    key: str = field(default="", repr=False, compare=False)
+    notes: list[str] = field(default_factory=list, compare=False)
+
+
+@frozen(kw_only=True)
+class Dated(Price):
+    """A price of a day."""
+
+    day: str
+
+    def __repr__(self) -> str:
+        return f"<{self.symbol} of {self.day}>"
+
+
+@frozen
+class Nothing:
+    """A value without fields."""
+
+
+def test_a_value_cannot_be_changed() -> None:
+    price: Any = Price("AAPL", 1.5)
+    with pytest.raises(FrozenInstanceError, match="close"):
+        price.close = 2.5
+    with pytest.raises(FrozenInstanceError, match="close"):
+        del price.close
+    assert price == Price("AAPL", 1.5)
+
+
+def test_values_are_equal_by_the_fields_that_are_compared() -> None:
+    price = Price("AAPL", 1.5, key="one", notes=["seen"])
+    assert price == Price("AAPL", 1.5, key="another")
+    assert hash(price) == hash(Price("AAPL", 1.5))
+    assert price != Price("AAPL", 2.5)
+    assert {price, Price("AAPL", 1.5)} == {price}
+    assert Nothing() == Nothing()
+    assert hash(Nothing()) == hash(Nothing())
+
+
+def test_a_value_of_another_class_is_another() -> None:
+    dated = Dated("AAPL", 1.5, day="2026-05-15")
+    assert dated != Price("AAPL", 1.5)
+    assert dated != Dated("AAPL", 1.5, day="2026-05-16")
+    assert dated == Dated("AAPL", 1.5, day="2026-05-15")
+
+
+def test_a_value_shows_itself_as_it_is_written() -> None:
+    assert repr(Price("AAPL", 1.5, key="secret")) == "Price(symbol='AAPL', close=1.5, notes=[])"
+    assert repr(Dated("AAPL", day="2026-05-15")) == "<AAPL of 2026-05-15>"
+    assert repr(Nothing()) == "Nothing()"
+
+
+def test_the_functions_of_dataclasses_know_it() -> None:
+    price = replace(Price("AAPL", 1.5, key="one"), close=2.5)
+    assert asdict(price) == {"symbol": "AAPL", "close": 2.5, "key": "one", "notes": []}
+    assert price.notes is not Price("AAPL").notes
+
+
+def test_it_differs_from_a_dataclass_in_nothing_that_is_public() -> None:
+    @dataclass(frozen=True)
+    class Theirs:
+        """A price."""
+
+        symbol: str
+        close: float = 0.0
+
+    @frozen
+    class Ours:
+        """A price."""
+
+        symbol: str
+        close: float = 0.0
+
+    assert set(vars(Ours)) ^ set(vars(Theirs)) == {"__compared__"}
