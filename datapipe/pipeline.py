@@ -347,7 +347,7 @@ class Pipeline:
             project_dir=self.project_dir(),
             target_schema=self.settings.target_schema,
             wait_seconds=self.settings.lock_wait_seconds,
-            compiled_in=self.settings.data_dir / "templates",
+            cache_dir=self.settings.data_dir / "cache",
         )
 
     def _transform(self, step: _Step, options: Options) -> Transformed:

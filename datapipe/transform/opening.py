@@ -40,9 +40,9 @@ def opened(
     on_log: Callable[[str], None] = lambda message: None,
 ) -> Opened:
     """Read the project, and select; without a connection, earlier runs are not known."""
-    loaded = project.load(options.project_dir, options.variables)
+    loaded = project.load(options.project_dir, options.variables, cache_dir=options.cache_dir)
     target = described(connection, options.target_schema, threads=options.threads)
-    renderer = Renderer(loaded, target, compiled_in=options.compiled_in, on_log=on_log)
+    renderer = Renderer(loaded, target, on_log=on_log)
     read = manifest.read(loaded, renderer)
     selection = select(
         read,

@@ -29,7 +29,7 @@ class Options:
     ``rebuild`` builds also what did not change; ``resume`` goes on with what a failed run left.
 
     A ``Pipeline`` sets the rest: which project in which schema, how long publishing waits for
-    readers, and the folder that keeps compiled templates from run to run.
+    readers, and the folder that keeps what was made of the project's files from run to run.
     """
 
     select: Sequence[str] = ()
@@ -48,7 +48,7 @@ class Options:
     project_dir: Path = Path()
     target_schema: str = "public"
     wait_seconds: float = 300
-    compiled_in: Path | None = None
+    cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.event_time_start is None) != (self.event_time_end is None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -302,10 +303,10 @@ def test_reading_a_plain_template_takes_no_longer_for_being_wrong() -> None:
 def test_what_was_compiled_once_is_read_the_next_time(
     tmp_path: Path, renderer: Renderer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, source = tmp_path / "kept", "{% if x %}{{ x }}{% endif %}"
+    kept, source = tmp_path / "templates", "{% if x %}{{ x }}{% endif %}"
 
     def rendered(source: str = source) -> str:
-        again = Renderer(renderer.project, renderer.target, compiled_in=kept)
+        again = Renderer(replace(renderer.project, cache_dir=tmp_path), renderer.target)
         return again.render(Path("a.sql"), source, {"x": "seen"}, model="a")
 
     assert rendered() == "seen"

@@ -11,7 +11,7 @@ from datapipe.transform.graph.spec import Criterion, Group, Spec, criterion
 from datapipe.transform.jinja.context import near
 from datapipe.transform.options import Indirect
 from datapipe.transform.project import yaml_file
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block, named_blocks
 
 FILE = "selectors.yml"
 _SETS = ("union", "intersection")
@@ -27,9 +27,7 @@ def selectors_of(directory: Path, indirect: Indirect = "eager") -> dict[str, Spe
         return {}
     file = yaml_file.read(path)
     found: dict[str, Spec] = {}
-    for block in yaml_file.blocks(
-        file.get("selectors"), path, file.line_of("selectors"), "selectors"
-    ):
+    for block in named_blocks(file.get("selectors"), path, file.line_of("selectors"), "selectors"):
         if "definition" not in block:
             raise ProjectError(
                 f"The selector {block['name']} has no definition.", path=path, line=block.line

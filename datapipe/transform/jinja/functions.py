@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import yaml
-
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.tables import Response, Table
@@ -37,6 +35,8 @@ def _as_json(value: Any) -> Any:
 
 def fromyaml(value: Any, default: Any = None) -> Any:
     """What a YAML text says, or ``default`` where it is none."""
+    import yaml  # late: few templates need it, and runs that find all parsed do not either
+
     try:
         return yaml.safe_load(value)
     except (AttributeError, ValueError, yaml.YAMLError):
@@ -45,6 +45,8 @@ def fromyaml(value: Any, default: Any = None) -> Any:
 
 def toyaml(value: Any, default: Any = None, sort_keys: bool = False) -> Any:
     """``value`` as YAML, or ``default`` where it cannot be."""
+    import yaml
+
     try:
         return yaml.safe_dump(value, sort_keys=sort_keys)
     except (ValueError, yaml.YAMLError):

@@ -28,7 +28,6 @@ class Renderer:
     """Renders with the macros of one project, in as many threads as there are.
 
     Where it is ``marked``, what comes out has marks that tell which line each piece came from.
-    ``compiled_in`` is the folder that keeps compiled templates.
     """
 
     def __init__(
@@ -37,7 +36,6 @@ class Renderer:
         target: Mapping[str, Any],
         *,
         marked: Marked = "nothing",
-        compiled_in: Path | None = None,
         on_log: Callable[[str], None] = lambda message: None,
     ) -> None:
         self.project = project
@@ -45,7 +43,7 @@ class Renderer:
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
         self.not_given: list[tuple[str, Place, Place | None]] = []
-        self.environment = SqlEnvironment(marked=marked, compiled_in=compiled_in)
+        self.environment = SqlEnvironment(marked=marked, cache_dir=project.cache_dir)
         self.macros = Macros(project, self.environment)
         self._native = NativeEnvironment()
         self._templates: dict[tuple[Path, str], jinja2.Template] = {}

@@ -192,11 +192,11 @@ class SqlEnvironment(jinja2.Environment):
 
     context_class = _Context
 
-    def __init__(self, *, marked: Marked = "nothing", compiled_in: Path | None = None) -> None:
+    def __init__(self, *, marked: Marked = "nothing", cache_dir: Path | None = None) -> None:
         super().__init__(
             undefined=Missing,
             extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols", _Test, _Materialization],
-            bytecode_cache=CompiledTemplates(compiled_in) if compiled_in else None,
+            bytecode_cache=CompiledTemplates(cache_dir / "templates") if cache_dir else None,
         )
         self.marked = marked
         self.files: list[Path] = []

@@ -35,7 +35,7 @@ from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.properties import Properties, Reader
 from datapipe.transform.manifest.references import Names, References
 from datapipe.transform.project import Project
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 
 
 @frozen

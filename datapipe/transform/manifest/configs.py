@@ -12,7 +12,7 @@ from datapipe.frozen import frozen
 from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.project import Project, merged
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 
 _COMMON: dict[str, Any] = {
     "enabled": True, "alias": None, "schema": None, "database": None, "tags": [], "meta": {},

@@ -15,7 +15,7 @@ from datapipe.transform.manifest.nodes import Ref
 from datapipe.transform.manifest.properties import config_of
 from datapipe.transform.manifest.references import Names
 from datapipe.transform.project import Project
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 
 _TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
 

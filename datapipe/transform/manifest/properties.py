@@ -14,7 +14,7 @@ from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Column
 from datapipe.transform.project import Project, merged, yaml_file
-from datapipe.transform.project.yaml_file import Block, Items
+from datapipe.transform.project.blocks import Block, Items, named_blocks
 
 # Each list of a file, and what its entries may have.
 _NODE = frozenset({
@@ -110,7 +110,7 @@ class Reader:
         """Read every YAML file under any of the package's paths."""
         found = Properties()
         for path in self.package.described(".yml", ".yaml"):
-            file = yaml_file.read(path)
+            file = yaml_file.read(path, self.project.cache_dir)
             for line, key in file.repeated:
                 self.renderer.warnings.append(
                     f"{path}:{line}: The key {key} stands here for the second time; only this one "
@@ -118,7 +118,7 @@ class Reader:
                 )
             self._near(file, _FILE, path)
             for key, known in _KEYS.items():
-                for block in yaml_file.blocks(file.get(key), path, file.line_of(key), key):
+                for block in named_blocks(file.get(key), path, file.line_of(key), key):
                     if known:
                         self._near(block, known, path)
                     written = self.rendered(block, path)
@@ -277,7 +277,7 @@ def _with_lines(config: Mapping[str, Any], block: Block) -> Block:
 
 
 def column_blocks(block: Block, path: Path) -> list[Block]:
-    return yaml_file.blocks(block.get("columns"), path, block.line_of("columns"), "columns")
+    return named_blocks(block.get("columns"), path, block.line_of("columns"), "columns")
 
 
 def columns_of(blocks: list[Block]) -> dict[str, Column]:

@@ -19,7 +19,7 @@ from datapipe.transform.manifest.found import (
 )
 from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
 from datapipe.transform.project import Project
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 from datapipe.transform.snippet import written_in
 
 

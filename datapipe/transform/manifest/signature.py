@@ -9,7 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.project.yaml_file import Block, Items
+from datapipe.transform.project.blocks import Block, Items
 
 
 @frozen

@@ -21,8 +21,8 @@ from datapipe.transform.manifest.properties import (
     text,
 )
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
-from datapipe.transform.project import Project, yaml_file
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project import Project
+from datapipe.transform.project.blocks import Block, named_blocks
 
 _FRESHNESS = ("warn_after", "error_after", "filter")
 _PERIODS = ("minute", "hour", "day")
@@ -61,7 +61,7 @@ class Reader:
                 self._add(*_patched(block, table, patch), path, package)
 
     def _tables(self, block: Block, path: Path, package: str) -> Iterator[Block]:
-        for table in yaml_file.blocks(block.get("tables"), path, block.line_of("tables"), "tables"):
+        for table in named_blocks(block.get("tables"), path, block.line_of("tables"), "tables"):
             if package == self.project.name:
                 self.renderer.warnings += near_keys(table, TABLE, path)
             yield table

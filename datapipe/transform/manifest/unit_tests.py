@@ -16,7 +16,7 @@ from datapipe.transform.manifest.nodes import Given, Model, Ref, Rows, UnitTest
 from datapipe.transform.manifest.properties import config_of, text
 from datapipe.transform.manifest.references import Names
 from datapipe.transform.project import Project
-from datapipe.transform.project.yaml_file import Block, Items
+from datapipe.transform.project.blocks import Block, Items
 
 _FORMATS = ("dict", "csv", "sql")
 _OVERRIDES = ("macros", "vars", "env_vars")

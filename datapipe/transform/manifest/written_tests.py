@@ -12,7 +12,7 @@ from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.manifest.properties import text
 from datapipe.transform.project import merged
-from datapipe.transform.project.yaml_file import Block, Items
+from datapipe.transform.project.blocks import Block, Items
 
 # Beside a test's arguments, the older spelling of a project has its settings, too.
 _SETTINGS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.project import config, ignored, yaml_file
+from datapipe.transform.project.blocks import Block
 from datapipe.transform.project.config import merged
-from datapipe.transform.project.yaml_file import Block
 
 __all__ = ["FILE", "Hook", "Project", "load", "merged"]
 
@@ -52,7 +52,8 @@ class Hook:
 class Project:
     """A dbt project as its own file describes it, with the packages that lie in it.
 
-    ``given`` are the variables of this run, from the command line.
+    ``given`` are the variables of this run, from the command line. ``cache_dir`` keeps what was
+    made of files, as Python keeps its compiled modules.
     """
 
     directory: Path
@@ -61,6 +62,7 @@ class Project:
     settings: Block
     given: Mapping[str, Any] = field(default_factory=dict)
     packages: tuple[Project, ...] = ()
+    cache_dir: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -182,24 +184,28 @@ class Project:
             yield Hook(self.name, statement, self.path, at)
 
 
-def load(directory: Path, overrides: Mapping[str, Any] | None = None) -> Project:
+def load(
+    directory: Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    cache_dir: Path | None = None,
+) -> Project:
     """The project whose ``dbt_project.yml`` lies in ``directory``, with its packages.
 
     Raises ProjectError for a package that the project asks for and that is not there.
     """
     from datapipe.transform.project.packages import installed
 
-    own = read(directory, overrides or {})
-    packages = installed(own)
-    return Project(own.directory, own.name, own.folders, own.settings, own.given, packages)
+    own = read(directory, overrides or {}, cache_dir)
+    return replace(own, packages=installed(own))
 
 
-def read(directory: Path, given: Mapping[str, Any]) -> Project:
+def read(directory: Path, given: Mapping[str, Any], cache_dir: Path | None) -> Project:
     """The project in ``directory`` without its packages."""
     path = directory / FILE
     if not path.is_file():
         raise ProjectError(f"There is no {FILE} in {directory}. Name a folder that has one.")
-    settings = yaml_file.read(path)
+    settings = yaml_file.read(path, cache_dir)
     name = settings.get("name")
     if not isinstance(name, str):
         raise ProjectError(
@@ -223,7 +229,8 @@ def read(directory: Path, given: Mapping[str, Any]) -> Project:
                 path=path,
                 line=settings.line_of(key),
             )
-    return Project(directory, name, _folders(settings, path, given), settings, given)
+    folders = _folders(settings, path, given)
+    return Project(directory, name, folders, settings, given, cache_dir=cache_dir)
 
 
 def _folders(settings: Block, path: Path, given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

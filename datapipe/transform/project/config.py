@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 
 _APPENDED = frozenset({"tags", "pre_hook", "post_hook", "packages"})
 _MERGED = frozenset(

@@ -9,7 +9,7 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.transform import project
 from datapipe.transform.project import yaml_file
-from datapipe.transform.project.yaml_file import Block
+from datapipe.transform.project.blocks import Block
 
 _LISTS = ("packages.yml", "dependencies.yml")
 
@@ -24,10 +24,10 @@ def installed(root: project.Project) -> tuple[project.Project, ...]:
     found: dict[str, project.Project] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.is_dir() and not path.name.startswith("__"):
-            _add(project.read(path, {}), root, found)
+            _add(project.read(path, {}, root.cache_dir), root, found)
     folders = {package.directory.name for package in found.values()}
     missing = []
-    for asked, file in _asked(root.directory):
+    for asked, file in _asked(root.directory, root):
         name = _name(asked)
         if not name or {name, name.replace("-", "_")} & {*folders, *found}:
             continue
@@ -39,7 +39,7 @@ def installed(root: project.Project) -> tuple[project.Project, ...]:
             continue
         missing.append((name, asked, file))
     # Folders may be called otherwise than what was asked for: as with dbt, the number decides.
-    if missing and len(found) < sum(1 for _ in _asked(root.directory)):
+    if missing and len(found) < sum(1 for _ in _asked(root.directory, root)):
         name, asked, file = missing[0]
         raise ProjectError(
             f"The package {name} is not in {folder.name}/. Fetch the packages of this project with "
@@ -66,23 +66,23 @@ def _add(
 
 def _local(directory: Path, root: project.Project) -> Iterator[project.Project]:
     """The package in ``directory``, and those that it asks for by where they lie, too."""
-    package = project.read(directory, {})
+    package = project.read(directory, {}, root.cache_dir)
     if package.name == root.name:
         return
     yield package
-    for asked, _ in _asked(directory):
+    for asked, _ in _asked(directory, root):
         inner = directory / str(asked.get("local", ""))
         if "local" in asked and (inner / project.FILE).is_file():
             yield from _local(inner.resolve(), root)
 
 
-def _asked(directory: Path) -> Iterator[tuple[Block, Path]]:
+def _asked(directory: Path, root: project.Project) -> Iterator[tuple[Block, Path]]:
     """What the project in ``directory`` lists as its packages, with the file that lists it."""
     for name in _LISTS:
         path = directory / name
         if not path.is_file():
             continue
-        listed: Any = yaml_file.read(path).get("packages")
+        listed: Any = yaml_file.read(path, root.cache_dir).get("packages")
         for asked in listed if isinstance(listed, list) else ():
             if isinstance(asked, Block):
                 yield asked, path

@@ -2,86 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from datapipe.errors import ProjectError
+from datapipe.transform.project.blocks import File
 
-try:  # about eight times as fast, where PyYAML was built with libyaml
-    from yaml import CSafeLoader as _SafeLoader
-except ImportError:
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]  # of one shape
-
-
-class Block(dict[str, Any]):
-    """A mapping; ``lines`` has the line of each key."""
-
-    line: int = 1
-    lines: dict[str, int]
-
-    def line_of(self, *keys: str) -> int:
-        """The line of the first of ``keys`` that is there, else of the mapping."""
-        return next((self.lines[key] for key in keys if key in self.lines), self.line)
-
-
-class Items(list[Any]):
-    """A sequence; ``lines`` has the line of each item."""
-
-    line: int = 1
-    lines: list[int]
-
-
-class File(Block):
-    """The mapping that a file holds; ``repeated`` has the keys that stand twice in a mapping.
-
-    Of these the last counts, as with dbt.
-    """
-
-    repeated: list[tuple[int, str]]
-
-
-class _Loader(_SafeLoader):
-    repeated: list[tuple[int, str]]
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Block:
-    own = len(node.value)
-    if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-        loader.flatten_mapping(node)
-        own = 0  # what stands here and what was merged cannot be told apart any more
-    block = Block()
-    block.line = node.start_mark.line + 1
-    lines = block.lines = {}
-    construct = loader.construct_object
-    for key_node, value_node in node.value:
-        key = construct(key_node, deep=True)
-        if own and key in lines:
-            loader.repeated.append((key_node.start_mark.line + 1, str(key)))
-        try:
-            block[key] = construct(value_node, deep=True)
-        except TypeError:
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                "a key is text or a number, not a list or a mapping",
-                key_node.start_mark,
-            ) from None
-        lines[key] = key_node.start_mark.line + 1
-    return block
-
-
-def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Items:
-    construct = loader.construct_object
-    items = Items([construct(child, deep=True) for child in node.value])
-    items.line = node.start_mark.line + 1
-    items.lines = [child.start_mark.line + 1 for child in node.value]
-    return items
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
+# Part of every key: raise it when the same text becomes something else.
+_FORMAT = 1
 
 
 def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ProjectError:
@@ -97,118 +28,48 @@ def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ProjectError:
     )
 
 
-def read(path: Path) -> File:
-    """The mapping that the file at ``path`` holds; an empty one for an empty file."""
+def read(path: Path, cache_dir: Path | None = None) -> File:
+    """The mapping that the file at ``path`` holds; an empty one for an empty file.
+
+    What was read once is kept in ``cache_dir``, where one is given: reading it from there takes a
+    fifth, and a run that finds all there never imports a parser.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig").rstrip()  # as dbt: a last `|` loses its newline
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from None
-    loader: Any = None
-    try:
-        loader = _Loader(text)
-        loader.repeated = []
-        found = loader.get_single_data()
-    except yaml.MarkedYAMLError as error:
-        line = _line(error, text)
-        raise ProjectError(_explained(error, text, line), path=path, line=line) from None
-    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
-        position = getattr(error, "position", None)
-        line = None if position is None else text.count("\n", 0, position) + 1
-        raise ProjectError(f"This is not valid YAML: {error}.", path=path, line=line) from None
-    finally:
-        if loader is not None:
-            loader.dispose()
-    if found is None:
-        found = Block()
-        found.lines = {}
-    if not isinstance(found, Block):
-        raise ProjectError("The file must hold a mapping of keys to values.", path=path, line=1)
-    file = File(found)
-    file.lines, file.line, file.repeated = found.lines, found.line, loader.repeated
+    if cache_dir is None:
+        return _parsed(text, path)
+    kept = cache_dir / "yaml" / hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
+    stamp = hashlib.sha256(f"{_FORMAT} {text}".encode()).digest()
+    file = _from_cache(kept, stamp)
+    if file is None:
+        file = _parsed(text, path)
+        _into_cache(kept, stamp, file)
     return file
 
 
-def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
-    mark = error.problem_mark or error.context_mark
-    if mark is None:
-        return None
-    quote = _quote_left_open(text, mark.line)
-    if quote is not None:
-        return quote
-    opened = error.context_mark
-    if opened is not None and "could not find expected ':'" in str(error.problem):
-        return opened.line + 1
-    if opened is not None and _is_left_open(error, opened.line, mark.line, text):
-        return opened.line + 1
-    if "mapping values are not allowed" in str(error.problem) and mark.line > 0:
-        before = text.splitlines()[mark.line - 1].strip()
-        if before and ":" not in before and not before.startswith(("-", "#")):
-            return mark.line  # that line lacks its colon: only then this one makes no sense
-    return mark.line + 1
+def _parsed(text: str, path: Path) -> File:
+    from datapipe.transform.project import yaml_parser
+
+    return yaml_parser.parse(text, path)
 
 
-def _quote_left_open(text: str, stopped: int) -> int | None:
-    """The line of the quote that takes in all up to one on the line ``stopped``, if one does.
-
-    What was meant to be in that one is then in the open, where it makes no sense.
-    """
-    opens: int | None = None
+def _from_cache(kept: Path, stamp: bytes) -> File | None:
+    """What was kept of a text with this ``stamp``; what cannot be read is as good as none."""
     try:
-        for token in yaml.scan(text, Loader=_SafeLoader):
-            if isinstance(token, yaml.ScalarToken) and token.style in {"'", '"'}:
-                spans = token.end_mark.line > token.start_mark.line
-                if spans and token.end_mark.line == stopped and "\n" not in token.value:
-                    opens = token.start_mark.line + 1
-    except yaml.YAMLError:
-        pass
-    return opens
+        content = kept.read_bytes()
+        if not content.startswith(stamp):
+            return None
+        file = pickle.loads(content[len(stamp) :])  # noqa: S301 - only we write to the folder
+    except Exception:  # whatever pickle makes of a file that was cut short
+        return None
+    return file if isinstance(file, File) else None
 
 
-def _is_left_open(error: yaml.MarkedYAMLError, opened: int, stopped: int, text: str) -> bool:
-    """Whether a quote or a bracket of the line ``opened`` is not closed, to judge by the lines.
-
-    A list of several lines that lacks a comma is another thing: it goes on indented.
-    """
-    if "quoted scalar" in str(error.context):
-        return stopped > opened
-    lines = text.split("\n")
-    if "flow" not in str(error.context) or stopped <= opened:
-        return False
-    after = lines[stopped] if stopped < len(lines) else ""
-    return len(after) - len(after.lstrip()) <= len(lines[opened]) - len(lines[opened].lstrip())
-
-
-def _explained(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
-    lines = text.splitlines()
-    written = lines[line - 1] if line is not None and line <= len(lines) else ""
-    said = f"This is not valid YAML: {error.problem or error.context}."
-    if error.problem_mark is not None and _quote_left_open(text, error.problem_mark.line) == line:
-        return f"Is the quote that opens here ever closed?\n  {line} | {written}"
-    if "\t" in written[: len(written) - len(written.lstrip())]:
-        said += " Indent with spaces, not with tabs."
-    elif "{{" in written or "{%" in written:
-        said += ' Put quotes round what is Jinja: "{{ ... }}".'
-    elif "mapping values are not allowed" in said:
-        said += " Check the indentation and the colons; put quotes round text that has a colon."
-    return said + (f"\n  {line} | {written}" if written else "")
-
-
-def blocks(value: Any, path: Path, line: int, what: str, key: str = "name") -> list[Block]:
-    """``value`` as a list of mappings that each have a ``name``, or whatever ``key`` is."""
-    if value is None:
-        return []
-    if not isinstance(value, Items):
-        raise ProjectError(f"{what} must be a list.", path=path, line=line)
-    for item, item_line in zip(value, value.lines, strict=True):
-        if not isinstance(item, Block):
-            raise ProjectError(
-                f"Each of {what} must be a mapping with a {key}.", path=path, line=item_line
-            )
-        if not isinstance(item.get(key), str):
-            missing = "has none" if key not in item else f"has {item[key]!r}"
-            raise ProjectError(
-                f"Each of {what} must have a {key} that is text; this one {missing}.",
-                path=path,
-                line=item.line_of(key),
-            )
-    return list(value)
+def _into_cache(kept: Path, stamp: bytes, file: File) -> None:
+    with suppress(OSError):
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = kept.with_suffix(f".{os.getpid()}")  # two runs may write at once
+        new.write_bytes(stamp + pickle.dumps(file))
+        new.replace(kept)

@@ -1,0 +1,56 @@
+"""What a YAML file holds, with its lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from datapipe.errors import ProjectError
+
+
+class Block(dict[str, Any]):
+    """A mapping; ``lines`` has the line of each key."""
+
+    line: int = 1
+    lines: dict[str, int]
+
+    def line_of(self, *keys: str) -> int:
+        """The line of the first of ``keys`` that is there, else of the mapping."""
+        return next((self.lines[key] for key in keys if key in self.lines), self.line)
+
+
+class Items(list[Any]):
+    """A sequence; ``lines`` has the line of each item."""
+
+    line: int = 1
+    lines: list[int]
+
+
+class File(Block):
+    """The mapping that a file holds; ``repeated`` has the keys that stand twice in a mapping.
+
+    Of these the last counts, as with dbt.
+    """
+
+    repeated: list[tuple[int, str]]
+
+
+def named_blocks(value: Any, path: Path, line: int, what: str, key: str = "name") -> list[Block]:
+    """``value`` as a list of mappings that each have a ``name``, or whatever ``key`` is."""
+    if value is None:
+        return []
+    if not isinstance(value, Items):
+        raise ProjectError(f"{what} must be a list.", path=path, line=line)
+    for item, item_line in zip(value, value.lines, strict=True):
+        if not isinstance(item, Block):
+            raise ProjectError(
+                f"Each of {what} must be a mapping with a {key}.", path=path, line=item_line
+            )
+        if not isinstance(item.get(key), str):
+            missing = "has none" if key not in item else f"has {item[key]!r}"
+            raise ProjectError(
+                f"Each of {what} must have a {key} that is text; this one {missing}.",
+                path=path,
+                line=item.line_of(key),
+            )
+    return list(value)
