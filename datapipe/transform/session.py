@@ -23,6 +23,7 @@ from datapipe.transform.execution.outcome import error_of, result_of
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.execution.steps import planned
 from datapipe.transform.execution.telling import Telling
+from datapipe.transform.execution.workers import Connections
 from datapipe.transform.graph import ordered
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.opening import opened
@@ -95,7 +96,7 @@ class Session:
                 self._record(self.connection, ())  # a model may have left the project
             elif not self.options.per_model:
                 try:
-                    self._publish(connections, execution.built, memory)
+                    self._publish(connections.opened, execution.built, memory)
                 except DatapipeError as refused:
                     memory.finish(self.connection, execution.results, succeeded=False)
                     self._failed(refused, nodes, execution)
@@ -153,20 +154,22 @@ class Session:
         execute(self.connection, "; ".join(texts))
 
     @contextmanager
-    def _connections(self, number: int) -> Iterator[list[psycopg.Connection]]:
+    def _connections(self, at_most: int) -> Iterator[Connections]:
         """The connections to build on, which do not wait for the disk.
 
         Losing what lies aside in a crash of the server does no harm: publishing commits in full.
         """
         with ExitStack() as stack:
-            connections = [self.connection]
-            for _ in range(1, number):
+
+            def another() -> psycopg.Connection:
                 connection = self.warehouse.new_connection(autocommit=True)
-                connections.append(stack.enter_context(closing(connection)))
+                stack.enter_context(closing(connection))
                 ready(connection)
-            for connection in connections:
                 connection.execute("SET synchronous_commit = off")
-            yield connections
+                return connection
+
+            self.connection.execute("SET synchronous_commit = off")
+            yield Connections(self.connection, another, at_most)
             self.connection.execute("RESET synchronous_commit")
 
     def _memory(self) -> state.Memory:

@@ -16,7 +16,7 @@ from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler, Unbuilt
 from datapipe.transform.execution.outcome import result_of
 from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
-from datapipe.transform.execution.workers import Workers
+from datapipe.transform.execution.workers import Connections, Workers
 from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.results import NodeResult
 
@@ -77,8 +77,8 @@ class Execution:
         self._stopped_by = ""
         self._publishing = threading.Lock()
 
-    def run(self, connections: Sequence[psycopg.Connection]) -> None:
-        """Do all that can be done, on all of ``connections`` at the same time.
+    def run(self, connections: Connections) -> None:
+        """Do all that can be done, on as many ``connections`` at the same time as there may be.
 
         Raises only what makes it hopeless to go on.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Generic, TypeVar
@@ -15,18 +15,43 @@ Result = TypeVar("Result")
 _AGAIN_SECONDS = 0.2  # a worker that was between two statements has to be told to stop again
 
 
-class Workers(Generic[Task, Result]):
-    """Does tasks, one at a time on each of ``connections``.
+class Connections:
+    """Up to ``at_most`` connections: the ``first``, and others as they are needed.
 
-    With one connection all is done in the caller's own thread.
+    A small run needs none of the others, and a large one need not wait for them to begin.
     """
 
     def __init__(
         self,
-        connections: Sequence[psycopg.Connection],
-        do: Callable[[psycopg.Connection, Task], Result],
+        first: psycopg.Connection,
+        another: Callable[[], psycopg.Connection],
+        at_most: int,
     ) -> None:
-        self._idle = list(connections)
+        self.opened = [first]
+        self.at_most = at_most
+        self._another = another
+
+    @property
+    def are_all_open(self) -> bool:
+        return len(self.opened) >= self.at_most
+
+    def open(self) -> psycopg.Connection:
+        connection = self._another()
+        self.opened.append(connection)
+        return connection
+
+
+class Workers(Generic[Task, Result]):
+    """Does tasks, one at a time on each of ``connections``.
+
+    With at most one connection all is done in the caller's own thread.
+    """
+
+    def __init__(
+        self, connections: Connections, do: Callable[[psycopg.Connection, Task], Result]
+    ) -> None:
+        self._connections = connections
+        self._idle = list(connections.opened)
         self._do = do
         self._working: dict[Future[Result], psycopg.Connection] = {}
 
@@ -37,11 +62,11 @@ class Workers(Generic[Task, Result]):
 
         What a task raises is raised here, when all the others have been stopped.
         """
-        if len(self._idle) == 1:
+        if self._connections.at_most <= 1:
             while (task := next_task()) is not None:
                 on_result(self._do(self._idle[0], task))
             return
-        pool = ThreadPoolExecutor(len(self._idle), thread_name_prefix="transform")
+        pool = ThreadPoolExecutor(self._connections.at_most, thread_name_prefix="transform")
         try:
             while self._start(pool, next_task):
                 for future in self._finished(None):
@@ -60,8 +85,10 @@ class Workers(Generic[Task, Result]):
 
     def _start(self, pool: ThreadPoolExecutor, next_task: Callable[[], Task | None]) -> bool:
         """Start as many tasks as there are connections for; whether any is in work."""
-        while self._idle and (task := next_task()) is not None:
-            connection = self._idle.pop()
+        while (self._idle or not self._connections.are_all_open) and (
+            task := next_task()
+        ) is not None:
+            connection = self._idle.pop() if self._idle else self._connections.open()
             self._working[pool.submit(self._do, connection, task)] = connection
         return bool(self._working)
 
