@@ -85,3 +85,17 @@ def test_a_mistake_in_a_model_is_told_at_its_line_whatever_makes_its_table(run: 
     with pytest.raises(RunFailedError, match='column "ida" does not exist') as caught:
         run({**FILES, "models/v.sql": "select id\n, ida\nfrom {{ ref('t') }}"})
     assert caught.value.line == 2
+
+
+def test_a_macro_in_place_of_one_of_dbt_may_call_its_parameters_otherwise(run: Run) -> None:
+    """dbt hands on what it was given in order."""
+    done = run({
+        "macros/ours.sql": """
+            {% macro default__test_not_null(relation, name) %}
+                select * from {{ relation }} where {{ name }} is null and {{ name }} is not null
+            {% endmacro %}
+        """,
+        "models/a.sql": "select null::int as id",
+        "models/a.yml": "models: [{name: a, columns: [{name: id, data_tests: [not_null]}]}]",
+    })  # fmt: skip
+    assert [each.status for each in done.tests] == ["pass"]

@@ -253,19 +253,22 @@ class Macros:
             for prefix in _PREFIXES:
                 name = full.removeprefix(prefix)
                 if name != full and name not in macros:
-                    macro = self._dispatching(name, macros.get(_PREFIXES[0] + name))
+                    macro = self._dispatching(name, macros.get(_PREFIXES[0] + name, macros[full]))
                     macros[name] = noted(f"macro.{DBT}.{name}", macro)
                     self._places[macros[name]] = self._places[macros[full]]
         return macros
 
-    def _dispatching(self, name: str, implementation: Macro | None) -> Macro:
+    def _dispatching(self, name: str, implementation: Macro) -> Macro:
         parameters: dict[str, Any] | None = None
 
         def macro(*values: Any, **options: Any) -> Any:
             nonlocal parameters
             found = self.dispatched(name, DBT)
+            if found is implementation:
+                return found(*values, **options)
+            # What another macro calls its parameters is its own affair: dbt hands them on in order.
             if parameters is None:
-                _, block = self._places[implementation or found]
+                _, block = self._places[implementation]
                 parameters = self._environment.parameters(block.source)
             if len(values) == len(parameters) and not options:
                 return found(*values)
