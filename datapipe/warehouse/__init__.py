@@ -125,6 +125,13 @@ class Warehouse:
         with explained(f"the work in {self.name}"), connection:
             yield connection
 
+    def is_beside(self, connection: psycopg.Connection) -> bool:
+        """Whether the database is there, on the server that ``connection`` leads to."""
+        found = connection.execute(
+            "SELECT FROM pg_database WHERE datname = %s", [_database_of(self.url)]
+        )
+        return found.rowcount > 0
+
     def upgrade(self) -> str | None:
         """Bring the tables to this version of datapipe; the revision they were at before."""
         with self.connect() as connection:
