@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from datapipe.transform.database.statements import flush
 from datapipe.transform.options import Listener, Options
 from datapipe.transform.results import (
     ModelResult,
@@ -17,8 +18,6 @@ from datapipe.transform.snippet import showing
 from datapipe.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    import psycopg
-
     from datapipe.transform.freshness import SourceFreshness
     from datapipe.transform.graph.select import Node
     from datapipe.transform.listing import CompiledNode
@@ -74,16 +73,6 @@ def run(
                 return Transformed((), (planning.NOTHING_TO_RESUME,))
             options = again
         return Session(warehouse, connection, run_id, options, listener or Listener()).run()
-
-
-def flush(connection: psycopg.Connection) -> None:
-    """Let PostgreSQL count what ``connection``, in autocommit, has written; for who runs next.
-
-    Without it a run that follows at once has to compare tables by reading them.
-    """
-    from datapipe.transform import state
-
-    state.flush(connection)
 
 
 @showing()

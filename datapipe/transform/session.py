@@ -17,7 +17,7 @@ from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database import marks
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import execute, flush
 from datapipe.transform.execution import Doing, Execution, hook_view
 from datapipe.transform.execution.outcome import error_of, result_of
 from datapipe.transform.execution.schedule import Node
@@ -254,7 +254,7 @@ class Session:
         """Make what was built visible, in one transaction of the first of ``connections``."""
         connection = connections[0]
         for each in connections:
-            state.flush(each)
+            flush(each)
         memory.compare(connection, [each.model for each in built])
         checks.store.forget(connection, [each.model.relation for each in built])
 

@@ -29,7 +29,6 @@ from datapipe.transform.build.reshape import alterations
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import fill
 from datapipe.transform.compile.columns import place_of_column
-from datapipe.transform.compile.guess import names
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
@@ -134,6 +133,8 @@ def told(error: psycopg.Error, model: Model) -> DatapipeError:
 
 def _place(error: psycopg.Error, model: Model) -> tuple[Path, int | None]:
     """The setting, or else the column, that has what the message names; otherwise the key."""
+    from datapipe.transform.compile.guess import names  # late: it is for what is wrong only
+
     for name in names(error):
         for setting in ("unique_key", "incremental_predicates", "predicates"):
             if any(name in each.lower() for each in listed(model.config.get(setting))):

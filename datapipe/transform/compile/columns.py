@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datapipe.transform.compile.lexer import selected
 from datapipe.transform.jinja.blocks import without_jinja
 from datapipe.transform.manifest.nodes import Model
 
@@ -14,6 +13,8 @@ def place_of_column(model: Model, name: str) -> tuple[Path, int | None]:
 
     There is no line where the text does not have the name, such as where a macro writes it.
     """
+    from datapipe.transform.compile.lexer import selected  # late: it is for what is wrong only
+
     template = without_jinja(model.raw_code)
     for each, offset in reversed(selected(template)):
         if each.lower() == name.lower():

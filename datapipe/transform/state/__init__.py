@@ -10,7 +10,6 @@ from datapipe.transform.state.facts import facts
 from datapipe.transform.state.memory import Kept, Memory, begin
 from datapipe.transform.state.plan import Plan, Planned, planned
 from datapipe.transform.state.records import LastRun, last_run
-from datapipe.transform.state.tokens import flush
 
 __all__ = [
     "Kept",
@@ -20,7 +19,6 @@ __all__ = [
     "Planned",
     "begin",
     "facts",
-    "flush",
     "last_run",
     "planned",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.statements import flush
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import tokens
 from datapipe.transform.state.fingerprint import hashed
@@ -87,7 +88,7 @@ def look(
 
     ``functions`` are the names of the project's own. ``connection`` is in autocommit.
     """
-    tokens.flush(connection)
+    flush(connection)
     is_quiet = tokens.is_quiet(connection, list(pids))
     found, by_oid = tokens.look(connection)
     own = list(functions)

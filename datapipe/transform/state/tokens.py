@@ -140,11 +140,6 @@ class Token:
 Tokens = dict[str, Token]
 
 
-def flush(connection: psycopg.Connection) -> None:
-    """Hand in this session's own counts; ``connection`` is in autocommit."""
-    connection.execute("SELECT pg_stat_force_next_flush()")
-
-
 def is_quiet(connection: psycopg.Connection, own: Collection[int]) -> bool:
     """Whether the counts are complete: no session but ``own`` may have changed rows just now."""
     row = connection.execute(_BUSY, [list(own)]).fetchone()
