@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -237,7 +236,7 @@ class Session:
         for node in nodes:
             if node.unique_id in memory.reused:
                 reason = memory.reused[node.unique_id]
-                execution.done(replace(result_of(node, "reused"), message=reason))
+                execution.done(result_of(node, "reused", message=reason))
         for model in self.models:
             if model.unique_id in memory.kept:
                 kept = memory.kept[model.unique_id]

@@ -21,6 +21,7 @@ def result_of(
     seconds: float = 0.0,
     rows: int | None = None,
     error: DatapipeError | None = None,
+    message: str = "",
     because: str = "",
     is_kept: bool = False,
 ) -> NodeResult:
@@ -28,7 +29,7 @@ def result_of(
     path, line = node.path, None if isinstance(node, Model) else node.line
     if isinstance(error, ProjectError) and error.path is not None:
         path, line = error.path, error.line
-    message = str(shown(error)) if error else ""
+    message = str(shown(error)) if error else message
     if isinstance(node, Model):
         return ModelResult(
             unique_id=node.unique_id,

@@ -220,8 +220,7 @@ class Publication:
         old_schemas = {old.schema for old in away} | {old.schema for old in of_functions.away}
         aside.create(run, (aside.beside(schema, aside.OLD) for schema in sorted(old_schemas)))
         replaced = {each.aside for each in plan.replaced}
-        moved = {each.aside for each in plan.moved}
-        restated = {each.aside for each in plan.restated}
+        as_they_are = {each.aside for each in (*plan.moved, *plan.restated)}
         statements = [key.dropped for key in more]
         statements += [
             _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD)) for old in away
@@ -240,7 +239,7 @@ class Publication:
             view = self.views.get(each.aside)
             if each.function in texts:
                 anew.append((each.model, texts[each.function]))
-            elif view and each.aside.standing in plan.states and each.aside not in moved | restated:
+            elif view and each.aside.standing in plan.states and each.aside not in as_they_are:
                 anew.append((view, each.aside in replaced))
         views.create(run, anew, self.final)
         refreshed = [each.model.relation.published for each in plan.refreshed]
@@ -261,8 +260,9 @@ class Publication:
             statements += catalog.restored(old, new, self.user, hooked=hooked)
         new_schemas = {plans.name_of(each.model)[0] for each in plan.new}
         defaults = catalog.default_grants(self.connection, new_schemas)
+        moved = {each.aside for each in plan.moved}
         for each in plan.new:
-            if each in plan.moved:
+            if each.aside in moved:
                 given = defaults.get(plans.name_of(each.model)[0], [])
                 statements += [grant.on(each.model.relation.published_local) for grant in given]
         published = [each for each in self.built if each.aside.standing in plan.states]
