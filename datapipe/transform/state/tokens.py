@@ -19,7 +19,7 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 
 _TABLES = frozenset({"r", "m", "p"})
-_SMALL_BYTES = 32 * 2**20  # a digest of so much takes some 20 ms
+_SMALL_BYTES = 32 * 2**20  # a digest of so much takes some 50 ms
 _AT_ONCE = 200  # tables read in one statement: each takes a lock
 
 # The counts are void after a crash of the server, or where somebody has reset them.
