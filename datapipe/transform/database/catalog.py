@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import psycopg
@@ -126,10 +126,12 @@ def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, Rel
 
 
 def default_grants(
-    connection: psycopg.Connection, schemas: Iterable[str], *, of: str = "r"
+    connection: psycopg.Connection, schemas: Collection[str], *, of: str = "r"
 ) -> Mapping[str, list[Grant]]:
     """What ALTER DEFAULT PRIVILEGES gives on new tables, or functions, of these schemas."""
     found: dict[str, list[Grant]] = {}
+    if not schemas:
+        return found
     for schema, grantee, privilege, grantable in connection.execute(
         """
         SELECT n.nspname,

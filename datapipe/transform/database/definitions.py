@@ -31,13 +31,16 @@ _BARE = re.compile(r"[a-z_][a-z0-9_]*")
 
 def of_views(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, str]:
     """The queries of views and materialized views, with every name in full."""
+    wanted = list(oids)
+    if not wanted:
+        return {}
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
         return dict(
             connection.execute(
                 "SELECT oid::bigint, rtrim(pg_get_viewdef(oid), ' ;') FROM pg_class "
                 "WHERE oid = ANY(%s::oid[])",
-                [list(oids)],
+                [wanted],
             ).fetchall()
         )
 

@@ -279,7 +279,7 @@ class Publication:
 
     def _restore_functions(self, of_functions: Functions) -> None:
         new = [fate.model.relation.published[0] for fate in of_functions.fates if not fate.old]
-        defaults = catalog.default_grants(self.connection, new, of="f") if new else {}
+        defaults = catalog.default_grants(self.connection, new, of="f")
         statements = of_functions.restored(self.user, defaults)
         if statements:
             execute(self.connection, "; ".join(statements))

@@ -137,7 +137,7 @@ def calls(connection: psycopg.Connection, texts: Iterable[str], views: Collectio
         said = words.read(text)
         reason = reason or said.unsteady
         names |= said.called
-    found = tokens.definitions(connection, views) if views else {}
+    found = tokens.definitions(connection, views)
     for key, (_, text) in found.items():
         said = words.read(text)
         reason = reason or (said.unsteady and f"reads a view, {key}, which {said.unsteady}")

@@ -212,6 +212,8 @@ def definitions(
     connection: psycopg.Connection, keys: Collection[str]
 ) -> dict[str, tuple[str, str]]:
     """The versions and the texts of views."""
+    if not keys:
+        return {}
     rows = connection.execute(
         """
         SELECT key, r.xmin::text, pg_get_viewdef(c.oid)
