@@ -112,20 +112,22 @@ def forget(connection: psycopg.Connection, relations: Iterable[Relation] = ()) -
     names = [(each.schema, each.identifier) for each in relations]
     found = connection.execute(
         """
-        SELECT DISTINCT format('%%I.%%I', n.nspname, v.relname)
-        FROM pg_description d
-        JOIN pg_class v ON v.oid = d.objoid AND v.relkind = 'v'
-        JOIN pg_namespace n ON n.oid = v.relnamespace
-        JOIN pg_rewrite r ON r.ev_class = v.oid
+        WITH kept AS MATERIALIZED (
+            SELECT v.oid, format('%%I.%%I', n.nspname, v.relname) AS name
+            FROM pg_description d
+            JOIN pg_class v ON v.oid = d.objoid AND v.relkind = 'v'
+            JOIN pg_namespace n ON n.oid = v.relnamespace
+            WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = %s
+        )
+        SELECT DISTINCT kept.name
+        FROM kept
+        JOIN pg_rewrite r ON r.ev_class = kept.oid
         JOIN pg_depend p ON p.classid = 'pg_rewrite'::regclass AND p.objid = r.oid
-            AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> v.oid
+            AND p.refclassid = 'pg_class'::regclass AND p.refobjid <> kept.oid
         JOIN pg_class base ON base.oid = p.refobjid
         JOIN pg_namespace b ON b.oid = base.relnamespace
-        WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND d.description = %s
-            AND (
-                b.nspname = ANY(%s)
-                OR (b.nspname, base.relname) IN (SELECT * FROM unnest(%s::name[], %s::name[]))
-            )
+        WHERE b.nspname = ANY(%s)
+            OR (b.nspname, base.relname) IN (SELECT * FROM unnest(%s::name[], %s::name[]))
         """,
         [
             _MARK,
