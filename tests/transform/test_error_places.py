@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +174,20 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     assert told.count("it is likely here") in {11, 12}
     loaded = r"There is no schema crm\. It is the table people of the source crm \(.*crm\.yml:4\)"
     assert re.search(loaded, told)
+
+
+def test_a_mistake_keeps_its_line_where_templates_are_kept_and_they_do_not_keep_its_marks(
+    run: Run, rows: Callable[..., list[tuple[str]]], tmp_path: Path
+) -> None:
+    macro = "{% macro told(of) %}\n{% if of %}'{{ of }}'{% endif %}\n{% endmacro %}"
+    broken = TABLE + "select {{ told('a') }} as a{% if true %},\n  1 / 0{% endif %} as b"
+    files = {"macros/told.sql": macro, "models/broken.sql": broken}
+    kept = tmp_path / "cache"
+    for _ in range(2):
+        with pytest.raises(RunFailedError, match=r"broken\.sql:3: "):
+            run(files, cache_dir=kept)
+    run({"models/broken.sql": broken.replace("1 / 0", "{{ told('b') }}")}, cache_dir=kept)
+    assert rows("select trim(a), trim(b) from shop.broken") == [("a", "b")]
 
 
 SETTINGS = {

@@ -43,7 +43,9 @@ class Renderer:
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
         self.not_given: list[tuple[str, Place, Place | None]] = []
-        self.environment = SqlEnvironment(marked=marked, cache_dir=project.cache_dir)
+        # What is kept has no marks, and those that are to go into it number files of this run.
+        cache_dir = project.cache_dir if marked == "nothing" else None
+        self.environment = SqlEnvironment(marked=marked, cache_dir=cache_dir)
         self.macros = Macros(project, self.environment)
         self._native = NativeEnvironment()
         self._templates: dict[tuple[Path, str], jinja2.Template] = {}
