@@ -58,6 +58,23 @@ def test_columns_and_constraints_are_made_as_declared(run: Run, rows: Rows) -> N
     assert len(rows(f"{made} where conrelid = 'shop.orders'::regclass and contype = 'f'")) == 1
 
 
+def test_a_string_is_text_unless_alias_types_is_off(run: Run, rows: Rows) -> None:
+    contract = "{enforced: true, alias_types: %s}"
+    text = """
+        models:
+          - {name: a, config: {contract: %s, materialized: table},
+             columns: [{name: v, data_type: String}]}
+    """
+    seen = "'{{ model.columns.v.data_type }} {{ graph.nodes['model.shop.a'].columns.v.data_type }}'"
+    files = {"dbt_project.yml": "{name: shop, models: {+schema: shop}}"}
+    files["models/a.sql"] = f"select {seen} as v"
+    run(files | {"models/a.yml": text % "{enforced: true}"})
+    typed = "select pg_typeof(v)::text, v from shop.a"
+    assert rows(typed) == [("text", "TEXT String")]
+    with pytest.raises(ProjectError, match=r'a\.yml.*type "string" does not exist'):
+        run({"models/a.yml": text % (contract % "false")})
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -14,6 +14,7 @@ from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Column
+from datapipe.transform.manifest.promised import promised
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import failure
 
@@ -34,7 +35,7 @@ _CLASS = {oid: min(same) for same in _SAME for oid in same}
 
 def check(site: Site) -> tuple[Column, ...]:
     """The columns that the contract declares; raises ProjectError if the query gives others."""
-    declared = tuple(site.model.columns.values())
+    declared = tuple(promised(site.model).values())
     if not declared:
         raise _broken(
             site, "", "declares no columns. List them under columns:, with their data_type."
@@ -52,10 +53,10 @@ def check(site: Site) -> tuple[Column, ...]:
             raise Stopped(error, site.compiled, [len(before)], site.compiler) from error
     casts = ", ".join(f"CAST(NULL AS {each.data_type}) AS {written(each)}" for each in declared)
     try:
-        promised = _described(site, f"SELECT {casts} WHERE false LIMIT 0")
+        expected = _described(site, f"SELECT {casts} WHERE false LIMIT 0")
     except psycopg.Error as error:
         raise _not_understood(site, error) from error
-    lines = list(_differences(given, promised, declared))
+    lines = list(_differences(given, expected, declared))
     if lines:
         widths = [max(len(line[at]) for line in lines) for at in range(4)]
         table = "\n".join(
@@ -109,17 +110,17 @@ def _described(site: Site, query: str) -> list[tuple[str, int, str]]:
 
 def _differences(
     given: Sequence[tuple[str, int, str]],
-    promised: Sequence[tuple[str, int, str]],
+    expected: Sequence[tuple[str, int, str]],
     declared: Sequence[Column],
 ) -> Iterator[tuple[str, str, str, str]]:
     of_query = {name: (oid, type_) for name, oid, type_ in given}
-    for (name, oid, _), column in zip(promised, declared, strict=True):
+    for (name, oid, _), column in zip(expected, declared, strict=True):
         type_ = str(column.data_type)
         if name not in of_query:
             yield name, "", type_, "missing in the model"
         elif _CLASS.get(of_query[name][0], of_query[name][0]) != _CLASS.get(oid, oid):
             yield name, of_query[name][1], type_, "another data type"
-    known = {name for name, _, _ in promised}
+    known = {name for name, _, _ in expected}
     for name, _, type_ in given:
         if name not in known:
             yield name, type_, "", "missing in the contract"

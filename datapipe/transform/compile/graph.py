@@ -11,6 +11,7 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest, seen
 from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.promised import promised
 
 _KINDS = (
     *("nodes", "sources", "exposures", "groups", "metrics", "semantic_models", "saved_queries"),
@@ -144,6 +145,9 @@ class Seen(Mapping[str, Any]):
     def _shown(self) -> dict[str, Any]:
         shown = with_parents(self._manifest, self._node)
         shown["config"] = _known(shown["config"])
+        if isinstance(self._node, Model) and not self._node.is_seed:
+            columns = promised(self._node).items()
+            shown["columns"] = {name: each.as_template_sees_it() for name, each in columns}
         for of_several in ("refs", "arguments"):
             if of_several in shown:
                 shown[of_several] = [_known(each) for each in shown[of_several]]

@@ -1,0 +1,20 @@
+"""The columns of a contract, with the types that it means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from datapipe.transform.jinja.columns import Column as Described
+from datapipe.transform.manifest.nodes import Column, Model, Source
+
+
+def promised(node: Model | Source) -> dict[str, Column]:
+    """The columns of ``node``: ``string`` is text there, as with dbt, unless alias_types is off."""
+    columns = dict(node.columns)
+    if (node.config.get("contract") or {}).get("alias_types", True) is not True:
+        return columns
+    for name, column in columns.items():
+        meant = column.data_type and Described.translate_type(column.data_type)
+        if meant != column.data_type:
+            columns[name] = replace(column, data_type=meant)
+    return columns
