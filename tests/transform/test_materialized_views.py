@@ -21,7 +21,7 @@ GROWN = """
 COUNTED = """
     {{ config(materialized='materialized_view', indexes=[{'columns': ['n'], 'unique': true}]) }}
     select count(*) as n, max(seen.id) as last from {{ ref('seen') }} join {{ ref('filled') }}
-    using (run)
+    using (run);  -- dbt puts no brackets round it
 """
 FILES = {
     "models/grown.sql": GROWN,

@@ -27,7 +27,8 @@ def build(site: Site) -> Built:
         contract.tell_not_enforced(site)
     local = site.aside.local
     statements = site.statements()
-    statements.add(f"CREATE MATERIALIZED VIEW {local} AS (\n", site.compiled)
+    # As with dbt there are no brackets round the query, which may end with a semicolon.
+    statements.add(f"CREATE MATERIALIZED VIEW {local} AS\n", site.compiled, "")
     for index in indexes(site.model):
         statements.add(f"CREATE {index.format(local)}")
     statements.add(analyzed(local))
