@@ -175,7 +175,8 @@ def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
         {% macro written(results) %}
         {% for each in results %}
           insert into tools.ended values (
-            '{{ each.node.resource_type.value }} {{ each.status }} {{ each.status.name }}',
+            '{{ each.node.resource_type.value }} {{ each.status }} {{ each.status.name }} {{ ''
+               }}{{ each.node.schema }}.{{ each.node.alias }}',
             $${{ each.message }} {{ each.failures }} {{ tojson(each.adapter_response) }}$$,
             {{ (each.timing | selectattr('name', 'eq', 'execute') | first).completed_at
                > run_started_at.replace(tzinfo=none) }},
@@ -203,11 +204,12 @@ def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
         }
     )
     view = '{"_message": "CREATE VIEW", "code": "CREATE VIEW", "rows_affected": -1}'
+    warned = "Got 1 result, configured to warn if != 0"
     one = '{"_message": "SELECT 1", "code": "SELECT", "rows_affected": 1}'
     assert rows("select how, said, late, parents, keys from tools.ended order by parents, how") == [
-        ("model success Success", f"SELECT 1 None {one}", True, 0, 12),
-        ("model success Success", f"CREATE VIEW None {view}", True, 1, 12),
-        ("test warn Warn", f"Got 1 result, configured to warn if != 0 1 {one}", True, 1, 12),
+        ("model success Success shop.a", f"SELECT 1 None {one}", True, 0, 12),
+        ("model success Success shop.b", f"CREATE VIEW None {view}", True, 1, 12),
+        ("test warn Warn dbt_test__audit.odd", f"{warned} 1 {one}", True, 1, 12),
     ]
     named = "regexp_replace(trim(code), '\"[^\"]*\"\\.', '')"
     assert rows(f"select {named} from tools.ended order by 1") == [

@@ -65,9 +65,7 @@ class Graph(MutableMapping[str, Any]):
         for node in beside:
             found[node.unique_id] = {**with_parents(manifest, node), **placed}
         for test in manifest.tests:
-            named = name_of_test(test, self._renderer)
-            own = {"database": named.database, "schema": named.schema, "alias": named.identifier}
-            found[test.unique_id] = {**with_parents(manifest, test), **own}
+            found[test.unique_id] = shown_test(manifest, test, self._renderer)
         return found
 
     @cached_property
@@ -165,6 +163,13 @@ def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
     if "primary_key" in shown:
         shown["primary_key"] = list(manifest.primary_keys.get(node.unique_id, ()))
     return shown
+
+
+def shown_test(manifest: Manifest, test: DataTest, renderer: Renderer) -> dict[str, Any]:
+    """The test as ``graph`` has it, with where it would keep the rows that it finds."""
+    named = name_of_test(test, renderer)
+    own = {"database": named.database, "schema": named.schema, "alias": named.identifier}
+    return {**with_parents(manifest, test), **own}
 
 
 def _known(given: Mapping[str, Any]) -> dict[str, Any]:

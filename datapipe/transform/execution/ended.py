@@ -9,9 +9,9 @@ from typing import Any
 from datapipe.errors import DatapipeError
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler
-from datapipe.transform.compile.graph import with_parents
+from datapipe.transform.compile.graph import shown_test, with_parents
 from datapipe.transform.execution.schedule import Node
-from datapipe.transform.manifest.nodes import Model, UnitTest
+from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
 from datapipe.transform.results import ModelResult, NodeResult, TestResult
 
 
@@ -125,9 +125,13 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
 
     seen: dict[str, Any]
     if isinstance(node, UnitTest):
-        tested = compiler.manifest.models[node.model].unique_id
+        model = compiler.manifest.models[node.model]
+        tested = model.unique_id
         seen = {
             "name": node.name,
+            "alias": node.name,
+            "database": model.relation.database,
+            "schema": model.relation.schema,
             "resource_type": "unit_test",
             "package_name": node.package,
             "unique_id": node.unique_id,
@@ -141,6 +145,8 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
             "depends_on": {"macros": [], "nodes": [tested]},
             "tested_node_unique_id": tested,
         }
+    elif isinstance(node, DataTest):
+        seen = shown_test(compiler.manifest, node, compiler.renderer)
     else:
         seen = with_parents(compiler.manifest, node)
     told = {
