@@ -164,6 +164,53 @@ def test_a_materialization_may_make_no_relation_and_write_where_it_likes(
     ]
 
 
+FUNCTION = """
+    {% materialization sql_function, adapter='postgres' %}
+      {% call statement('main') %}
+        drop function if exists {{ this }} cascade;
+        create function {{ this }} {{ sql }}
+      {% endcall %}
+      {{ return({'relations': [this]}) }}
+    {% endmaterialization %}
+    {% materialization written, default %}
+      {% call statement('main') %}{{ sql }}{% endcall %}
+      {{ return({'relations': [this.incorporate(type='table')]}) }}
+    {% endmaterialization %}
+    {% materialization materialized_view, adapter='postgres' %}
+      {% call statement('main') %}
+        {% if load_cached_relation(this) is none %}create materialized view {{ this }} as {{ sql }}
+        {% else %}refresh materialized view {{ this }}{% endif %}
+      {% endcall %}
+      {{ return({'relations': [this]}) }}
+    {% endmaterialization %}
+"""
+
+
+def test_a_materialization_may_make_functions_or_refresh_and_a_model_may_make_itself(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    more = "({} int) returns int language sql as 'select $1 + {}'"
+    files = {
+        "macros/function.sql": FUNCTION,
+        "models/more.sql": "{{ config(materialized='sql_function') }} " + more.format("x", 1),
+        "models/made.sql": "{{ config(materialized='written') }} drop table if exists {{ this }};"
+        "create table {{ this }} as select {{ ref('more') }}(1) n; create index on {{ this }} (n)",
+        "models/seen.sql": "{{ config(materialized='materialized_view') }} "
+        "select n, {{ ref('more') }}(n) as m from {{ ref('made') }}",
+        "models/done.sql": "{{ config(materialized='written') }} "
+        "create table if not exists done_at as select 1; select n from {{ ref('made') }}",
+    }
+    run(files)
+    connection.execute("create unique index of_ours on shop.seen (n)")
+    assert rows("select n, m, shop.more(m) from shop.seen") == [(2, 3, 4)]
+    run({"models/more.sql": files["models/more.sql"].replace("x int", "y int").replace("1'", "2'")})
+    assert rows("select n, m, shop.more(m) from shop.seen") == [(3, 5, 7)]
+    assert rows("select tablename from pg_indexes where schemaname = 'shop' order by 1") == [
+        ("made",), ("seen",)
+    ]  # fmt: skip
+    assert rows("select 1 from pg_namespace where nspname like 'shop\\_\\_%'") == []
+
+
 def test_a_strategy_of_the_users_changes_a_copy_that_is_published(run: Run, rows: Rows) -> None:
     run(
         {

@@ -60,6 +60,25 @@ def show(site: Site, old: RelationState) -> None:
     )
 
 
+def refreshable(site: Site, old: RelationState) -> None:
+    """Make at the model's place aside a materialized view as ``old`` is, over what the run has.
+
+    Where that has not what ``old`` reads, what ``old`` has is shown instead.
+    """
+    connection, view = site.connection, site.aside.local
+    query = site.compiler.standing(definitions.of_views(connection, [old.oid])[old.oid])
+    inputs = [site.compiler.manifest.models[key] for key in site.model.refs]
+    asides = {each.relation.published: site.compiler.place(each).local for each in inputs}
+    query = definitions.renamed(query, asides)  # functions, too
+    made = [f"CREATE MATERIALIZED VIEW {view} AS {query}"]
+    made += definitions.indexes_on(connection, old.oid, view)
+    try:
+        with connection.transaction():
+            execute(connection, "; ".join(made))
+    except psycopg.Error:
+        show(site, old)
+
+
 _PARTS = """
 SELECT pg_get_partkeydef(p.oid), c.relname, pg_get_expr(c.relpartbound, c.oid)
 FROM pg_class p LEFT JOIN pg_inherits i ON i.inhparent = p.oid

@@ -2,7 +2,8 @@
 
 Their statements are the user's; ``this`` stands aside. What is published under that name they find
 there as a copy, as many of them rename, drop or add to what exists. Whatever they leave aside is
-published as it stands. One that says that it makes no relations is there for what it does.
+published as it stands: relations, or functions that have the model's name. One that makes neither
+is there for what it does.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from datapipe.transform.build import copies
+from datapipe.transform.build import copies, function
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.database import catalog
+from datapipe.transform.compile import Compiled
+from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
 
@@ -26,18 +28,14 @@ def build(site: Site) -> Built:
     old = catalog.states(site.connection, [name]).get(name)
     if old is not None and old.kind in "rp":
         copies.copy(site, old)
+    elif old is not None and old.kind == "m":
+        copies.refreshable(site, old)
     elif old is not None:
         copies.show(site, old)
-    made = site.compiler.materialize(model, site.compiled, this=site.aside)
+    made = site.compiler.materialize(model, _of_itself_aside(site), this=site.aside)
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
     places |= {part.standing: part for part in _partitions(site)}
     there = catalog.states(site.connection, [*places, site.aside.standing])
-    if made and site.aside.standing not in there:
-        raise site.error(
-            f"The materialization {model.materialized} made no {site.aside.identifier}, which is "
-            f"what the model {model.name} is to be.",
-            "materialized",
-        )
     for state in there.values():
         if state.kind in {"r", "m"}:
             execute(site.connection, analyzed(state.local))
@@ -49,7 +47,21 @@ def build(site: Site) -> Built:
         for place, relation in places.items()
         if place[0] == schema and place != site.aside.standing and place in there
     )
-    return replace(built, also=also)
+    functions = tuple(replace(built, function=oid) for oid in function.made(site))
+    if functions and site.aside.standing not in there:
+        built, *others = functions
+        return replace(built, also=(*also, *others))
+    return replace(built, also=(*also, *functions))
+
+
+def _of_itself_aside(site: Site) -> Compiled:
+    """The model's SQL, in which the model itself stands aside: it may be what makes it."""
+    itself = {site.model.relation.published: site.aside.local}
+    pieces = [
+        piece if piece.written else replace(piece, text=definitions.renamed(piece.text, itself))
+        for piece in site.compiled.pieces
+    ]
+    return replace(site.compiled, pieces=tuple(pieces))
 
 
 _PARTITIONS = """

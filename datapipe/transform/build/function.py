@@ -12,7 +12,7 @@ from datapipe.transform.build.site import Site, Statements
 
 _STATEMENT = "function_statement"  # the macro that calls another one by its name
 
-# The one that this transaction has just made, of all that have its name.
+# What this transaction has just made, of all that have its name.
 _MADE = """
 SELECT p.oid::bigint FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = %s AND p.proname = %s AND p.xmin = pg_current_xact_id()::xid
@@ -28,14 +28,20 @@ def build(site: Site) -> Built:
         site.compiler.materialize(model, site.compiled, this=aside)
     else:
         statement = _create(site)
-    made = site.connection.execute(_MADE, aside.standing).fetchone()
-    if made is None:
+    oids = made(site)
+    if not oids:
         raise site.error(
             f"What is to make the function {model.name} has made no {aside.identifier}.",
             "materialized",
         )
     seconds = time.perf_counter() - started
-    return Built(model, aside, None, seconds, function=made[0], statement=statement)
+    return Built(model, aside, None, seconds, function=oids[0], statement=statement)
+
+
+def made(site: Site) -> list[int]:
+    """The oids of the functions that this transaction has made in the model's place aside."""
+    rows = site.connection.execute(_MADE, site.aside.standing)
+    return [oid for (oid,) in rows]
 
 
 def _create(site: Site) -> str:
