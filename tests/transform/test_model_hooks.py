@@ -243,3 +243,27 @@ def test_what_hooks_make_elsewhere_and_of_the_table_stands_after_every_run(
         assert rows("select id, n from shop.guarded") == [(number, 7)]
     parts = "select tgname, polname from pg_trigger join pg_policy on polrelid = tgrelid"
     assert rows(f"{parts} where tgrelid = 'shop.guarded'::regclass") == [("never", "all_of_it")]
+
+
+def test_what_hooks_make_by_bare_names_stands_where_these_are_looked_up(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    hooks = [
+        "create table if not exists noted (n int); insert into noted select count(*) from a",
+        "create sequence if not exists ids",
+        "alter table a alter column id set default nextval('ids')",
+        'drop view if exists "Of a"; create or replace view "Of a" as select * from a',
+        "create or replace function twice(n int) returns int language sql as 'select 2 * n'",
+        "create temp table if not exists mine as select 1",
+    ]
+    files = {
+        "dbt_project.yml": "{name: shop, models: {+schema: public, +materialized: table}}",
+        "models/a.sql": f"{{{{ config(post_hook={hooks!r}) }}}} select {{{{ var('n', 1) }}}} as id",
+    }
+    run(files)
+    for number in (7, 9):
+        run(variables={"n": number})
+        connection.execute("insert into a default values")
+        assert rows('select max(twice(id)), count(*) from "Of a"') == [(2 * number, 2)]
+    assert rows("select count(*), max(n) from noted") == [(3, 1)]
+    assert rows("select last_value from ids") == [(2,)]

@@ -28,7 +28,7 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
@@ -40,6 +40,13 @@ _SURROUNDINGS = re.compile(
     r"\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex|create\s+(unique\s+)?index)\b", re.I
 )
 _ALONE = re.compile(r"\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b", re.I)
+# What a statement makes under a bare name.
+_MAKING = re.compile(
+    r"""(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
+    (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
+    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>"[^"]+"|\w+)(?!\s*\.|\w)""",
+    re.IGNORECASE | re.VERBOSE,
+)
 # "is a view", "cannot delete from view", and not supported for views
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
 
@@ -177,6 +184,8 @@ class Hooks:
         text = _statement(text)
         self._rendered.append(text)
         text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
+        if schema := site.compiler.made_in():
+            text = _made_in(schema, text, keeps=site.model.relation.identifier)
         return elsewhere.changing(site, site.compiler.standing(text))
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
@@ -214,6 +223,22 @@ def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
     if in_transaction and not _ALONE.match(text):
         return replace(built, increment=(*(built.increment or ()), aimed))
     return replace(built, afterwards=(*built.afterwards, aimed))
+
+
+def _made_in(schema: str, text: str, *, keeps: str) -> str:
+    """``text`` with what it makes under a bare name in ``schema``, but the relation it ``keeps``.
+
+    That is found before what the run builds there has been published, and stays when that fails.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name.strip('"') == keeps:
+            return found[0]
+        before = found[0][: found.start("name") - found.start()]
+        return f"{before}{quoted(schema)}.{name}"
+
+    return _MAKING.sub(named, text)
 
 
 def _statement(text: str) -> str:

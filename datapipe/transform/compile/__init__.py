@@ -125,6 +125,10 @@ class Compiler:
         """What goes before ``sql``, for bare names in it to mean what this run has."""
         return self._database.reading(sql)
 
+    def made_in(self) -> str:
+        """The schema for what a statement makes by a bare name, where ``reading`` hides it."""
+        return self._database.made_in
+
     def standing(self, statement: str) -> str:
         """``statement`` with what it names as it is published called as this run has it aside."""
         connection = scope.connection()

@@ -240,12 +240,23 @@ class Database:
 
     @cached_property
     def _path(self) -> str:
-        row = self.connection().execute("SELECT current_schemas(false)::text[]").fetchone()
-        searched: list[str] = row[0] if row else []
-        if self.asides.keys().isdisjoint(searched):
+        if self.asides.keys().isdisjoint(self._searched):
             return ""
-        found = (name for each in searched for name in (self.asides.get(each), each) if name)
+        found = (name for each in self._searched for name in (self.asides.get(each), each) if name)
         return f"SET LOCAL search_path = {', '.join(map(quoted, found))};\n"
+
+    @property
+    def made_in(self) -> str:
+        """The schema for what a statement makes by a bare name, where ``reading`` hides it."""
+        first = self._searched[0] if self._searched else ""
+        return first if first in self.asides else ""
+
+    @cached_property
+    def _searched(self) -> list[str]:
+        """The schemas in which bare names are looked up, but those that ``reading`` puts first."""
+        row = self.connection().execute("SELECT current_schemas(false)::text[]").fetchone()
+        asides = self.asides.values()
+        return [each for each in row[0] if each not in asides] if row else []
 
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog as they will be when it is published."""
