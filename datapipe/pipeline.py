@@ -122,11 +122,8 @@ class Pipeline:
     def listed(self, options: Options | None = None) -> tuple[tuple[Node, ...], tuple[str, ...]]:
         """What is in the SQL project, as far as it is selected, and warnings."""
         from datapipe import transform
-        from datapipe.transform.graph.select import EARLIER, asks
 
-        options = self._options(options)
-        asks_earlier = asks((*options.select, *options.exclude), *EARLIER)
-        return transform.listed(options, self.warehouse() if asks_earlier else None)
+        return transform.listed(self._options(options), self.warehouse)
 
     def compiled(
         self, options: Options | None = None, *, source: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -103,16 +104,17 @@ def verify(warehouse: Warehouse, options: Options) -> tuple[tuple[Verified, ...]
 
 @showing()
 def listed(
-    options: Options, warehouse: Warehouse | None = None
+    options: Options, warehouse: Callable[[], Warehouse]
 ) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """The models, seeds, sources, tests and so on that are selected, and warnings.
 
-    Without a ``warehouse`` nothing is known of earlier runs, which ``state:``, ``result:`` and
-    ``source_status:`` ask for.
+    The ``warehouse`` is only asked for where ``state:``, ``result:`` or ``source_status:`` select
+    by earlier runs.
     """
-    from datapipe.transform import listing
+    from datapipe.transform import listing, opening
 
-    with warehouse.connect_if_there() if warehouse else nullcontext() as connection:
+    asks = opening.asks_of_earlier(options)
+    with warehouse().connect_if_there() if asks else nullcontext() as connection:
         return listing.listed(connection, options)
 
 

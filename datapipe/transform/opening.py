@@ -10,7 +10,9 @@ import psycopg
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform import manifest, project
-from datapipe.transform.graph.select import Earlier, Selection, asks, select
+from datapipe.transform.graph.asked import Asked, asked
+from datapipe.transform.graph.select import Earlier, Selection, select
+from datapipe.transform.graph.selectors import FILE as SELECTORS
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
@@ -18,6 +20,10 @@ from datapipe.transform.options import Indirect, Options
 from datapipe.transform.project import Project
 from datapipe.transform.state import sources
 from datapipe.transform.state.facts import facts
+
+# The methods that ask of the last run, and of how fresh sources were.
+_RUN = ("state", "result")
+_SOURCES = ("source_status",)
 
 
 @frozen
@@ -43,26 +49,38 @@ def opened(
     loaded = project.load(options.project_dir, options.variables, cache_dir=options.cache_dir)
     target = described(connection, options.target_schema, threads=options.threads)
     renderer = Renderer(loaded, target, on_log=on_log)
+    wanted = _asked(loaded, options, lambda: renderer)
+    if wanted.default:
+        on_log(f"What {SELECTORS} has as its default is selected: {wanted.default}.")
     read = manifest.read(loaded, renderer)
-    selection = select(
-        read,
-        options.select,
-        options.exclude,
-        earlier=_earlier(connection, read, renderer, options) if connection else None,
-        indirect=options.indirect or _indirect(loaded),
-    )
-    return Opened(read, renderer, selection)
+    earlier = _earlier(connection, read, renderer, wanted, options) if connection else None
+    return Opened(read, renderer, select(read, wanted, earlier=earlier))
+
+
+def asks_of_earlier(options: Options) -> bool:
+    """Whether what is selected depends on what was before."""
+    loaded = project.load(options.project_dir, options.variables, cache_dir=options.cache_dir)
+    target = described(None, options.target_schema, threads=options.threads)
+    return _asked(loaded, options, lambda: Renderer(loaded, target)).asks(*_RUN, *_SOURCES)
+
+
+def _asked(loaded: Project, options: Options, renderer: Callable[[], Renderer]) -> Asked:
+    indirect = options.indirect or _indirect(loaded)
+    return asked(loaded, renderer, options.select, options.exclude, indirect=indirect)
 
 
 def _earlier(
-    connection: psycopg.Connection, read: Manifest, renderer: Renderer, options: Options
+    connection: psycopg.Connection,
+    read: Manifest,
+    renderer: Renderer,
+    wanted: Asked,
+    options: Options,
 ) -> Earlier:
     """What the selection asks of what was before, and no more: much of it takes its time."""
-    criteria = (*options.select, *options.exclude)
     known, fresher = None, None
-    if asks(criteria, "state", "result"):
+    if wanted.asks(*_RUN):
         known = facts(connection, read, renderer, options.target_schema)
-    if asks(criteria, "source_status"):
+    if wanted.asks(*_SOURCES):
         fresher = sources.fresher(connection, read.project.name)
     return Earlier(known, fresher)
 

@@ -141,7 +141,7 @@ def test_sources_that_got_newer_rows_since_the_check_before_are_fresher(
 
     def fresher() -> set[str]:
         asked = Options(project_dir=project, select=["source_status:fresher"])
-        return {node.name for node in transform.listed(asked, warehouse)[0]}
+        return {node.name for node in transform.listed(asked, lambda: warehouse)[0]}
 
     check("source:shop.fresh", "source:shop.stale", "source:shop.empty", "source:wrong")
     with pytest.raises(UsageError, match="compares the last two runs of `datapipe freshness`"):

@@ -326,7 +326,8 @@ def test_a_function_is_selected_listed_compiled_and_shown_to_templates(
 ) -> None:
     shown = "select '{{ graph.functions['function.shop.four_times'].depends_on.nodes[0] }}' as of"
     folder = write({**SHOP, "models/shown.sql": shown})
-    nodes, _ = transform.listed(Options(project_dir=folder, select=["+resource_type:function"]))
+    functions = Options(project_dir=folder, select=["+resource_type:function"])
+    nodes, _ = transform.listed(functions, lambda: warehouse)
     assert [node.selector for node in nodes if node.resource_type == "function"] == [
         "shop.four_times",
         "shop.twice",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from datapipe.transform import manifest, project
-from datapipe.transform.graph.select import EARLIER, Earlier, Facts, Selection, asks, select
+from datapipe.transform.graph.asked import asked
+from datapipe.transform.graph.select import Earlier, Facts, Selection, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
@@ -259,8 +260,12 @@ def test_every_kind_of_node_can_be_selected(
         {"model.shop.stg": frozenset({"body"}), "model.shop.top": frozenset({"configs"})},
         {"model.shop.top": "error"},
     )
-    found: Selection = select(
-        read({**FILES, **SELECTORS}), [criterion], earlier=Earlier(facts), indirect=indirect
-    )
-    assert {node.unique_id for node in found.nodes} == ids
-    assert asks([criterion], *EARLIER) == criterion.startswith(("state", "result"))
+    found = read({**FILES, **SELECTORS})
+    wanted = asked(found.project, unneeded, [criterion], indirect=indirect)
+    selection: Selection = select(found, wanted, earlier=Earlier(facts))
+    assert {node.unique_id for node in selection.nodes} == ids
+    assert wanted.asks("state", "result") == criterion.startswith(("state", "result"))
+
+
+def unneeded() -> Renderer:
+    raise AssertionError

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from datapipe.errors import ProjectError, TestsFailedError, UsageError
-from datapipe.transform import Transformed, project
+from datapipe import transform
+from datapipe.errors import DatapipeError, ProjectError, TestsFailedError, UsageError
+from datapipe.transform import Listener, Options, Transformed, project
+from datapipe.transform.graph.asked import asked
 from datapipe.transform.graph.select import Selection, select
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.target import described
@@ -58,10 +60,11 @@ SHOP = {
 def selected(write: Write) -> Callable[..., Selection]:
     folder = write(SHOP)
     loaded = project.load(folder)
-    manifest = read(loaded, Renderer(loaded, described(None, "public")))
+    renderer = Renderer(loaded, described(None, "public"))
+    manifest = read(loaded, renderer)
 
     def of(*include: str, exclude: tuple[str, ...] = ()) -> Selection:
-        return select(manifest, include, exclude)
+        return select(manifest, asked(loaded, lambda: renderer, include, exclude))
 
     return of
 
@@ -226,6 +229,70 @@ def test_tests_come_with_a_selection_as_was_asked_for_or_as_the_project_says(run
     assert tested("b", indirect="empty") == set()
     with pytest.raises(ProjectError, match="indirect_selection is one of eager, cautious"):
         run({"dbt_project.yml": project_file.format("bold")})
+
+
+SELECTORS = """
+selectors:
+  - name: nightly
+    definition: {tag: nightly}
+  - name: usual
+    default: "{{ target.name == 'default' }}"
+    definition:
+      union:
+        - {method: selector, value: nightly}
+        - method: path
+          value: "models/{{ var('folder', 'marts') }}"
+        - exclude: [totals]
+  - name: changed
+    definition:
+      intersection: [package:this, {method: state, value: modified, children: true}]
+"""
+
+
+def test_a_selector_stands_for_what_it_says_and_the_default_one_for_nothing_asked(
+    run: Run, write: Write, warehouse: Any, people: None
+) -> None:
+    told: list[str] = []
+    run({**SHOP, "selectors.yml": SELECTORS}, select=["* source:*"])
+    done = run(rebuild=True, listener=Listener(message=told.append))
+    assert {each.name for each in done.models} == {"stg_customers", "orders", "other"}
+    assert told == ["What selectors.yml has as its default is selected: usual."]
+    folder = write({"models/marts/other.sql": "select 2 as id"})
+
+    def listed(*select: str) -> set[str]:
+        nodes, _ = transform.listed(Options(project_dir=folder, select=select), lambda: warehouse)
+        return {node.name for node in nodes if node.resource_type == "model"}
+
+    assert listed("selector:changed") == {"other"}
+    assert listed() == {"stg_customers", "orders", "other"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line", "said"),
+    [
+        (("value: modified", "value: modifed"), 14, "There is no state modifed"),
+        (("method: path", "method: paht"), 9, "no method of selection paht. Did you mean path?"),
+        (("value: nightly", "value: nigthly"), 8, "no selector nigthly .* mean nightly?"),
+        (('value: "models', 'values: "models'), 9, "The method path has no value"),
+        (("exclude: [totals]", "exclude: totals"), 11, "exclude must be a list"),
+        (("exclude: [totals]", "exclude: [totals]\n        - exclude: [a]"), 12, "an exclude"),
+        (("[totals]", "['']"), 11, "'' names nothing"),
+        (("children: true", "children_depth: all"), 14, "children_depth must be a number"),
+        (("children: true", "indirect_selection: all"), 14, "is one of eager, .* and no all"),
+        (("{tag: nightly}", "{tag: nightly, path: a}"), 3, "neither a method nor one key"),
+        (("== 'default' }}", "}}"), 5, "default is true or false, and no 'default'"),
+        (("{tag: nightly}", "{tag: nightly}\n    default: true"), 6, "a default already: nightly"),
+        (("      union:", "      tag: x\n      union:"), 7, "is one union or one intersection"),
+    ],
+)
+def test_a_mistake_in_a_selector_is_told_at_its_line(
+    write: Write, warehouse: Any, wrong: tuple[str, str], line: int, said: str
+) -> None:
+    folder = write({**SHOP, "selectors.yml": SELECTORS.replace(*wrong)})
+    with pytest.raises(DatapipeError, match=rf"selectors.yml:{line}: .*{said}"):
+        transform.listed(
+            Options(project_dir=folder, select=["selector:changed"]), lambda: warehouse
+        )
 
 
 def test_a_failed_test_of_the_selection_publishes_nothing(run: Run, rows: Any) -> None:

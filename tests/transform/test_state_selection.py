@@ -57,7 +57,7 @@ def test_what_was_modified_is_found(
 
     def chosen(criterion: str) -> set[str]:
         asked = Options(project_dir=write({}), select=[criterion], indirect="empty")
-        nodes, _ = transform.listed(asked, warehouse)
+        nodes, _ = transform.listed(asked, lambda: warehouse)
         return {node.name for node in nodes}
 
     assert chosen("state:modified") == chosen("state:new") == set()
@@ -79,7 +79,7 @@ def test_what_was_changed_without_being_built_again_is_known_by_the_next_run(
 
     def modified() -> set[str]:
         asked = Options(project_dir=folder, select=["state:modified"], indirect="empty")
-        return {node.name for node in transform.listed(asked, warehouse)[0]}
+        return {node.name for node in transform.listed(asked, lambda: warehouse)[0]}
 
     assert modified() == {"a"}
     assert {each.status for each in run().results} == {"reused"}

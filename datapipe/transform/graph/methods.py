@@ -243,6 +243,11 @@ def _of_status(graph: Graph, value: str, fresher: frozenset[str] | None) -> set[
 
 
 def _of_earlier(graph: Graph, method: str, value: str, facts: Facts | None) -> set[str]:
+    state, _, part = value.partition(".")
+    if method == "state":
+        _check("state", state, _STATES)
+        if part:
+            _check("state:modified.", part, _PARTS)
     if facts is None:
         raise UsageError(
             f"'{method}:{value}' compares with an earlier run, and here none is recorded. Run "
@@ -250,10 +255,6 @@ def _of_earlier(graph: Graph, method: str, value: str, facts: Facts | None) -> s
         )
     if method == "result":
         return {key for key in graph.nodes if facts.results.get(key) == value}
-    state, _, part = value.partition(".")
-    _check("state", state, _STATES)
-    if part:
-        _check("state:modified.", part, _PARTS)
     found = set()
     for key in graph.nodes:
         is_new, parts = key in facts.new, facts.modified.get(key, frozenset())

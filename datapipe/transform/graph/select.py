@@ -7,21 +7,19 @@ that it reads, unless another way of indirect selection is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Set
 
+from datapipe.errors import UsageError
 from datapipe.frozen import frozen
+from datapipe.transform.graph.asked import Asked
 from datapipe.transform.graph.methods import METHODS, Earlier, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
-from datapipe.transform.graph.selectors import named, selectors_of
-from datapipe.transform.graph.spec import Criterion, Spec, united
+from datapipe.transform.graph.spec import Criterion, Spec
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import DataTest, UnitTest
 from datapipe.transform.options import Indirect
 
-__all__ = ["Earlier", "Facts", "Node", "Selection", "asks", "select"]
-
-EARLIER = ("state", "result", "source_status")
-"""The methods that ask of what was before."""
+__all__ = ["Earlier", "Facts", "Node", "Selection", "select"]
 
 
 @frozen
@@ -39,25 +37,18 @@ class Selection:
     unit_tests: tuple[UnitTest, ...] = ()
 
 
-def select(
-    manifest: Manifest,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    *,
-    earlier: Earlier | None = None,
-    indirect: Indirect = "eager",
-) -> Selection:
-    """What of the project ``include`` names, or all of it, without what ``exclude`` names.
+def select(manifest: Manifest, asked: Asked, *, earlier: Earlier | None = None) -> Selection:
+    """What of the project is ``asked`` for.
 
-    ``selector:name`` stands for what ``selectors.yml`` says of ``name``. Raises UsageError for a
-    criterion that cannot be read, and for one that asks of what was before where that is not known.
+    Raises UsageError for a criterion whose value is none, and for one that asks of what was before
+    where that is not known.
     """
-    found = _Selecting(manifest, graph_of(manifest), earlier or Earlier(), indirect)
+    found = _Selecting(manifest, graph_of(manifest), earlier or Earlier())
     selected = set(found.graph.nodes)
-    if include:
-        selected, _ = found.of(united(include, indirect))
-    if exclude:
-        selected -= found.of(united(exclude, indirect))[0]
+    if asked.include is not None:
+        selected, _ = found.of(asked.include)
+    if asked.exclude is not None:
+        selected -= found.of(asked.exclude)[0]
     return Selection(
         nodes=tuple(node for key, node in found.graph.nodes.items() if key in selected),
         models=frozenset(
@@ -75,21 +66,13 @@ def select(
     )
 
 
-def asks(criteria: Iterable[str], *methods: str) -> bool:
-    """Whether any of ``criteria`` is of one of ``methods``."""
-    return any(f"{method}:" in text for text in criteria for method in methods)
-
-
 class _Selecting:
     """Works out what specs select; those selected for sure, and tests that may come with others."""
 
-    def __init__(
-        self, manifest: Manifest, graph: Graph, earlier: Earlier, indirect: Indirect
-    ) -> None:
+    def __init__(self, manifest: Manifest, graph: Graph, earlier: Earlier) -> None:
         self.manifest = manifest
         self.graph = graph
         self.earlier = earlier
-        self.indirect = indirect
         self.warnings: list[str] = []
 
     def of(self, spec: Spec) -> tuple[set[str], set[str]]:
@@ -109,9 +92,6 @@ class _Selecting:
         return direct, indirect
 
     def _criterion(self, asked: Criterion) -> tuple[set[str], set[str]]:
-        if asked.method == "selector":
-            known = selectors_of(self.manifest.project.directory, self.indirect)
-            return self.of(named(known, asked.value))
         if asked.method not in METHODS:
             self.warnings.append(
                 f"In '{asked.raw}', {asked.method} is no method of selection that datapipe has. "
@@ -119,9 +99,12 @@ class _Selecting:
             )
             return set(), set()
         graph = self.graph
-        found = matching(
-            self.manifest, graph, asked.method, asked.argument, asked.value, self.earlier
-        )
+        try:
+            found = matching(
+                self.manifest, graph, asked.method, asked.argument, asked.value, self.earlier
+            )
+        except UsageError as error:
+            raise UsageError(f"{asked.place}{error}") from None
         near = set(found)
         if asked.whole:
             near |= graph.reached(graph.reached(found, graph.children), graph.parents)

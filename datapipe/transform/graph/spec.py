@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from datapipe.errors import UsageError
@@ -18,7 +18,10 @@ _CRITERION = re.compile(
 
 @frozen
 class Criterion:
-    """One criterion as it is written, such as ``2+tag:nightly+``."""
+    """One criterion as it is written, such as ``2+tag:nightly+``.
+
+    ``place`` goes before what is said of it, where it is not from the command line.
+    """
 
     raw: str
     method: str
@@ -30,6 +33,7 @@ class Criterion:
     children: bool = False
     after: int | None = None
     indirect: Indirect = "eager"
+    place: str = ""
 
 
 @frozen
@@ -89,6 +93,15 @@ def criterion(text: str, indirect: Indirect = "eager") -> Criterion:
         after=int(read["after"]) if read["after"] else None,
         indirect=indirect,
     )
+
+
+def criteria(spec: Spec) -> Iterator[Criterion]:
+    """All criteria in ``spec``."""
+    if isinstance(spec, Criterion):
+        yield spec
+    else:
+        for part in spec.parts:
+            yield from criteria(part)
 
 
 def usual_method(value: str) -> str:
