@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from datapipe.errors import RunFailedError
@@ -99,3 +100,54 @@ def test_a_macro_in_place_of_one_of_dbt_may_call_its_parameters_otherwise(run: R
         "models/a.yml": "models: [{name: a, columns: [{name: id, data_tests: [not_null]}]}]",
     })  # fmt: skip
     assert [each.status for each in done.tests] == ["pass"]
+
+
+ENDINGS = """
+    {% macro get_grant_sql(relation, privilege, grantees) %}
+        grant {{ privilege }} on {{ relation }} to {{ grantees | join }}_{{ target.name }}
+    {% endmacro %}
+    {% macro apply_grants(relation, grant_config, should_revoke) %}
+        {% if 'secret' not in model.tags %}
+            {% do return(dbt.default__apply_grants(relation, grant_config, should_revoke)) %}
+        {% endif %}
+    {% endmacro %}
+    {% macro postgres__alter_relation_comment(relation, comment) %}
+        comment on {{ relation.type }} {{ relation }} is '{{ comment }} ({{ is_incremental() }})'
+    {% endmacro %}
+"""
+ENDED = {
+    "macros/ours.sql": ENDINGS,
+    "dbt_project.yml": """
+        name: shop
+        models: {+schema: shop, +grants: {select: reader}, +persist_docs: {relation: true}}
+    """,
+    "models/v.sql": "select 1 as id",
+    "models/i.sql": "{{ config(materialized='incremental') }} select * from {{ ref('v') }}",
+    "models/s.sql": "{{ config(materialized='table', tags='secret') }} select 1 as id",
+    "models/some.yml": "models: [{name: v, description: a view}, {name: i, description: grows}]",
+}
+
+
+@pytest.mark.parametrize("per_model", [False, True])
+def test_what_the_project_grants_and_comments_with_is_called(
+    run: Run, rows: Any, connection: psycopg.Connection, per_model: bool
+) -> None:
+    connection.execute("create role reader_default")
+    try:
+        assert run(ENDED, per_model=per_model).warnings == ()
+        granted = (
+            "select relname from pg_class c, aclexplode(relacl) a "
+            "where a.grantee = 'reader_default'::regrole order by 1"
+        )
+        assert rows(granted) == [("i",), ("v",)]
+        connection.execute("grant select on shop.s to reader_default")
+        run(per_model=per_model, rebuild=True)
+        assert rows(granted) == [("i",), ("v",)]
+        said = "select obj_description('shop.{}'::regclass)"
+        assert rows(said.format("v")) == [("a view (False)",)]
+        assert rows(said.format("i")) == [("grows (True)",)]
+        done = run({"macros/ours.sql": ENDINGS.replace("comment }} (", "comment }}! (")})
+        assert [each.status for each in done.results] == ["success"] * 3
+        assert rows(said.format("v")) == [("a view! (False)",)]
+    finally:
+        connection.execute("drop owned by reader_default; drop role reader_default")

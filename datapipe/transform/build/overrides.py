@@ -29,6 +29,16 @@ _STRATEGIES = {
     "delete+insert": ("get_incremental_delete_insert_sql", *_DELETES),
     "merge": ("get_incremental_merge_sql", *_MERGES),
 }
+# Called when the model is published, as what they do is on what readers see.
+_GRANTS = (
+    *("apply_grants", "call_dcl_statements", "copy_grants", "get_dcl_statement_list"),
+    *("get_grant_sql", "get_revoke_sql", "get_show_grant_sql", "should_revoke"),
+    "support_multiple_grantees_per_dcl_statement",
+)
+_COMMENTS = (
+    *("alter_column_comment", "alter_relation_comment", "persist_docs"),
+    "postgres_escape_comment",
+)
 # By what it takes for dbt to call them.
 _NOT_CALLED = {
     "seed": (
@@ -52,16 +62,13 @@ _NOT_CALLED = {
     "microbatch": (*_TABLE, *_STRATEGIES["merge"], "get_incremental_microbatch_sql"),
     "freshness": ("collect_freshness", "collect_freshness_custom_sql"),
     "any": (
-        *("alter_column_comment", "alter_relation_comment", "apply_grants", "call_dcl_statements"),
-        "copy_grants",
         *("drop_relation", "drop_relation_if_exists", "drop_schema", "drop_table", "drop_view"),
-        *("get_create_sql", "get_dcl_statement_list", "get_drop_sql", "get_expected_sql"),
-        *("get_fixture_sql", "get_grant_sql", "get_relation_last_modified", "get_rename_sql"),
-        *("get_replace_sql", "get_revoke_sql", "get_show_grant_sql", "get_test_sql"),
+        *("get_create_sql", "get_drop_sql", "get_expected_sql", "get_fixture_sql"),
+        *("get_relation_last_modified", "get_rename_sql", "get_replace_sql", "get_test_sql"),
         *("get_unit_test_sql", "handle_existing_table", "list_relations_without_caching"),
         *("make_backup_relation", "make_intermediate_relation", "make_temp_relation"),
-        *("persist_docs", "rename_relation", "run_hooks", "should_revoke"),
-        *("should_store_failures", "truncate_relation", "validate_doc_columns"),
+        *("rename_relation", "run_hooks", "should_store_failures", "truncate_relation"),
+        "validate_doc_columns",
     ),
 }
 
@@ -76,6 +83,22 @@ def of(model: Model, renderer: Renderer) -> list[str]:
     if model.materialized == "incremental":
         names += ("get_incremental_default_sql", *_STRATEGIES.get(growth.strategy_of(model), ()))
     return _overridden(names, renderer)
+
+
+def at_the_end(model: Model, renderer: Renderer) -> list[str]:
+    """The macros that the project has in place of those that dbt ends ``model`` with."""
+    names = _GRANTS if model.config.get("grants") else ("apply_grants",)
+    return _overridden((*names, *(_COMMENTS if model.config.get("persist_docs") else ())), renderer)
+
+
+def gives_grants(renderer: Renderer) -> bool:
+    """Whether the project itself says who may do what with a model."""
+    return bool(_overridden(_GRANTS, renderer))
+
+
+def makes_comments(renderer: Renderer) -> bool:
+    """Whether the project itself writes descriptions into comments."""
+    return bool(_overridden(_COMMENTS, renderer))
 
 
 def makes_table(site: Site) -> bool:

@@ -163,9 +163,9 @@ class Compiler:
         """Whether the project has a macro of its own for dbt's ``name``."""
         return self.renderer.macros.overriding(name) is not None
 
-    def seen(self, node: Model | DataTest, compiled: Compiled) -> dict[str, Any]:
-        """The node as templates see it once it is compiled."""
-        own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql}
+    def seen(self, node: Model | DataTest, compiled: Compiled | None) -> dict[str, Any]:
+        """The node as templates see it once it is compiled, where there is anything to compile."""
+        own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql} if compiled else {}
         return {**Seen(self.manifest, node), **own}
 
     def columns(self, relation: Relation) -> list[Column]:

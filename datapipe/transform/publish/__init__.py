@@ -24,6 +24,7 @@ from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.publish import functions, grants, keys, rebase, views
 from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY, still_busy
+from datapipe.transform.publish.by_macros import ByMacros
 from datapipe.transform.publish.functions import Functions
 from datapipe.transform.publish.keys import Key
 from datapipe.transform.publish.plan import Plan, columns_of
@@ -266,16 +267,22 @@ class Publication:
                 given = defaults.get(plans.name_of(each.model)[0], [])
                 statements += [grant.on(each.model.relation.published_local) for grant in given]
         published = [each for each in self.built if each.aside.standing in plan.states]
+        by_macros = ByMacros(self.connection, self.final)
         for each in published:
-            there = plan.old(each) if each.increment is not None else plan.aside(each)
-            statements += _comments(each.model, there)
+            if not by_macros.makes_comments(each):
+                statements += _comments(each.model, plan.stands(each))
         if statements:
             execute(self.connection, "; ".join(statements))
         for each in published:
-            if each.model.config.get("grants"):
-                given = defaults.get(plans.name_of(each.model)[0], [])
-                now = [*(plan.granted(each) or given), *(plan.aside(each).grants or ())]
-                grants.give(self.connection, each.model, now, plan.owner(each) or self.user)
+            given = defaults.get(plans.name_of(each.model)[0], [])
+            now = [*(plan.granted(each) or given), *(plan.aside(each).grants or ())]
+            owner = plan.owner(each) or self.user
+            if by_macros.gives_grants(each):
+                by_macros.grant(each, plan, grants.others(now, owner))
+            elif each.model.config.get("grants"):
+                grants.give(self.connection, each.model, now, owner)
+            if by_macros.makes_comments(each):
+                by_macros.comment(each, plan)
 
     def _restore_functions(self, of_functions: Functions) -> None:
         new = [fate.model.relation.published[0] for fate in of_functions.fates if not fate.old]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import psycopg
 
@@ -28,8 +28,7 @@ def give(
     PublishError for a role or a privilege that PostgreSQL does not know.
     """
     name = on or model.relation.published_local
-    others = sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
-    statements = [f"REVOKE ALL ON {name} FROM {', '.join(others)}"] if others else []
+    statements = revoked(name, others(now, owner))
     for privilege, grantees in (model.config.get("grants") or {}).items():
         named = [grantees] if isinstance(grantees, str) else list(grantees or [])
         if named:
@@ -49,6 +48,16 @@ def give(
             line=line,
             model=model.name,
         ) from error
+
+
+def others(now: Iterable[Grant], owner: str) -> list[str]:
+    """Those to whom anything is granted, but for the ``owner``, as SQL wants them."""
+    return sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
+
+
+def revoked(name: str, grantees: Collection[str]) -> list[str]:
+    """The statement, if there is need of one, that takes all privileges on ``name`` away."""
+    return [f"REVOKE ALL ON {name} FROM {', '.join(grantees)}"] if grantees else []
 
 
 def _role(name: str) -> str:

@@ -70,6 +70,10 @@ class Plan:
     def aside(self, each: Built) -> RelationState:
         return self.states[each.aside.standing]
 
+    def stands(self, each: Built) -> RelationState:
+        """What is published: the table that grows, or else what stands aside."""
+        return self.old(each) if each.increment is not None else self.aside(each)
+
 
 def make(
     connection: psycopg.Connection,

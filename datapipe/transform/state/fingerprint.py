@@ -109,6 +109,9 @@ class Fingerprints:
         made_by = overrides.of(model, self._renderer)
         if made_by:
             found["how it is made"] = self._macros(" ".join(made_by))
+        ended_by = overrides.at_the_end(model, self._renderer)
+        if ended_by:
+            found["grants and comments"] = self._macros(" ".join(ended_by))
         strategy = str(config.get("incremental_strategy") or "")
         if strategy and strategy not in growth.STRATEGIES:
             macro = f"get_incremental_{strategy.replace('+', '_')}_sql"

@@ -28,11 +28,14 @@
         and table_schema = '{{ relation.schema }}' and table_name = '{{ relation.identifier }}'
 {%- endmacro %}
 {% macro default__get_grant_sql(relation, privilege, grantees) %}grant {{ privilege }} on {{ relation }} to {{ grantees | join(', ') }}{% endmacro %}
-{% macro default__get_revoke_sql(relation, privilege, grantees) %}revoke {{ privilege }} on {{ relation }} from {{ grantees | join(', ') }}{% endmacro %}
+{% macro default__get_revoke_sql(relation, privilege, grantees) %}revoke {{ privilege }} on {{ relation }} from {% for grantee in grantees %}{{ adapter.quote(grantee) }}{{ ', ' if not loop.last }}{% endfor %}{% endmacro %}
 {% macro default__get_dcl_statement_list(relation, grant_config, get_dcl_macro) %}
     {%- set statements = [] -%}
-    {%- for privilege, grantees in grant_config.items() if grantees -%}
-        {%- do statements.append(get_dcl_macro(relation, privilege, grantees)) -%}
+    {%- set at_once = support_multiple_grantees_per_dcl_statement() -%}
+    {%- for privilege, grantees in grant_config.items() -%}
+        {%- for some in ([grantees] if at_once else grantees | batch(1)) if some -%}
+            {%- do statements.append(get_dcl_macro(relation, privilege, some)) -%}
+        {%- endfor -%}
     {%- endfor -%}
     {%- do return(statements) -%}
 {% endmacro %}
