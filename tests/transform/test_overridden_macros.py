@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -151,3 +152,48 @@ def test_what_the_project_grants_and_comments_with_is_called(
         assert rows(said.format("v")) == [("a view! (False)",)]
     finally:
         connection.execute("drop owned by reader_default; drop role reader_default")
+
+
+BATCHES = {
+    "macros/ours.sql": """
+        {% macro get_incremental_microbatch_sql(arg_dict) %}
+            insert into {{ arg_dict.target_relation }} select id + 100, at
+            from {{ arg_dict.temp_relation }}
+        {% endmacro %}
+    """,
+    "models/e.sql": """
+        {{ config(materialized='table', event_time='at') }}
+        select g as id, timestamp '2024-01-01' + (g - 1) * interval '1 day' as at
+        from generate_series(1, 5) g
+    """,
+    "models/m.sql": """
+        {{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at',
+                  batch_size='day', begin='2024-01-01') }} select * from {{ ref('e') }}
+    """,
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "first", "second"),
+    [
+        # As in dbt, what a macro of the project's does is done once, for all there is.
+        ("", [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 101, 102, 103, 104, 105]),
+        (
+            "flags: {require_batched_execution_for_custom_microbatch_strategy: true}\n",
+            [2, 103],
+            [2, 102, 103, 103],
+        ),
+    ],
+)
+def test_batches_are_brought_in_by_what_the_project_has_for_that(
+    run: Run, rows: Any, flags: str, first: list[int], second: list[int]
+) -> None:
+    file = f"name: shop\n{flags}models: {{+schema: shop}}\n"
+    two_days = {
+        "event_time_start": datetime(2024, 1, 2, tzinfo=UTC),
+        "event_time_end": datetime(2024, 1, 4, tzinfo=UTC),
+    }
+    assert run({**BATCHES, "dbt_project.yml": file}, **two_days).warnings == ()
+    assert [row[0] for row in rows("select id from shop.m order by id")] == first
+    run(rebuild=True, **two_days)
+    assert [row[0] for row in rows("select id from shop.m order by id")] == second

@@ -10,7 +10,6 @@ import psycopg
 
 from datapipe.transform.build import elsewhere, overrides
 from datapipe.transform.build.built import Built
-from datapipe.transform.build.growth import is_microbatch
 from datapipe.transform.build.growth import starting as growing
 from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
@@ -75,7 +74,7 @@ def build(
 def _built(site: Site, witness: Witness | None) -> Built:
     model = site.model
     hooks = Hooks(site, run_by_materialization=site.is_custom)
-    if not model.is_seed and not is_microbatch(model):
+    if not model.is_seed and not model.is_batched:
         site.compiled  # noqa: B018 - a mistake in the template is found before a hook is run
     hooks.run_before(in_transaction=False)
     if not hooks and witness is None and not site.model.is_function:
@@ -123,7 +122,7 @@ def _materialized(site: Site) -> Built:
         from datapipe.transform.build import materialized_view
 
         return materialized_view.build(site)
-    if is_microbatch(model):
+    if model.is_batched:
         from datapipe.transform.build import microbatch
 
         return microbatch.build(site)

@@ -43,11 +43,6 @@ def place_of_increment(model: Model) -> Relation:
     return model.relation.within(aside.beside(schema, SUFFIX))
 
 
-def is_microbatch(model: Model) -> bool:
-    """Whether the template is rendered once for each batch, and not by itself."""
-    return model.materialized == "incremental" and strategy_of(model) == "microbatch"
-
-
 def strategy_of(model: Model) -> str:
     """The strategy that the model asks for, or the one that dbt-postgres takes."""
     default = "delete+insert" if model.config.get("unique_key") else "append"

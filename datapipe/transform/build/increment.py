@@ -8,7 +8,7 @@ from datapipe.transform.build import reshape
 from datapipe.transform.build.reshape import DEST, SOURCE, columns_by_policy
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import RelationState
-from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.jinja.context import near
 
 
@@ -93,6 +93,21 @@ class Increment:
 
     def _and_predicates(self) -> str:
         return "".join(f" AND {predicate}" for predicate in self.predicates)
+
+    def by_macro(self, strategy: str, table: Relation, new: Relation) -> str:
+        """What brings the rows in ``new`` into ``table`` by a strategy of the project's own."""
+        columns = {column.name for column in self.columns if column.new_type}
+        arguments = {
+            "target_relation": table,
+            "temp_relation": new,
+            "unique_key": self.site.model.config.get("unique_key"),
+            "dest_columns": [
+                column for column in self.site.compiler.columns(table) if column.name in columns
+            ],
+            "incremental_predicates": self.predicates or None,
+        }
+        macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
+        return str(self.site.compiler.call(self.site.model, macro, [arguments]))
 
     def _merged_on(self) -> str:
         matches = [f"{SOURCE}.{key} = {DEST}.{key}" for key in self.keys] or ["FALSE"]

@@ -44,12 +44,18 @@ def build(site: Site, published: RelationState) -> Built:
     if site.contract:
         contract.check(site)
     strategy = strategy_of(site.model)
-    own = None if strategy == "microbatch" else overrides.strategy_of(site)
+    strategy = "merge" if strategy == "microbatch" else strategy
+    own = overrides.strategy_of(site)
     new = place_of_increment(site.model)
-    if strategy == "microbatch":
+    if site.model.is_batched:
         from datapipe.transform.build import microbatch  # late, as few models need it
 
-        rows, strategy = microbatch.gather(site, new), "merge"
+        if own:
+            if not site.copied:
+                copies.copy(site, published)
+            rows = microbatch.gather(site, site.aside)
+            return Built(site.model, site.aside, rows, time.perf_counter() - started)
+        rows = microbatch.gather(site, new)
     else:
         statements = site.statements()
         statements.add_table(f"CREATE TABLE {new.local}", new.local, site.compiled)
@@ -83,31 +89,11 @@ def applied_to_copy(
     for statement in alterations(published, gained.columns, table):
         execute(site.connection, statement)
     if own:
-        statements = [_by_macro(site, own, gained, new)]
+        statements = [gained.by_macro(own, site.aside, new)]
     else:
         aimed = {(published.schema, published.name): table}
         statements = [definitions.renamed(text, aimed) for text in gained.statements()]
     execute(site.connection, "; ".join([*statements, analyzed(table)]))
-
-
-def _by_macro(site: Site, strategy: str, gained: Increment, new: Relation) -> str:
-    """The statement of a strategy that the project itself defines."""
-    config = site.model.config
-    macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
-    columns = [column.name for column in gained.columns if column.new_type]
-    arguments = {
-        "target_relation": site.aside,
-        "temp_relation": new,
-        "unique_key": config.get("unique_key"),
-        "dest_columns": [
-            column for column in site.compiler.columns(site.aside) if column.name in columns
-        ],
-        "incremental_predicates": listed(
-            config.get("incremental_predicates") or config.get("predicates")
-        )
-        or None,
-    }
-    return str(site.compiler.call(site.model, macro, [arguments]))
 
 
 def told(error: psycopg.Error, model: Model) -> DatapipeError:

@@ -15,9 +15,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from datapipe.frozen import frozen
+from datapipe.transform.build import overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.increment import Increment
+from datapipe.transform.build.reshape import alterations
 from datapipe.transform.build.site import Site, indexes, place
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog
@@ -51,38 +53,51 @@ def build(site: Site) -> Built:
 
 
 def gather(site: Site, table: Relation) -> int | None:
-    """Create ``table`` with the rows of every batch that is due; their number."""
+    """Bring the rows of every batch that is due into ``table``; the number that it has then.
+
+    It is created for the first batch, but for a copy of the table that is published.
+    """
     grows = site.published is not None
     anew = refreshes_fully(site.model, site.compiler.options.full_refresh)
+    is_there = grows and table == site.aside
+    own = overrides.strategy_of(site)
     for number, (start, end) in enumerate(_batches(site)):
         compiler = _compiler(site, start, end, incremental=(grows or number > 0) and not anew)
         compiled = compiler.model(site.model)
-        into = table.local if number == 0 else _BATCH
-        kind = "TABLE" if number == 0 else "TEMPORARY TABLE"
+        creates = number == 0 and not is_there
+        into = table.local if creates else _BATCH
+        kind = "TABLE" if creates else "TEMPORARY TABLE"
         name = into.removeprefix("pg_temp.")
         statements = site.statements(compiled)
-        placed = place(table, site.model) if number == 0 else ""
+        placed = place(table, site.model) if creates else ""
         statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
         statements.execute(site.connection, compiled, compiler)
         site.compiled = compiled
-        if number:
-            _merge(site, table)
+        if not creates:
+            _merge(site, table, own)
     row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()
     execute(site.connection, analyzed(table.local))
     return int(row[0]) if row else None
 
 
-def _merge(site: Site, table: Relation) -> None:
-    """Merge the rows of the last batch into those of the ones before."""
+def _merge(site: Site, table: Relation, own: str | None) -> None:
+    """Merge the rows of the last batch into those of the ones before; ``own`` macros may do it."""
     connection = site.connection
     row = connection.execute(
         "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
     ).fetchone()
     assert row is not None  # noqa: S101 - a temporary table was just made
-    here, batch = table.standing, (str(row[0]), _BATCH.removeprefix("pg_temp."))
+    name = _BATCH.removeprefix("pg_temp.")
+    here, batch = table.standing, (str(row[0]), name)
     states = catalog.states(connection, [here, batch])
-    statements = Increment(site, states[here], states[batch], "merge").statements()
-    execute(connection, "; ".join([*statements, f"DROP TABLE {_BATCH}"]))
+    gained = Increment(site, states[here], states[batch], "merge")
+    if own:
+        for statement in alterations(states[here], gained.columns, table.local):
+            execute(connection, statement)
+        execute(connection, gained.by_macro(own, table, Relation.create(identifier=name)))
+    else:
+        execute(connection, "; ".join(gained.statements()))
+    execute(connection, f"DROP TABLE {_BATCH}")
 
 
 def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) -> Compiler:

@@ -28,6 +28,7 @@ _STRATEGIES = {
     "append": ("get_incremental_append_sql", "get_insert_into_sql"),
     "delete+insert": ("get_incremental_delete_insert_sql", *_DELETES),
     "merge": ("get_incremental_merge_sql", *_MERGES),
+    "microbatch": ("get_incremental_microbatch_sql", "get_incremental_merge_sql", *_MERGES),
 }
 # Called when the model is published, as what they do is on what readers see.
 _GRANTS = (
@@ -59,7 +60,7 @@ _NOT_CALLED = {
         *("diff_column_data_types", "diff_columns", "process_schema_changes"),
         "sync_column_schemas",
     ),
-    "microbatch": (*_TABLE, *_STRATEGIES["merge"], "get_incremental_microbatch_sql"),
+    "microbatch": _TABLE,
     "freshness": ("collect_freshness", "collect_freshness_custom_sql"),
     "any": (
         *("drop_relation", "drop_relation_if_exists", "drop_schema", "drop_table", "drop_view"),
@@ -158,7 +159,7 @@ def kinds_of(models: Iterable[Model]) -> list[str]:
     kinds = {"any"}
     for model in models:
         kinds.add(model.materialized)
-        if growth.is_microbatch(model):
+        if model.is_batched:
             kinds.add("microbatch")
     return sorted(kinds)
 

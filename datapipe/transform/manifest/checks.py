@@ -121,8 +121,8 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
         # dbt has a macro for the first, but not for PostgreSQL
         if strategy == "insert_overwrite" or not renderer.has_macro(f"get_incremental_{name}_sql"):
             _one_of(model, layers, "incremental_strategy", _STRATEGIES)
-    if strategy == "microbatch":
-        _check_microbatch(model, layers)
+    if model.is_batched:
+        _check_microbatch(model, layers, renderer)
     _check_policy(model, layers, renderer)
     enforced = (model.config.get("contract") or {}).get("enforced")
     policy = model.config.get("on_schema_change") or "ignore"
@@ -144,9 +144,10 @@ def _check_policy(model: Model, layers: Sequence[Layer], renderer: Renderer) -> 
         renderer.warnings.append(f"{error} As with dbt, changes are ignored.")
 
 
-def _check_microbatch(model: Model, layers: Sequence[Layer]) -> None:
+def _check_microbatch(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
     _one_of(model, layers, "batch_size", _BATCH_SIZES)
-    for key in ("event_time", "batch_size", "unique_key"):
+    merges = renderer.macros.overriding("get_incremental_microbatch_sql") is None
+    for key in ("event_time", "batch_size", *(("unique_key",) if merges else ())):
         if not model.config.get(key):
             raise _error(
                 model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _FOLDERS = {
     "analysis": ("analysis-paths", ".sql"),
     "function": ("function-paths", ".sql", ".py"),
 }
+
+_MICROBATCH = "get_incremental_microbatch_sql"
+_BATCHED = "require_batched_execution_for_custom_microbatch_strategy"
 
 
 @frozen
@@ -161,7 +165,8 @@ class Reader:
                 )
             layers.append(Layer(found.config.given, path, written.line, {}, written.code))
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
-        model = functions.makeable(replace(model, config=config), self.renderer)
+        model = replace(model, config=config, is_batched=self._batches and _has_batches(config))
+        model = functions.makeable(model, self.renderer)
         if config["enabled"]:
             check_model(model, layers, self.renderer, self.properties)
             self._read_hooks(model, layers, found)
@@ -176,6 +181,17 @@ class Reader:
         if not config["enabled"] or written.kind == "analysis":
             return model
         return self._placed(model, layers)
+
+    @cached_property
+    def _batches(self) -> bool:
+        """Whether there are batches at all: as with dbt, macros of others do without them.
+
+        Unless the project's flags say that they do not.
+        """
+        macros = [f"{package}.{_MICROBATCH}" for package in self.project.all_packages]
+        return bool(self.project.flags.get(_BATCHED)) or not any(
+            map(self.renderer.has_macro, macros)
+        )
 
     def _described(self, properties: NodeProperties | None) -> dict[str, Any]:
         if properties is None:
@@ -281,6 +297,11 @@ class Reader:
             values=(model.config.get(part), node),
         )
         return str(given).strip()
+
+
+def _has_batches(config: Mapping[str, Any]) -> bool:
+    is_incremental = config["materialized"] == "incremental"
+    return is_incremental and config.get("incremental_strategy") == "microbatch"
 
 
 def _relation_name(model: Model) -> str:

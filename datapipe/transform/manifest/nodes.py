@@ -63,7 +63,8 @@ class Model:
 
     Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
     is what an ephemeral model would be called; ``macros`` and ``doc_blocks`` are dbt's ids of what
-    its template calls and its description names; ``called`` is what it gives to ``config``.
+    its template calls and its description names; ``called`` is what it gives to ``config``. A model
+    that ``is_batched`` has its template rendered once for each batch, and not by itself.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Model:
     signature: Signature | None = None
     doc_blocks: tuple[str, ...] = ()
     called: Mapping[str, Any] = field(default_factory=dict)
+    is_batched: bool = False
 
     @property
     def unique_id(self) -> str:

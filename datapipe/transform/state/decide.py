@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build.growth import is_microbatch, refreshes_fully
+from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
@@ -164,7 +164,7 @@ class Decisions:
         """Why ``model`` has to be built; nothing where it has not."""
         if self._forced:
             return self._forced
-        if self._event_time is not None and is_microbatch(model):
+        if self._event_time is not None and model.is_batched:
             return "batches of it were asked for"
         before = self.recorded.get(model.unique_id)
         if before is None or before.output is None:

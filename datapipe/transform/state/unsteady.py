@@ -35,7 +35,7 @@ def by_itself(
         return hooked.CHANGES_OTHERS
     if form != "increment" or model.materialized != "incremental":
         return ""
-    if model.config.get("incremental_strategy") == "microbatch":
+    if model.is_batched:
         return "reads the clock (microbatch)"
     said = words.read(texts[0])
     if said.takes_a_slice:
