@@ -197,3 +197,24 @@ def test_batches_are_brought_in_by_what_the_project_has_for_that(
     assert [row[0] for row in rows("select id from shop.m order by id")] == first
     run(rebuild=True, **two_days)
     assert [row[0] for row in rows("select id from shop.m order by id")] == second
+
+
+def test_the_time_of_a_snapshot_may_be_told_with_comments(run: Run, rows: Any) -> None:
+    files = {
+        "macros/ours.sql": """
+            {% macro snapshot_get_time() %}
+                {% if var('day', none) %}
+                cast('{{ var("day") }}' as timestamp)
+                -- or else the clock
+                {% else %}{{ current_timestamp() }}{% endif %}
+            {% endmacro %}
+        """,
+        "snapshots/s.sql": "{% snapshot s %}{{ config(unique_key='id', strategy='check', "
+        "check_cols='all', target_schema='shop') }} select 1 as id, '{{ var('day') }}' as day"
+        "{% endsnapshot %}",
+    }
+    run(files, variables={"day": "2024-01-01"})
+    run(variables={"day": "2024-01-02"})
+    assert rows("select dbt_valid_from::date::text, dbt_valid_to::date::text from shop.s") == [
+        ("2024-01-01", "2024-01-02"), ("2024-01-02", None)
+    ]  # fmt: skip

@@ -198,4 +198,5 @@ def _called(site: Site, macro: str, values: list[Any], *, through: str = "") -> 
     """What the macro writes, where the project has changed what dbt does; ``through`` another."""
     if not any(name and site.compiler.is_overridden(name) for name in (macro, through)):
         return ""
-    return str(site.compiler.call(site.model, macro, values)).strip()
+    made = str(site.compiler.call(site.model, macro, values))
+    return made if "--" in made else made.strip()  # a comment must end before what follows
