@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import RunFailedError
+from datapipe.errors import RunFailedError, TestsFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -218,3 +218,25 @@ def test_the_time_of_a_snapshot_may_be_told_with_comments(run: Run, rows: Any) -
     assert rows("select dbt_valid_from::date::text, dbt_valid_to::date::text from shop.s") == [
         ("2024-01-01", "2024-01-02"), ("2024-01-02", None)
     ]  # fmt: skip
+
+
+def test_the_project_may_hold_tests_against_thresholds_of_its_own(run: Run) -> None:
+    macro = """
+        {% macro get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) %}
+            select {{ fail_calc }} as failures,
+                {{ fail_calc }} > {{ warn_if | replace('%', ' / 100.0') }} * 8 as should_warn,
+                {{ fail_calc }} > {{ error_if | replace('%', ' / 100.0') }} * 8 as should_error
+            from ({{ main_sql }}) found
+        {% endmacro %}
+    """
+    files = {
+        "macros/ours.sql": macro,
+        "models/m.sql": "select * from generate_series(1, 8) id",
+        "tests/odd.sql": "{{ config(warn_if='20%', error_if='50%') }} "
+        "select * from {{ ref('m') }} where id % 4 = 0",
+    }
+    (found,) = run(files).tests
+    assert (found.status, found.failures) == ("warn", 2)
+    run({"tests/odd.sql": files["tests/odd.sql"].replace("20%", "25%")})
+    with pytest.raises(TestsFailedError):
+        run({"macros/ours.sql": macro.replace("* 8 as should_error", "* 2 as should_error")})

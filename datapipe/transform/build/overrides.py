@@ -65,7 +65,7 @@ _NOT_CALLED = {
     "any": (
         *("drop_relation", "drop_relation_if_exists", "drop_schema", "drop_table", "drop_view"),
         *("get_create_sql", "get_drop_sql", "get_expected_sql", "get_fixture_sql"),
-        *("get_relation_last_modified", "get_rename_sql", "get_replace_sql", "get_test_sql"),
+        *("get_relation_last_modified", "get_rename_sql", "get_replace_sql"),
         *("get_unit_test_sql", "handle_existing_table", "list_relations_without_caching"),
         *("make_backup_relation", "make_intermediate_relation", "make_temp_relation"),
         *("rename_relation", "run_hooks", "should_store_failures", "truncate_relation"),

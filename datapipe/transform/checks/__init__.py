@@ -103,24 +103,34 @@ def _compiled(
         after = f");\n{keeper.marked()}"
         counted = f"{keeper.relation.local} dbt_internal_test"
         return _Query(
-            test, compiled, keeper, before + rows + after + _count(test, counted), len(before)
+            test,
+            compiled,
+            keeper,
+            before + rows + after + _count(test, counted, compiler),
+            len(before),
         )
-    before, _, after = _count(test, "(\n\0) dbt_internal_test").partition("\0")
+    before, _, after = _count(test, "(\n\0) dbt_internal_test", compiler).partition("\0")
     return _Query(test, compiled, keeper, before + rows + after, len(before))
 
 
-def _count(test: DataTest, rows: str) -> str:
-    """The query that counts ``rows`` and holds the number against the thresholds."""
+def _count(test: DataTest, rows: str, compiler: Compiler) -> str:
+    """The query that counts ``rows`` and holds the number against the thresholds.
+
+    What thresholds are to the project's own macros, they are asked themselves.
+    """
     config = test.config
+    warn, fail = f"failures {config['warn_if']}", f"failures {config['error_if']}"
+    if materialized.macro_of(test, compiler):
+        warn = fail = "false"
     return (
-        f"SELECT failures, failures {config['warn_if']}, failures {config['error_if']}, "
+        f"SELECT failures, {warn}, {fail}, "
         f"clock_timestamp() FROM (SELECT {config['fail_calc']} AS failures FROM {rows}) counted"
     )
 
 
 def _again(test: DataTest, result: TestResult, compiler: Compiler) -> TestResult:
-    """``result``, or what the project's own materialization of tests comes to, if it has one."""
-    macro = compiler.materialization(test)
+    """``result``, or what macros of the project's own come to, if it has them."""
+    macro = materialized.macro_of(test, compiler)
     if macro is None or result.status == "error":
         return result
     try:

@@ -1,7 +1,8 @@
-"""Data tests as a materialization of the project's own runs them.
+"""Data tests as macros of the project's own run them.
 
-Packages that collect the results of tests have one. What it finds is the result; the rows are
-those that the test itself has found before.
+Packages that collect the results of tests have a materialization of them, and some projects hold
+the results against other thresholds with ``get_test_sql``. What these find is the result; the rows
+are those that the test itself has found before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,17 @@ from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
 from datapipe.transform.manifest.nodes import DataTest
 from datapipe.transform.results import Status, TestResult
+
+_DEFAULT = "dbt.materialization_test_default"
+
+
+def macro_of(test: DataTest, compiler: Compiler) -> str | None:
+    """The materialization that brings the result: the project's own, or dbt's where that calls it.
+
+    None where all is as in dbt.
+    """
+    calls = compiler.is_overridden("get_test_sql")
+    return compiler.materialization(test) or (_DEFAULT if calls else None)
 
 
 def again(test: DataTest, result: TestResult, macro: str, compiler: Compiler) -> TestResult:

@@ -129,6 +129,8 @@ class Fingerprints:
         found = {key: value for key, value in config.items() if key not in _BESIDE and value}
         if self._stores_failures and config.get("store_failures") is None:
             found["store_failures"] = True
+        if self._renderer.macros.overriding("get_test_sql"):
+            found["how it is counted"] = self._macros("get_test_sql")
         return {key: hashed(value) for key, value in found.items()}
 
     def unit_test(self, test: UnitTest) -> str:
