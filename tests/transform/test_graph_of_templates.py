@@ -172,3 +172,52 @@ def test_nodes_have_the_keys_docs_blocks_and_calls_of_config_that_dbt_finds(
     called = {"tags": "t", "post-hook": "select 1", "meta": {"b": 1}}
     assert a["config_call_dict"] == called
     assert nodes["seed.shop.rates"]["root_path"] == str(folder)
+
+
+def test_nodes_have_their_settings_as_they_are_written(write: Callable[..., Path]) -> None:
+    folder = write(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models:
+                  +materialized: "{{ 'table' if var('big', false) else 'view' }}"
+                  shop: {+tags: low, +post-hook: "analyze {{ this }}"}
+                data_tests: {+severity: "{{ 'warn' }}"}
+                sources: {+enabled: "{{ var('outside', true) }}"}
+                exposures: {+enabled: "{{ var('shown', true) }}"}
+            """,
+            "models/a.sql": "{{ config(tags='t', post_hook='select 1', alias=model.name) }}"
+            "select 1 as id",
+            "models/schema.yml": """
+                models:
+                  - name: a
+                    config: {tags: [x], meta: {b: 1}}
+                    columns: [{name: id, data_tests: [unique: {config: {where: "{{ 'a' }}"}}]}]
+                sources: [{name: s, tables: [{name: t, meta: {d: 2}, config: {tags: z}}]}]
+                exposures:
+                  - {name: e, type: dashboard, owner: {email: a@b.c}, config: {meta: {c: 1}}}
+            """,
+        }
+    )
+    project = opened(None, Options(project_dir=folder))
+    graph = Graph(project.manifest, project.renderer)
+    nodes = {**graph["nodes"], **graph["sources"], **graph["exposures"]}
+    written = {node["name"]: node["unrendered_config"] for node in nodes.values()}
+    assert written == {  # as in dbt 1.11
+        "a": {
+            "materialized": "{{ 'table' if var('big', false) else 'view' }}",
+            "tags": "t",
+            "meta": {"b": 1},
+            "post-hook": "select 1",
+            "alias": "a",
+        },
+        "unique_a_id": {"severity": "{{ 'warn' }}", "where": "a"},
+        "t": {
+            "enabled": "{{ var('outside', true) }}",
+            "loaded_at_field": None,
+            "loaded_at_query": None,
+            "meta": {"d": 2},
+            "tags": ["z"],
+        },
+        "e": {"enabled": "{{ var('shown', true) }}", "meta": {"c": 1}},
+    }

@@ -25,6 +25,7 @@ class Operation:
     refs: tuple[str, ...] = ()
     macros: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -51,6 +52,7 @@ class Operation:
             "tags": [self.moment],
             "meta": {},
             "config": dict(self.config),
+            "unrendered_config": dict(self.written),
             "index": self.index,
             **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
@@ -73,6 +75,7 @@ class Exposure:
     described: Mapping[str, Any] = field(default_factory=dict)
     resource_type: str = "exposure"
     asked: tuple[Ref, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unique_id(self) -> str:
@@ -92,7 +95,7 @@ class Exposure:
             **of,
             **{key: described[key] for key in described if key != "depends_on"},
             "path": self.file.partition("/")[2],
-            "unrendered_config": {},
+            "unrendered_config": dict(self.written),
             "meta": dict(self.config.get("meta") or {}),
             "tags": list(self.config.get("tags") or []),
             "name": self.name,

@@ -85,13 +85,17 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 @frozen
 class Layer:
-    """The settings that one place has; ``text`` is the template that gave them, if one did."""
+    """The settings that one place has; ``text`` is the template that gave them, if one did.
+
+    ``written`` is how they stand there, where that is not their values.
+    """
 
     values: Mapping[str, Any]
     path: Path
     line: int
     lines: Mapping[str, int]
     text: str = ""
+    written: Mapping[str, Any] | None = None
 
     def line_of(self, key: str) -> int:
         for spelling in (key, f"+{key}", key.replace("_", "-"), f"+{key.replace('_', '-')}"):
@@ -137,6 +141,19 @@ class Configs:
                 config = {**config, key: [_hook(given) for given in config[key]]}
         return dict(config), layers
 
+    def as_written(
+        self, kind: str, package: str, fqn: Sequence[str], *given: Layer
+    ) -> Mapping[str, Any]:
+        """The settings of a node with their Jinja; to dbt, of each the last place counts."""
+        tree = _TREES.get(kind, f"{kind}s")
+        layers = [*self._project(self.project.package(package), tree, fqn), *given]
+        if package != self.project.name:
+            layers += self._project(self.project, tree, fqn)
+        found: dict[str, Any] = {}
+        for each in layers:
+            found |= each.values if each.written is None else each.written
+        return found
+
     def before(self, kind: str, package: str, fqn: Sequence[str]) -> Mapping[str, Any]:
         """The settings that a node has before its own file is read."""
         return self._tree(kind, package, fqn)[0]
@@ -173,7 +190,7 @@ class Configs:
                 if key in _LATE
                 else self.renderer.value(value, self._own, path=project.path, line=line)
             )
-        return Layer(values, project.path, block.line, block.lines)
+        return Layer(values, project.path, block.line, block.lines, written=level)
 
 
 def place_of(key: str, layers: Sequence[Layer], path: Path) -> tuple[Path, int]:

@@ -113,13 +113,11 @@ class Reader:
         if not is_plain:
             self.renderer.call(macro, {"model": tested, **arguments}, own, **at, model=of)
         given = self._rendered(test.config, package, test.path, test.line)
-        config, layers = self.configs.of(
-            "test",
-            package,
-            fqn,
-            Layer(found.config.given, test.path, test.line, {}),
+        places = (
+            Layer(found.config.given, test.path, test.line, {}, written=found.config.called),
             Layer(given, test.path, test.line, test.lines),
         )
+        config, layers = self.configs.of("test", package, fqn, *places)
         inherited = [str(tag) for tag in source.config["tags"]] if source else []
         config["tags"] = sorted({*inherited, *test.tags, *config["tags"]})
         self._check(config, layers, test.path)
@@ -159,6 +157,7 @@ class Reader:
             },
             attached_node=model.unique_id if model else None,
             macros=self._called(macro, package, is_plain=is_plain),
+            written=self.configs.as_written("test", package, fqn, *places),
         )
 
     def _called(self, macro: str, package: str, *, is_plain: bool) -> tuple[str, ...]:
@@ -274,7 +273,7 @@ class Reader:
         )
         with scope.noting(found.calls):
             self.renderer.render(path, source, found.variables(), package=package.name)
-        layers = [Layer(found.config.given, path, 1, {}, source)]
+        layers = [Layer(found.config.given, path, 1, {}, source, found.config.called)]
         description, described_in = "", ""
         if described is not None:
             yaml_path, block = described
@@ -284,6 +283,7 @@ class Reader:
                 text(block.get("description")), package.name, yaml_path, block.line
             )
             described_in = package.relative(yaml_path)
+        as_written = self.configs.as_written("test", package.name, fqn, *layers)
         config, layers = self.configs.of("test", package.name, fqn, *layers)
         self._check(config, layers, path)
         if not config["enabled"]:
@@ -305,6 +305,7 @@ class Reader:
             asked=tuple(found.refs),
             described_in=described_in,
             macros=tuple(found.calls.macros),
+            written=as_written,
         )
 
     def _check(self, config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:

@@ -47,9 +47,8 @@ def exposures_of(
                 line=block.line_of("type"),
             )
         fqn = (package, *Path(file).parts[1:-1], name)
-        config, _ = configs.of(
-            "exposure", package, fqn, layer(config_of(block, path), path, block.line)
-        )
+        given = layer(config_of(block, path), path, block.line)
+        config, _ = configs.of("exposure", package, fqn, given)
         if not config["enabled"]:
             continue
         depends, found = block.get("depends_on") or [], Found(renderer.target)
@@ -68,7 +67,7 @@ def exposures_of(
                 raise ProjectError(str(error), path=path, line=line) from None
         yield Exposure(
             name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block,
-            asked=asked,
+            asked=asked, written=configs.as_written("exposure", package, fqn, given),
         )  # fmt: skip
 
 
@@ -87,16 +86,15 @@ def semantics_of(
         for path, block in blocks.get(kind, ()):
             file = project.package(package).relative(path)
             fqn = (package, *Path(file).parts[1:-1], str(block["name"]))
-            config: dict[str, Any] = {
-                "enabled": True, "group": None, "meta": {}, **config_of(block, path)
-            }  # fmt: skip
+            given = config_of(block, path)
+            config: dict[str, Any] = {"enabled": True, "group": None, "meta": {}, **given}
             asked = written_ref(block.get("model"))
             found = asked and names.find(asked, package)
             if config["enabled"] is not False:
                 yield Exposure(
                     str(block["name"]), path, block.line, package, file, fqn, config,
                     refs=(found.key,) if found else (), described=block, resource_type=name,
-                    asked=(asked,) if asked else (),
+                    asked=(asked,) if asked else (), written=given,
                 )  # fmt: skip
 
 

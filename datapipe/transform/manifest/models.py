@@ -163,7 +163,9 @@ class Reader:
                 self.renderer.render(
                     path, model.template, found.variables(), model=name, package=package.name
                 )
-            layers.append(Layer(found.config.given, path, written.line, {}, written.code))
+            said = found.config
+            layers.append(Layer(said.given, path, written.line, {}, written.code, said.called))
+        as_written = self.configs.as_written(written.kind, package.name, fqn, *layers)
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
         model = replace(model, config=config, is_batched=self._batches and _has_batches(config))
         model = functions.makeable(model, self.renderer)
@@ -177,6 +179,7 @@ class Reader:
             sources=() if model.is_seed else tuple(found.sources),
             macros=tuple(found.calls.macros),
             called=found.config.called,
+            written=as_written,
         )
         if not config["enabled"] or written.kind == "analysis":
             return model

@@ -63,8 +63,9 @@ class Model:
 
     Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
     is what an ephemeral model would be called; ``macros`` and ``doc_blocks`` are dbt's ids of what
-    its template calls and its description names; ``called`` is what it gives to ``config``. A model
-    that ``is_batched`` has its template rendered once for each batch, and not by itself.
+    its template calls and its description names; ``called`` is what it gives to ``config``, and
+    ``written`` are its settings with their Jinja. A model that ``is_batched`` has its template
+    rendered once for each batch, and not by itself.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Model:
     signature: Signature | None = None
     doc_blocks: tuple[str, ...] = ()
     called: Mapping[str, Any] = field(default_factory=dict)
+    written: Mapping[str, Any] = field(default_factory=dict)
     is_batched: bool = False
 
     @property
@@ -182,6 +184,7 @@ class Model:
             "batch": None,
             "defer_relation": None,
             "config_call_dict": seen.settings(self.called),
+            "unrendered_config": seen.settings(self.written),
             "description": self.description,
             "doc_blocks": list(self.doc_blocks),
             "columns": {name: each.as_template_sees_it() for name, each in self.columns.items()},
@@ -237,6 +240,7 @@ class Source:
     loader: str = ""
     external: Any = None
     doc_blocks: tuple[str, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unique_id(self) -> str:
@@ -264,6 +268,12 @@ class Source:
                 column.name: column.as_template_sees_it() for column in self.columns.values()
             },
             "config": {**self.config, "freshness": freshness},
+            "unrendered_config": {
+                "loaded_at_field": None,
+                "loaded_at_query": None,
+                **self.written,
+                **({"freshness": freshness} if "freshness" in self.written else {}),
+            },
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "loader": self.loader,
@@ -352,6 +362,7 @@ class DataTest:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     attached_node: str | None = None
     macros: tuple[str, ...] = ()
+    written: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def severity(self) -> str:
@@ -387,6 +398,7 @@ class DataTest:
             "original_file_path": self.file,
             "raw_code": self.raw_code.strip() if self.macro is None else called,
             "config": dict(self.config),
+            "unrendered_config": dict(self.written),
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "description": self.description,

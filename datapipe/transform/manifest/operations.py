@@ -45,4 +45,5 @@ def operations_of(
                     tuple(dict.fromkeys(refs)),
                     tuple(found.calls.macros),
                     configs.before("analysis", package.name, (package.name, "hooks")),
+                    configs.as_written("analysis", package.name, (package.name, "hooks")),
                 )

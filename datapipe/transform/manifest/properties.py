@@ -261,10 +261,9 @@ def config_of(block: Block, path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
     outside = {key: block[key] for key in _OUTSIDE if key in block}
-    both = merged(outside, config)
     if not outside:
-        return both if not isinstance(config, Block) else _with_lines(both, config)
-    written = _with_lines(both, block)
+        return config
+    written = _with_lines(merged(outside, config), block)
     if isinstance(config, Block):
         written.lines = {**block.lines, **config.lines}
     return written

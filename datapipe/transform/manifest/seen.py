@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NOTHING: Mapping[str, Any] = {
-    "doc_blocks": [], "metrics": [], "functions": [], "unrendered_config": {}, "build_path": None,
+    "doc_blocks": [], "metrics": [], "functions": [], "build_path": None,
     "compiled_path": None, "group": None, "description": "", "columns": {},
     "docs": {"show": True, "node_color": None}, "patch_path": None, "relation_name": None,
     "language": "sql",

@@ -82,9 +82,8 @@ class Reader:
         self._places[place] = path, table.line
         fqn = (package, *Path(file).parts[1:-1], source_name, name)
         settings = _settings(block, table, path)
-        config, _ = self.configs.of(
-            "source", package, fqn, Layer(settings, path, table.line, table.lines)
-        )
+        given = Layer(settings, path, table.line, table.lines)
+        config, _ = self.configs.of("source", package, fqn, given)
         key = (source_name, name)
         columns = column_blocks(table, path)
         description, doc_blocks = self.docs.read(
@@ -111,6 +110,7 @@ class Reader:
             source_meta={**(block.get("meta") or {}), **(_config(block, path).get("meta") or {})},
             loader=str(table.get("loader") or block.get("loader") or ""),
             external=table.get("external"),
+            written=self.configs.as_written("source", package, fqn, given),
             source_description=self.docs.text(
                 text(block.get("description")), package, path, block.line
             ),
