@@ -45,7 +45,8 @@ COMMANDS = {
 def application(arguments: Collection[str]) -> typer.Typer:
     """The command line, with those commands whole that occur in ``arguments``.
 
-    Of the others there is only what --help lists, since making them takes longer than all the rest.
+    Of the others there is only what --help lists, since making them takes longer than all the rest;
+    and not even that where the first argument is a command.
     """
     # Plain help: rich would double the time that --help takes.
     app = typer.Typer(
@@ -56,9 +57,11 @@ def application(arguments: Collection[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
+    lists = next(iter(arguments), None) not in COMMANDS
     for name, line in COMMANDS.items():
         if name not in arguments:
-            app.command(name, help=line)(_listed)
+            if lists:
+                app.command(name, help=line)(_listed)
             continue
         word = name.replace("-", "_")
         module = import_module(f"datapipe.cli.{word}")
