@@ -13,7 +13,8 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph.select import Node, Selection
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 

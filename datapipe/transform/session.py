@@ -24,7 +24,8 @@ from datapipe.transform.execution.steps import planned
 from datapipe.transform.execution.telling import Telling
 from datapipe.transform.execution.workers import Connections
 from datapipe.transform.graph import ordered
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Listener, Options
 from datapipe.transform.results import Progress, Transformed

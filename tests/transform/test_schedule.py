@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from datapipe.transform.execution.schedule import Schedule, Step, ways
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.results import Transformed
 
 

@@ -12,7 +12,8 @@ from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 
 
 class Placement:

@@ -20,7 +20,7 @@ from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.statements import execute
-from datapipe.transform.manifest.nodes import DataTest, UnitTest
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import Status, TestResult
 from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from datapipe.errors import ProjectError
 from datapipe.transform.compile import Compiler
-from datapipe.transform.manifest.nodes import DataTest
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.results import Status, TestResult
 
 _DEFAULT = "dbt.materialization_test_default"

@@ -23,7 +23,8 @@ from datapipe.transform.jinja.context import Flags, KnownConfig
 from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.options import Options
 
 __all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]

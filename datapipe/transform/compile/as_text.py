@@ -12,7 +12,8 @@ from datapipe.transform.database import definitions, functions, standing
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.standing import Mention, Standing
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 
 # From where to where in a text something else stands, and what.
 Instead = tuple[int, int, str]

@@ -10,8 +10,9 @@ from datapipe.transform.compile.naming import name_of_test
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest, seen
 from datapipe.transform.manifest.beside import Exposure, Operation
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.promised import promised
+from datapipe.transform.manifest.tests import DataTest
 
 _KINDS = (
     *("nodes", "sources", "exposures", "groups", "metrics", "semantic_models", "saved_queries"),

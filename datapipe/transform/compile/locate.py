@@ -14,7 +14,8 @@ from datapipe.transform.compile import Compiled, Compiler, guess, lexer
 from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.compile.place import Place, WrittenHook, hook_place, template_place
 from datapipe.transform.jinja import meant, said
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, place_of_setting
 from datapipe.transform.snippet import snippet
 from datapipe.warehouse.failures import failure

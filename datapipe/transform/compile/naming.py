@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest.nodes import DataTest
+from datapipe.transform.manifest.tests import DataTest
 
 AUDIT = "dbt_test__audit"
 

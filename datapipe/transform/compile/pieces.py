@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 
 from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 
 # Where a run finds a model.
 Place = Callable[[Model], Relation]

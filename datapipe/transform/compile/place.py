@@ -13,7 +13,8 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import IN_YAML, MARK, Marked
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, column_above
 
 _MARKED: tuple[Marked, ...] = ("all", "body")

@@ -20,7 +20,8 @@ from datapipe.transform.docs.walk import OTHERS
 from datapipe.transform.graph import ordered
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model, Source
+from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 

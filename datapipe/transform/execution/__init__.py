@@ -17,7 +17,8 @@ from datapipe.transform.compile import Compiler, Unbuilt
 from datapipe.transform.execution.outcome import result_of
 from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
 from datapipe.transform.execution.workers import Connections, Workers
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import NodeResult
 
 _TESTS_AT_ONCE = 50

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from datapipe.errors import DatapipeError, ProjectError, RunFailedError, TestsFailedError
 from datapipe.transform.checks.message import tell
 from datapipe.transform.execution.schedule import Node
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.results import ModelResult, NodeResult, Status, TestResult
 from datapipe.transform.snippet import shown
 

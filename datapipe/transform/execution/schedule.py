@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 
 from datapipe.frozen import frozen
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 
 Node = Model | DataTest | UnitTest
 

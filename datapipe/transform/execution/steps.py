@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from datapipe.transform.execution.schedule import Node, Step
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 
 
 def planned(

@@ -9,7 +9,8 @@ from typing import Any
 from datapipe.frozen import frozen
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.beside import Exposure
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 
 TESTS = frozenset({"test", "unit_test"})
 _BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis", "function"})

@@ -16,7 +16,7 @@ from datapipe.transform.graph.methods import METHODS, Earlier, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
 from datapipe.transform.graph.spec import Criterion, Spec
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, UnitTest
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.options import Indirect
 
 __all__ = ["Earlier", "Facts", "Node", "Selection", "select"]

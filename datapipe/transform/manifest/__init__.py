@@ -24,16 +24,11 @@ from datapipe.transform.manifest.checks import check_project
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import asked, asked_function, asked_source
-from datapipe.transform.manifest.nodes import (
-    DataTest,
-    Model,
-    Source,
-    SourceKey,
-    UnitTest,
-)
+from datapipe.transform.manifest.nodes import Model, Source, SourceKey
 from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.properties import Properties, Reader
 from datapipe.transform.manifest.references import Names, References
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 
 _UNIQUE = ("unique", "unique_combination_of_columns")
 

@@ -17,7 +17,8 @@ from datapipe.transform.manifest.found import (
     asked_source,
     written_ref,
 )
-from datapipe.transform.manifest.nodes import DataTest, Model, Ref, Source, SourceKey
+from datapipe.transform.manifest.nodes import Model, Ref, Source, SourceKey
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
 from datapipe.transform.snippet import written_in

@@ -16,7 +16,8 @@ from datapipe.transform.graph import ordered
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model, UnitTest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.options import Options
 from datapipe.transform.state import hooked, records
 from datapipe.transform.state.fingerprint import Fingerprints

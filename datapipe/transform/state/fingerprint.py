@@ -14,7 +14,8 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.beside import Exposure
-from datapipe.transform.manifest.nodes import DataTest, Model, Source, UnitTest
+from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.options import Options
 
 # Settings that say nothing of what is built.

@@ -16,7 +16,8 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.graph.select import Selection
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.nodes import DataTest, Model
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.options import Options
 from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (

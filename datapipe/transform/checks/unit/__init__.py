@@ -23,7 +23,7 @@ from datapipe.transform.checks.unit.given import Fixtures
 from datapipe.transform.compile import Compiled, Compiler, guess
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import Var, env_var
-from datapipe.transform.manifest.nodes import UnitTest
+from datapipe.transform.manifest.tests import UnitTest
 from datapipe.transform.manifest.written import below
 from datapipe.transform.results import TestResult
 from datapipe.transform.snippet import shown

@@ -18,7 +18,8 @@ from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.jinja import said
 from datapipe.transform.jinja.context import near
-from datapipe.transform.manifest.nodes import Given, Model, Rows, Source, UnitTest
+from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.tests import Given, Rows, UnitTest
 from datapipe.transform.manifest.written import below
 
 
