@@ -23,26 +23,22 @@ from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (
     closer,
     definitions,
-    look,
     reading,
     records,
     resume,
     tokens,
     unsteady,
-    words,
 )
 from datapipe.transform.state.decide import Decisions, decided
-from datapipe.transform.state.functions import Calls, calls
-from datapipe.transform.state.names import Names
+from datapipe.transform.state.functions import Calls
+from datapipe.transform.state.present import Present
 from datapipe.transform.state.records import Aside, NodeState
 from datapipe.transform.state.resume import Kept
 from datapipe.transform.state.seen import Seen
-from datapipe.transform.state.tokens import Token
 
 __all__ = ["Kept", "Memory", "begin"]
 
 _AT_LEAST = 0.5  # seconds between two notes of what lies aside: what a kill may cost
-_UNKNOWN = Token(kind="?", shape="it came up during the run")
 
 
 def begin(
@@ -97,19 +93,15 @@ class Memory:
         self.functions: Mapping[str, str] = decisions.functions
         self._manifest = manifest
         self._decisions = decisions
-        self._look = decisions.seen
-        self._functions = decisions.seen.functions
+        self._present = Present(manifest, decisions.seen)
         self._options = options
         self._run_id = run_id
         self._is_present = not options.variables.get("as_of")
         self._lock = threading.Lock()
-        self._present = dict(decisions.seen.tokens)
         self._seen: dict[str, Seen] = {}
-        self._published: set[str] = set()
         self._out: set[str] = set()
         self._unnoted: list[Aside] = []
         self._noted_at = time.monotonic()
-        self._names = Names(manifest)
         for unique_id, earlier in left.states.items():
             self._seen[unique_id] = self._as_kept(earlier)
 
@@ -132,8 +124,8 @@ class Memory:
         schema, name = aside.place_of(model)
         local = f"{quoted(schema)}.{quoted(name)}"
         done = reading.done(answer)
-        own = self._names.published(model, done.types)
-        inputs, pending, oids = self._resolved(done.read)
+        own = self._present.name(model, done.types)
+        inputs, pending, oids = self._present.resolved(done.read, self._growing_tables())
         inputs.pop(own, None)
         pending.discard(own)
         texts = [*([] if compiled is None else [compiled.sql]), *hooks]
@@ -147,11 +139,11 @@ class Memory:
             relation=own,
             changed=tuple(sorted(changed)),
         )
-        called = self._calls(texts, inputs, connection)
+        called = self._present.calls(texts, inputs, connection)
         own_reason = unsteady.by_itself(connection, self._decisions, model, state, texts, hooks)
         if own_reason or model.is_function:
             called = replace(called, unsteady=own_reason)
-        state = self._with_functions(state, called)
+        state = self._present.with_functions(state, called)
         seen = Seen(state, inputs, pending, called=called)
         if done.token is not None:
             seen.table = local if done.token.has_rows else ""
@@ -171,9 +163,11 @@ class Memory:
             return
         read = reading.read(connection)
         below = tokens.below(connection, [oid for _, oid in read])
-        fingerprints = self._decisions.fingerprints
+        fingerprints, present = self._decisions.fingerprints, self._present
+        growing = self._growing_tables()
         for test, compiled in tests:
-            inputs, pending, _ = self._resolved(self._read_by(compiled.sql, read, below))
+            by_test = present.read_by(compiled.sql, read, below)
+            inputs, pending, _ = present.resolved(by_test, growing)
             state = NodeState(
                 unique_id=test.unique_id,
                 form="test",
@@ -181,8 +175,8 @@ class Memory:
                 settings=fingerprints.test_settings(test),
                 parts=fingerprints.parts(test),
             )
-            called = self._calls([compiled.sql], inputs, connection)
-            state = self._with_functions(state, called)
+            called = present.calls([compiled.sql], inputs, connection)
+            state = present.with_functions(state, called)
             with self._lock:
                 self._seen[test.unique_id] = Seen(state, inputs, pending, called=called)
 
@@ -202,21 +196,13 @@ class Memory:
         """
         if not self._is_present or not models:
             return
-        there = look.of_models(connection, models)
-        if any(each.is_function for each in models):
-            self._functions = self._functions.again(connection)
         digests = {
             each.relation.local: self._seen[each.unique_id].digest
             for each in models
             if each.unique_id in self._seen and each.key not in self.growing
         }
-        in_place = {key for key in there if there[key].has_rows and not digests.get(key)}
-        if in_place:
-            digests |= tokens.digests(connection, tokens.small(connection, in_place))
+        self._present.renew(connection, models, digests)
         with self._lock:
-            for key, token in there.items():
-                self._present[key] = replace(token, digest=digests.get(key, ""))
-            self._published |= there.keys()
             self._out |= {each.unique_id for each in models}
         unique_ids = [each.unique_id for each in models]
         records.forget(connection, self._options.target_schema, unique_ids)
@@ -235,7 +221,7 @@ class Memory:
         if succeeded is None:
             succeeded = not any(each.has_failed for each in results)
         if self._is_present:
-            self._define(connection)
+            self._present.define(connection, self._seen.values())
         with connection.transaction():
             if self._is_present:
                 self._remember(connection, results, succeeded or self._options.per_model)
@@ -254,9 +240,9 @@ class Memory:
         passed = {key for key, status in ended.items() if status == "pass" and is_out}
         warned = {key for key, status in ended.items() if status == "warn" and is_out}
         done = [
-            self._complete(self._seen[key])
+            self._present.complete(self._seen[key])
             for key in sorted((passed | warned | self._out) & self._seen.keys())
-            if self._seen[key].pending <= self._published
+            if self._present.has_published(self._seen[key].pending)
         ]
         done += self._passed_units(passed)
         took = {each.unique_id: each.seconds for each in results}
@@ -291,68 +277,11 @@ class Memory:
         # In one order, so that two connections never wait for each other.
         records.put_aside(connection, sorted(due, key=lambda each: each.state.unique_id))
 
-    def _resolved(
-        self, read: Sequence[tuple[str, int]]
-    ) -> tuple[dict[str, Token], set[str], dict[str, int]]:
-        """What was read as it was before, what is to be published, and the oids of what lies aside.
-
-        Of what a model published that is built in this run, the state before is kept: who has read
-        it has read what is going to be replaced.
-        """
-        published, pending, oids = set(), set(), {}
-        for key, oid in read:
-            if key in self._names.asides:
-                pending.add(self._names.asides[key])
-                oids[key] = oid
-            else:
-                published.add(key)
-        with self._lock:
-            present, is_out = self._present, set(self._published)
-            all_read = tokens.with_parts(published, present, self._look.by_oid)
-            inputs = {key: present.get(key, _UNKNOWN) for key in all_read}
-        growing = {self._manifest.models[key].relation.local for key in self.growing}
-        for key in pending & inputs.keys():
-            if key in growing or key in is_out:
-                del inputs[key]  # the view of an increment shows what is published, too
-        return inputs, pending - inputs.keys(), oids
-
-    def _read_by(
-        self, sql: str, read: Sequence[tuple[str, int]], below: Mapping[int, set[int]]
-    ) -> list[tuple[str, int]]:
-        """What of all that was ``read`` by some tests this one has read.
-
-        That is what it names and what lies below it; or all of it, if a function may have read it.
-        """
-        said = words.read(sql)
-        functions, _ = self._functions.reached(said.called)
-        if functions or said.called & self._names.functions or tokens.FUNCTION in below:
-            return list(read)
-        found: set[int] = set()
-        edge = [oid for key, oid in read if reading.name_of(key) in said.names]
-        while edge:
-            oid = edge.pop()
-            if oid not in found:
-                found.add(oid)
-                edge += below.get(oid, ())
-        return [(key, oid) for key, oid in read if oid in found]
-
-    def _calls(
-        self, texts: Sequence[str], inputs: Mapping[str, Token], connection: psycopg.Connection
-    ) -> Calls:
-        """What SQL, and the views of others that it reads, call."""
-        ours = self._names.ours
-        views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
-        return calls(connection, texts, views)
-
-    def _with_functions(self, state: NodeState, called: Calls) -> NodeState:
-        """``state`` with the functions that are ``called``, as they stand now."""
-        functions, why = self._functions.reached(called.names)
-        if state.is_of_a_function:
-            why = ""  # it is told of those who call it
-        return replace(state, unsteady=called.unsteady or why, functions=functions)
+    def _growing_tables(self) -> set[str]:
+        return {self._manifest.models[key].relation.local for key in self.growing}
 
     def _as_kept(self, earlier: Aside) -> Seen:
-        pending = {self._names.asides[key] for key in earlier.built_on if key in self._names.asides}
+        pending = self._present.built_on(earlier)
         digest = earlier.state.output.digest if earlier.state.output else ""
         table = f"{quoted(earlier.schema)}.{quoted(earlier.name)}"
         functions = self._decisions.functions_of(earlier.state.unique_id)
@@ -360,32 +289,6 @@ class Memory:
         called = Calls(frozenset({*earlier.state.functions, *names}), "")
         inputs = dict(earlier.state.inputs)
         return Seen(earlier.state, inputs, pending, table, digest, earlier, called)
-
-    def _define(self, connection: psycopg.Connection) -> None:
-        """Add their texts to the views that were published, and to those that were read."""
-        views = {
-            key
-            for seen in self._seen.values()
-            for key in (*seen.inputs, *seen.pending, seen.state.relation or "")
-            if key in self._present
-            and self._present[key].kind == "v"
-            and not self._present[key].definition
-        }
-        look.define(connection, self._present, views)
-
-    def _complete(self, seen: Seen) -> NodeState:
-        """What is to be written down of a node, now that what it has read is published."""
-        with self._lock:
-            inputs = dict(seen.inputs)
-            for key, token in inputs.items():
-                now = self._present.get(key)
-                if now is not None and now.rule == token.rule and token.kind == "v":
-                    inputs[key] = now
-            inputs |= {key: self._present[key] for key in seen.pending if key in self._present}
-            relation = seen.state.relation
-            output = self._present.get(relation) if relation else None
-        state = self._with_functions(seen.state, seen.called)
-        return replace(state, output=output, inputs=inputs)
 
     def _passed_units(self, passed: Set[str]) -> Iterable[NodeState]:
         """Unit tests that passed; what they read is in what they are."""

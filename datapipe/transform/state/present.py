@@ -1,0 +1,153 @@
+"""How relations and functions stand for readers while a run goes on, and what of them was read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+
+import psycopg
+
+from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.state import look, reading, tokens, words
+from datapipe.transform.state.functions import Calls, calls
+from datapipe.transform.state.look import Look
+from datapipe.transform.state.names import Names
+from datapipe.transform.state.records import Aside, NodeState
+from datapipe.transform.state.seen import Seen
+from datapipe.transform.state.tokens import Token
+
+_UNKNOWN = Token(kind="?", shape="it came up during the run")
+
+
+class Present:
+    """What readers find: at first what stood before the run, then what it has published, too.
+
+    Several threads may ask at once.
+    """
+
+    def __init__(self, manifest: Manifest, before: Look) -> None:
+        self._names = Names(manifest)
+        self._by_oid = before.by_oid
+        self._functions = before.functions
+        self._lock = threading.Lock()
+        self._tokens = dict(before.tokens)
+        self._published: set[str] = set()
+
+    def name(self, model: Model, types: str) -> str:
+        """What ``model`` is called when it is published; ``types`` are those that it takes."""
+        return self._names.published(model, types)
+
+    def resolved(
+        self, read: Sequence[tuple[str, int]], growing: Collection[str]
+    ) -> tuple[dict[str, Token], set[str], dict[str, int]]:
+        """What was read as it was before, what is to be published, and the oids of what lies aside.
+
+        Of what a model published that is built in this run, the state before is kept: who has read
+        it has read what is going to be replaced. ``growing`` are the tables that get an increment.
+        """
+        published, pending, oids = set(), set(), {}
+        for key, oid in read:
+            if key in self._names.asides:
+                pending.add(self._names.asides[key])
+                oids[key] = oid
+            else:
+                published.add(key)
+        with self._lock:
+            present, is_out = self._tokens, set(self._published)
+            all_read = tokens.with_parts(published, present, self._by_oid)
+            inputs = {key: present.get(key, _UNKNOWN) for key in all_read}
+        for key in pending & inputs.keys():
+            if key in growing or key in is_out:
+                del inputs[key]  # the view of an increment shows what is published, too
+        return inputs, pending - inputs.keys(), oids
+
+    def read_by(
+        self, sql: str, read: Sequence[tuple[str, int]], below: Mapping[int, set[int]]
+    ) -> list[tuple[str, int]]:
+        """What of all that was ``read`` by some tests this one has read.
+
+        That is what it names and what lies below it; or all of it, if a function may have read it.
+        """
+        said = words.read(sql)
+        functions, _ = self._functions.reached(said.called)
+        if functions or said.called & self._names.functions or tokens.FUNCTION in below:
+            return list(read)
+        found: set[int] = set()
+        edge = [oid for key, oid in read if reading.name_of(key) in said.names]
+        while edge:
+            oid = edge.pop()
+            if oid not in found:
+                found.add(oid)
+                edge += below.get(oid, ())
+        return [(key, oid) for key, oid in read if oid in found]
+
+    def calls(
+        self, texts: Sequence[str], inputs: Mapping[str, Token], connection: psycopg.Connection
+    ) -> Calls:
+        """What SQL, and the views of others that it reads, call."""
+        ours = self._names.ours
+        views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
+        return calls(connection, texts, views)
+
+    def with_functions(self, state: NodeState, called: Calls) -> NodeState:
+        """``state`` with the functions that are ``called``, as they stand now."""
+        functions, why = self._functions.reached(called.names)
+        if state.is_of_a_function:
+            why = ""  # it is told of those who call it
+        return replace(state, unsteady=called.unsteady or why, functions=functions)
+
+    def built_on(self, earlier: Aside) -> set[str]:
+        """What an earlier run was going to publish, of what it had built ``earlier`` on."""
+        return {self._names.asides[key] for key in earlier.built_on if key in self._names.asides}
+
+    def renew(
+        self, connection: psycopg.Connection, models: Sequence[Model], digests: Mapping[str, str]
+    ) -> None:
+        """Note how what is published stands, within the transaction that publishes it.
+
+        ``digests`` are those of tables that were taken before; of the others that have rows they
+        are taken now, where that takes no time.
+        """
+        there = look.of_models(connection, models)
+        if any(each.is_function for each in models):
+            self._functions = self._functions.again(connection)
+        digests = dict(digests)
+        in_place = {key for key in there if there[key].has_rows and not digests.get(key)}
+        if in_place:
+            digests |= tokens.digests(connection, tokens.small(connection, in_place))
+        with self._lock:
+            for key, token in there.items():
+                self._tokens[key] = replace(token, digest=digests.get(key, ""))
+            self._published |= there.keys()
+
+    def has_published(self, names: Set[str]) -> bool:
+        """Whether this run has published all of ``names``."""
+        return names <= self._published
+
+    def define(self, connection: psycopg.Connection, seen: Iterable[Seen]) -> None:
+        """Add their texts to the views that were published, and to those that were read."""
+        views = {
+            key
+            for each in seen
+            for key in (*each.inputs, *each.pending, each.state.relation or "")
+            if key in self._tokens
+            and self._tokens[key].kind == "v"
+            and not self._tokens[key].definition
+        }
+        look.define(connection, self._tokens, views)
+
+    def complete(self, seen: Seen) -> NodeState:
+        """What is to be written down of a node, now that what it has read is published."""
+        with self._lock:
+            inputs = dict(seen.inputs)
+            for key, token in inputs.items():
+                now = self._tokens.get(key)
+                if now is not None and now.rule == token.rule and token.kind == "v":
+                    inputs[key] = now
+            inputs |= {key: self._tokens[key] for key in seen.pending if key in self._tokens}
+            relation = seen.state.relation
+            output = self._tokens.get(relation) if relation else None
+        state = self.with_functions(seen.state, seen.called)
+        return replace(state, output=output, inputs=inputs)
