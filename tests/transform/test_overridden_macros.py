@@ -125,6 +125,8 @@ ENDED = {
     "models/v.sql": "select 1 as id",
     "models/i.sql": "{{ config(materialized='incremental') }} select * from {{ ref('v') }}",
     "models/s.sql": "{{ config(materialized='table', tags='secret') }} select 1 as id",
+    "models/g.sql": "{{ config(materialized='incremental', tags='secret',"
+    "post_hook='update {{ this }} set id = 2') }} select 1 as id",
     "models/some.yml": "models: [{name: v, description: a view}, {name: i, description: grows}]",
 }
 
@@ -141,14 +143,14 @@ def test_what_the_project_grants_and_comments_with_is_called(
             "where a.grantee = 'reader_default'::regrole order by 1"
         )
         assert rows(granted) == [("i",), ("v",)]
-        connection.execute("grant select on shop.s to reader_default")
+        connection.execute("grant select on shop.s, shop.g to reader_default")
         run(per_model=per_model, rebuild=True)
-        assert rows(granted) == [("i",), ("v",)]
+        assert rows(granted) == [("g",), ("i",), ("v",)]  # to dbt, what grows is not made anew
         said = "select obj_description('shop.{}'::regclass)"
         assert rows(said.format("v")) == [("a view (False)",)]
         assert rows(said.format("i")) == [("grows (True)",)]
         done = run({"macros/ours.sql": ENDINGS.replace("comment }} (", "comment }}! (")})
-        assert [each.status for each in done.results] == ["success"] * 3
+        assert [each.status for each in done.results] == ["success"] * 4
         assert rows(said.format("v")) == [("a view! (False)",)]
     finally:
         connection.execute("drop owned by reader_default; drop role reader_default")

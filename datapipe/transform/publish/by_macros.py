@@ -48,7 +48,7 @@ class ByMacros:
             privilege: [to] if isinstance(to, str) else list(to or [])
             for privilege, to in (model.config.get("grants") or {}).items()
         }
-        is_new = each.increment is None and not model.is_seed
+        is_new = not each.grown and not model.is_seed
         if given and is_new:
             for statement in grants.revoked(model.relation.published_local, others):
                 execute(self._connection, statement)
