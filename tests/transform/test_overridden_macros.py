@@ -242,3 +242,53 @@ def test_the_project_may_hold_tests_against_thresholds_of_its_own(run: Run) -> N
     run({"tests/odd.sql": files["tests/odd.sql"].replace("20%", "25%")})
     with pytest.raises(TestsFailedError):
         run({"macros/ours.sql": macro.replace("* 8 as should_error", "* 2 as should_error")})
+
+
+SNAPSHOTS = {
+    "macros/ours.sql": """
+        {% macro default__build_snapshot_table(strategy, sql) %}
+            select built.*, true as is_last
+            from ({{ dbt.default__build_snapshot_table(strategy, sql) }}) built
+        {% endmacro %}
+        {% macro snapshot_staging_table(strategy, source_sql, target_relation) %}
+            select staged.*, dbt_change_type = 'insert' as is_last from (
+                {{ adapter.dispatch('snapshot_staging_table', 'dbt')(
+                    strategy, source_sql, target_relation) }}
+            ) staged
+        {% endmacro %}
+        {% macro postgres__snapshot_merge_sql(target, source, insert_cols) %}
+            {% set names = config.get('snapshot_table_column_names') %}
+            update {{ target }} set is_last = false from {{ source }} ended
+            where ended.{{ names.dbt_scd_id }} = {{ target }}.{{ names.dbt_scd_id }};
+            {{ dbt.postgres__snapshot_merge_sql(target, source, insert_cols) }}
+        {% endmacro %}
+    """,
+    "snapshots/s.sql": """
+        {% snapshot s %}
+        {{ config(unique_key=['id', 'k'], strategy='check', check_cols=['name'],
+                  hard_deletes='new_record', target_schema='shop',
+                  snapshot_meta_column_names={'dbt_valid_to': 'until'}) }}
+        select id, 'k' as k, name {{ var('more', '') }} from (values {{ var('rows') }}) t (id, name)
+        {% endsnapshot %}
+    """,
+}
+
+
+def test_what_the_project_takes_snapshots_with_is_called(run: Run, rows: Any) -> None:
+    assert run(SNAPSHOTS, variables={"rows": "(1, 'one'), (2, 'two')"}).warnings == ()
+    said = "select id, name, is_last, until is null, dbt_is_deleted from shop.s order by 1, 2, 3, 5"
+    assert rows(said) == [(1, "one", True, True, "False"), (2, "two", True, True, "False")]
+    run(variables={"rows": "(1, 'ONE'), (3, 'three')", "more": ", id * 2 as twice"})
+    assert rows(said) == [
+        (1, "ONE", True, True, "False"),
+        (1, "one", False, False, "False"),
+        (2, "two", False, False, "False"),
+        (2, "two", True, True, "True"),
+        (3, "three", True, True, "False"),
+    ]
+    assert rows("select id, twice from shop.s where twice is not null order by 1") == [
+        (1, 2), (3, 6)
+    ]  # fmt: skip
+    with pytest.raises(RunFailedError, match="as the project's own macros want it: relation"):
+        macros = SNAPSHOTS["macros/ours.sql"].replace("update {{ target }}", "update nothing")
+        run({"macros/ours.sql": macros}, variables={"rows": "(1, 'two')"})

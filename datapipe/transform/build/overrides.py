@@ -30,6 +30,10 @@ _STRATEGIES = {
     "merge": ("get_incremental_merge_sql", *_MERGES),
     "microbatch": ("get_incremental_microbatch_sql", "get_incremental_merge_sql", *_MERGES),
 }
+_SNAPSHOTS = (
+    *("build_snapshot_table", "get_dbt_valid_to_current", "post_snapshot", "snapshot_merge_sql"),
+    "snapshot_staging_table",
+)
 # Called when the model is published, as what they do is on what readers see.
 _GRANTS = (
     *("apply_grants", "call_dcl_statements", "copy_grants", "get_dcl_statement_list"),
@@ -46,10 +50,7 @@ _NOT_CALLED = {
         *("create_csv_table", "get_csv_sql", "get_seed_column_quoted_csv", "load_csv_rows"),
         "reset_csv_table",
     ),
-    "snapshot": (
-        *("build_snapshot_staging_table", "build_snapshot_table", "create_columns"),
-        *("post_snapshot", "snapshot_merge_sql", "snapshot_staging_table"),
-    ),
+    "snapshot": ("build_snapshot_staging_table", "create_columns"),
     "materialized_view": (
         *("get_alter_materialized_view_as_sql", "get_create_materialized_view_as_sql"),
         *("get_materialized_view_configuration_changes", "refresh_materialized_view"),
@@ -81,6 +82,8 @@ def of(model: Model, renderer: Renderer) -> list[str]:
         names = _VIEW
     elif model.materialized in {"table", "incremental"}:
         names = (*_TABLE, *_INDEXES)
+    elif model.materialized == "snapshot":
+        names = _SNAPSHOTS
     if model.materialized == "incremental":
         names += ("get_incremental_default_sql", *_STRATEGIES.get(growth.strategy_of(model), ()))
     return _overridden(names, renderer)
@@ -110,6 +113,11 @@ def makes_table(site: Site) -> bool:
 def makes_view(site: Site) -> bool:
     """Whether the project itself creates views."""
     return bool(_overridden(_VIEW, site.compiler.renderer))
+
+
+def makes_snapshot(site: Site) -> bool:
+    """Whether the project itself writes a part of what takes a snapshot."""
+    return bool(_overridden(_SNAPSHOTS, site.compiler.renderer))
 
 
 def makes_indexes(site: Site) -> bool:

@@ -99,6 +99,19 @@ def alterations(old: RelationState, columns: list[Column], table: str) -> list[s
     return statements
 
 
+def columns_to_come(old: RelationState, new: RelationState) -> list[Column]:
+    """The table's columns, wider where they must be, and after them what the query has gained."""
+    was = {column.name: column.type for column in old.columns}
+    comes = {column.name: column.type for column in new.columns}
+    wide = widened(old.columns, new.columns)
+    kept = {name: type_ for name, type_ in was.items() if name not in wide}
+    added = {name: type_ for name, type_ in comes.items() if name not in was}
+    return [
+        Column(name, type_, was.get(name), comes.get(name))
+        for name, type_ in {**kept, **added, **wide}.items()
+    ]
+
+
 def widened(old: tuple[ColumnState, ...], new: tuple[ColumnState, ...]) -> dict[str, str]:
     """The texts that have more room in the increment than in the table, with their new types."""
     room = {column.name: _room(column.type) for column in new}

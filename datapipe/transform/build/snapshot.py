@@ -8,19 +8,20 @@ same changes to the table itself, as with an incremental model.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import psycopg
 
+from datapipe.transform.build import overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import place_of_increment
 from datapipe.transform.build.incremental import state_of
 from datapipe.transform.build.reshape import (
     DEST,
     SOURCE,
-    Column,
     alterations,
+    columns_to_come,
     is_reshaped,
-    widened,
 )
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.build.snapshot_strategy import Strategy, strategy_of
@@ -36,6 +37,10 @@ _CHANGE = "dbt_change_type"
 
 def build(site: Site) -> Built:
     """Take the snapshot aside: all of it, or what has changed since the published one."""
+    if overrides.makes_snapshot(site):
+        from datapipe.transform.build import snapshot_by_macros  # late, as few projects need it
+
+        return snapshot_by_macros.build(site)
     started = time.perf_counter()
     if site.published is None:
         rows = _first(site)
@@ -203,7 +208,8 @@ class _Versions:
         self.old = old
         self.new = state_of(site.connection, place_of_increment(site.model))
         self.strategy = strategy
-        self.columns = _columns(old, self.new)
+        staged = tuple(column for column in self.new.columns if column.name != _CHANGE)
+        self.columns = columns_to_come(old, replace(self.new, columns=staged))
         names = {column.name.lower(): column.name for column in old.columns}
         self.scd_id = quoted(names[strategy.names["dbt_scd_id"].lower()])
         self.valid_to = names[strategy.names["dbt_valid_to"].lower()]
@@ -242,16 +248,3 @@ class _Versions:
 
     def _is_open(self) -> str:
         return self.strategy.is_open(f"{DEST}.{quoted(self.valid_to)}")
-
-
-def _columns(old: RelationState, new: RelationState) -> list[Column]:
-    """The table's columns, wider where they must be, and after them what the query has gained."""
-    was = {column.name: column.type for column in old.columns}
-    comes = {column.name: column.type for column in new.columns if column.name != _CHANGE}
-    wide = widened(old.columns, new.columns)
-    kept = {name: type_ for name, type_ in was.items() if name not in wide}
-    added = {name: type_ for name, type_ in comes.items() if name not in was}
-    return [
-        Column(name, type_, was.get(name), comes.get(name))
-        for name, type_ in {**kept, **added, **wide}.items()
-    ]

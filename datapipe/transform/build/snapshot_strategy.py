@@ -11,7 +11,6 @@ from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
 
-_NAMES = ("dbt_valid_from", "dbt_valid_to", "dbt_scd_id", "dbt_updated_at", "dbt_is_deleted")
 _HARD_DELETES = ("ignore", "invalidate", "new_record")
 
 
@@ -61,7 +60,7 @@ def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) ->
     given = config.get("unique_key")
     if not given:
         raise site.error(f"The snapshot {site.model.name} needs a unique_key.", "snapshot")
-    names = {name: name for name in _NAMES} | dict(config.get("snapshot_meta_column_names") or {})
+    names = site.model.snapshot_columns
     now = (
         _called(site, "snapshot_get_time", [], through="current_timestamp")
         or "now()::timestamp without time zone"
@@ -69,7 +68,7 @@ def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) ->
     keys = tuple(listed(given))
     name = str(config.get("strategy") or "")
     if site.compiler.is_overridden(f"snapshot_{name}_strategy"):
-        return _of_macro(site, old, name, names, now)
+        return _of_macro(site, old, names, now)
     if name == "timestamp":
         updated_at = str(config.get("updated_at") or "")
         if not updated_at:
@@ -82,7 +81,7 @@ def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) ->
         updated_at = str(config.get("updated_at") or now)
         changed = _checked(site, old, source)
     else:
-        return _of_macro(site, old, name, names, now)
+        return _of_macro(site, old, names, now)
     return Strategy(
         keys=keys,
         updated_at=updated_at,
@@ -155,20 +154,10 @@ def _hard_deletes(site: Site) -> str:
 
 
 def _of_macro(
-    site: Site, old: RelationState | None, name: str, names: Mapping[str, str], now: str
+    site: Site, old: RelationState | None, names: Mapping[str, str], now: str
 ) -> Strategy:
     """The strategy that a macro of the project's makes up."""
-    package, _, bare = name.rpartition(".")
-    macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
-    if not name or not site.compiler.has_macro(macro):
-        raise site.error(
-            f"strategy is timestamp or check, or the project has a macro {macro}. There is no "
-            f"strategy {name or 'given'}.",
-            "strategy",
-        )
-    node = site.compiler.seen(site.model, site.compiled)
-    values = [node, "snapshotted_data", "source_data", node["config"], old is not None]
-    made: Mapping[str, Any] = site.compiler.call(site.model, macro, values)
+    made = made_by_macro(site, exists=old is not None)
     return Strategy(
         keys=tuple(listed(made["unique_key"])),
         updated_at=str(made["updated_at"]),
@@ -183,6 +172,23 @@ def _of_macro(
         current=str(site.model.config.get("dbt_valid_to_current") or "").strip(),
         now=now,
     )
+
+
+def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
+    """What the macro of the strategy makes up; ``exists`` is whether there is a table already."""
+    name = str(site.model.config.get("strategy") or "")
+    package, _, bare = name.rpartition(".")
+    macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
+    if not name or not site.compiler.has_macro(macro):
+        raise site.error(
+            f"strategy is timestamp or check, or the project has a macro {macro}. There is no "
+            f"strategy {name or 'given'}.",
+            "strategy",
+        )
+    node = site.compiler.seen(site.model, site.compiled)
+    values = [node, "snapshotted_data", "source_data", node["config"], exists]
+    made: Mapping[str, Any] = site.compiler.call(site.model, macro, values)
+    return made
 
 
 def _hashed(site: Site, values: Sequence[str]) -> str:

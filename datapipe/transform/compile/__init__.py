@@ -322,7 +322,7 @@ class Compiler:
         return {
             **self._named(node.package, ctes),
             **self._asking,
-            "config": KnownConfig(config),
+            "config": KnownConfig({**config, **_columns_of_snapshot(node)}),
             "database": self.renderer.target["dbname"],
             "execute": True,
             "flags": flags,
@@ -380,3 +380,10 @@ class Compiler:
             self._gather(inner, names)
         if name not in names:
             names.append(name)
+
+
+def _columns_of_snapshot(node: Model | DataTest) -> dict[str, Any]:
+    """What ``config`` also knows of a snapshot: how the columns are called that dbt adds."""
+    if not isinstance(node, Model) or node.resource_type != "snapshot":
+        return {}
+    return {"snapshot_table_column_names": node.snapshot_columns}

@@ -14,6 +14,13 @@ from datapipe.transform.manifest.signature import Signature
 
 SourceKey = tuple[str, str]
 
+_OF_SNAPSHOTS = (
+    "dbt_valid_from",
+    "dbt_valid_to",
+    "dbt_scd_id",
+    "dbt_updated_at",
+    "dbt_is_deleted",
+)
 _PARTS = ("database", "schema", "identifier")
 
 
@@ -144,6 +151,12 @@ class Model:
     @property
     def is_latest_version(self) -> bool:
         return self.version is not None and self.version == self.latest_version
+
+    @property
+    def snapshot_columns(self) -> dict[str, str]:
+        """What the columns are called that a snapshot has beside those of its query."""
+        given = self.config.get("snapshot_meta_column_names") or {}
+        return {name: given.get(name) or name for name in _OF_SNAPSHOTS}
 
     @property
     def access(self) -> str:
