@@ -292,3 +292,48 @@ def test_batches_of_a_time_that_was_asked_for_are_built_again_and_no_others(
     for times in ({"event_time_start": start}, {"event_time_start": end, "event_time_end": start}):
         with pytest.raises(UsageError, match="--event-time-start"):
             run(**times)
+
+
+def test_a_materialization_of_snapshots_finds_what_dbt_takes_them_with(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "macros/ours.sql": """
+            {% materialization snapshot, default %}
+                {% set exists, target = get_or_create_relation(
+                    model.database, model.schema, model.alias, 'table') %}
+                {% set strategy = strategy_dispatch(config.get('strategy'))(
+                    model, 'snapshotted_data', 'source_data', model['config'], exists) %}
+                {% if exists %}
+                    {% set staging = build_snapshot_staging_table(strategy, sql, target) %}
+                    {% set beside = ['dbt_change_type', 'dbt_unique_key'] %}
+                    {% do create_columns(target, adapter.get_missing_columns(staging, target)
+                        | rejectattr('name', 'in', beside) | list) %}
+                    {% set names = adapter.get_columns_in_relation(staging)
+                        | rejectattr('name', 'in', beside) | map(attribute='quoted') | list %}
+                    {% call statement('main') %}
+                        {{ snapshot_merge_sql(target, staging, names) }}
+                    {% endcall %}
+                    {% do post_snapshot(staging) %}
+                {% else %}
+                    {% call statement('main') %}
+                        {{ create_table_as(false, target, build_snapshot_table(strategy, sql)) }}
+                    {% endcall %}
+                {% endif %}
+                {{ return({'relations': [target]}) }}
+            {% endmaterialization %}
+        """,
+        "snapshots/s.sql": """
+            {% snapshot s %}
+            {{ config(unique_key='id', strategy='timestamp', updated_at='at', schema='shop',
+                      hard_deletes='invalidate') }}
+            select id, at {{ var('more', '') }} from (values {{ var('rows') }}) t (id, at)
+            {% endsnapshot %}
+        """,
+    }
+    run(files, variables={"rows": "(1, date '2024-01-01'), (2, date '2024-01-01')"})
+    more = {"rows": "(1, date '2024-01-02')", "more": ", 7 as n"}
+    run(variables=more)
+    assert rows("select id, at::text, n, dbt_valid_to is null from shop.s order by 1, 2") == [
+        (1, "2024-01-01", None, False), (1, "2024-01-02", 7, True), (2, "2024-01-01", None, False)
+    ]  # fmt: skip

@@ -6,6 +6,9 @@
 {% macro default__get_or_create_relation(database, schema, identifier, type) %}
     {%- set found = adapter.get_relation(database=database, schema=schema, identifier=identifier) -%}
     {%- if found -%}{%- do return([true, found]) -%}{%- endif -%}
+    {%- if this and [schema, identifier] == [this.schema, this.identifier] -%}{# which stands aside #}
+        {%- do return([false, this.incorporate(type=type)]) -%}
+    {%- endif -%}
     {%- do return([false, api.Relation.create(database=database, schema=schema, identifier=identifier, type=type)]) -%}
 {% endmacro %}
 
