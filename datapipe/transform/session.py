@@ -15,6 +15,7 @@ from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database import marks
+from datapipe.transform.database.fresh import ready, renew
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, flush
 from datapipe.transform.execution import Doing, Execution, hook_view
@@ -140,6 +141,8 @@ class Session:
         try:
             hooks.run(self.connection, moment, self.final, seen, is_published=is_published)
         finally:
+            if not self.connection.broken:
+                renew(self.connection)
             if is_end and not self.connection.broken:
                 marks.mark(self.connection, tables, before)
 
@@ -302,8 +305,3 @@ class Session:
             options=self.options,
             own=self.seen,
         )
-
-
-def ready(connection: psycopg.Connection) -> None:
-    """Let the search path be as dbt has it, and not as somebody set it for the role."""
-    connection.execute('SET search_path = "$user", public')

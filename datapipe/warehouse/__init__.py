@@ -151,10 +151,7 @@ class Warehouse:
                 f"DATAPIPE_DATABASE_URL is malformed: {str(error).strip()}.",
                 variable="DATAPIPE_DATABASE_URL",
             ) from None
-        connection.execute("SET timezone = 'UTC'; SET client_min_messages = warning")
-        # So that the query of a client that was killed ends; not every system can tell.
-        with suppress(psycopg.errors.InvalidParameterValue):
-            connection.execute("SET client_connection_check_interval = '1s'")
+        settle(connection)
         connection.autocommit = autocommit
         return connection
 
@@ -173,6 +170,14 @@ class Warehouse:
                     f'create it. Have an administrator run: CREATE DATABASE "{name}"',
                     sqlstate="42501",
                 ) from None
+
+
+def settle(connection: psycopg.Connection) -> None:
+    """Set what each of our sessions has; ``connection`` is in autocommit."""
+    connection.execute("SET timezone = 'UTC'; SET client_min_messages = warning")
+    # So that the query of a client that was killed ends; not every system can tell.
+    with suppress(psycopg.errors.InvalidParameterValue):
+        connection.execute("SET client_connection_check_interval = '1s'")
 
 
 def _database_of(url: str) -> str:

@@ -267,3 +267,34 @@ def test_what_hooks_make_by_bare_names_stands_where_these_are_looked_up(
         assert rows('select max(twice(id)), count(*) from "Of a"') == [(2 * number, 2)]
     assert rows("select count(*), max(n) from noted") == [(3, 1)]
     assert rows("select last_value from ids") == [(2,)]
+
+
+def test_what_statements_leave_in_a_session_the_next_model_does_not_find(
+    run: Run, rows: Rows
+) -> None:
+    seen = (
+        "select current_setting('timezone') as tz, current_setting('search_path') as path, "
+        "current_setting('datestyle') as style, to_regclass('mine') as mine, "
+        "to_regclass('started') as started"
+    )
+    left = "set timezone = 'Asia/Tokyo'; create temp table mine as select 1 as n"
+    hooks = [left, "set search_path = elsewhere", "set local work_mem = '1MB'"]
+    run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models: {+schema: shop, +materialized: table}
+                on-run-start: ["set timezone = 'Asia/Tokyo'", create temp table started ()]
+                on-run-end: ["set role pg_read_all_data", "set search_path = elsewhere"]
+            """,
+            "models/a.sql": f"{{{{ config(pre_hook={hooks!r}) }}}} {seen}, n from mine",
+            "models/b.sql": f"-- {{{{ ref('a') }}}}\n{seen}",
+            "models/c.sql": "-- {{ ref('b') }}{% do run_query('set datestyle = german') %}\n"
+            "select 1 as n",
+            "models/d.sql": f"{{{{ config(sql_header={left!r}) }}}}-- {{{{ ref('c') }}}}\n{seen}",
+            "models/e.sql": f"-- {{{{ ref('d') }}}}\n{seen}",
+        }
+    )
+    fresh = [("UTC", '"$user", public', "ISO, MDY", None, None)]
+    assert rows("select tz, path, n from shop.a") == [("Asia/Tokyo", "elsewhere", 1)]
+    assert rows("select * from shop.b") == rows("select * from shop.e") == fresh

@@ -15,6 +15,7 @@ from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.fresh import renew
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model
@@ -62,6 +63,10 @@ def build(
             built = _built(site, witness)
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error
+    finally:
+        if site.leaves and not connection.broken:
+            renew(connection)
+            connection.execute("SET synchronous_commit = off")
     return replace(
         built,
         grown=published is not None,

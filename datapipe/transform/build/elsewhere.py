@@ -33,6 +33,7 @@ def changing(site: Site, text: str) -> str:
 
     ``site`` keeps which models those are, and what publishes them.
     """
+    site.note(text)
     if not _CHANGING.search(text):
         return text
     models = {

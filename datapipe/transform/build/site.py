@@ -11,6 +11,7 @@ import psycopg
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.fresh import leaves
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
@@ -47,6 +48,7 @@ class Site:
         # What publishes other models, which only grow and which hooks have changed, by their keys.
         self.elsewhere: dict[str, tuple[str, ...]] = {}
         self.changed: set[str] = set()  # other models whose rows were changed, by unique id
+        self.leaves = False  # whether statements of the project may leave something in the session
         # What is asked with the last statements of a build, and what came back.
         self.question = ""
         self.answer: list[tuple[Any, ...]] = []
@@ -73,6 +75,7 @@ class Site:
         ``compiled`` is what they are to hold, if not all of the model.
         """
         header = str(self.model.config.get("sql_header") or "")
+        self.note(header)
         return Statements(self.compiler.reading((compiled or self.compiled).sql) + header)
 
     def send(self, statements: Statements) -> int | None:
@@ -82,6 +85,10 @@ class Site:
         rows = statements.execute(self.connection, self.compiled, self.compiler)
         self.answer = statements.answer
         return rows
+
+    def note(self, statement: str) -> None:
+        """Take note of what a ``statement`` of the project may leave in the session."""
+        self.leaves = self.leaves or leaves(statement)
 
     def warn(self, message: str) -> None:
         self.compiler.renderer.warnings.append(message)
