@@ -173,8 +173,13 @@ FUNCTION = """
       {{ return({'relations': [this]}) }}
     {% endmaterialization %}
     {% materialization written, default %}
+      {%- set named = api.Relation.create(schema=schema, identifier=model['name'], type='table') -%}
       {% call statement('main') %}{{ sql }}{% endcall %}
-      {{ return({'relations': [this.incorporate(type='table')]}) }}
+      {% if adapter.get_relation(database, schema, model['name']) is not none %}
+        {% set columns = adapter.get_columns_in_relation(named) | map(attribute='name') | join %}
+        {% do run_query("comment on table " ~ named ~ " is '" ~ columns ~ "'") %}
+      {% endif %}
+      {{ return({'relations': [named]}) }}
     {% endmaterialization %}
     {% materialization materialized_view, adapter='postgres' %}
       {% call statement('main') %}
@@ -208,6 +213,7 @@ def test_a_materialization_may_make_functions_or_refresh_and_a_model_may_make_it
     assert rows("select tablename from pg_indexes where schemaname = 'shop' order by 1") == [
         ("made",), ("seen",)
     ]  # fmt: skip
+    assert rows("select obj_description('shop.made'::regclass)") == [("n",)]
     assert rows("select 1 from pg_namespace where nspname like 'shop\\_\\_%'") == []
 
 

@@ -8,17 +8,21 @@ is there for what it does.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from datapipe.transform.build import copies, function
+from datapipe.transform.build import copies, elsewhere, function
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import Compiled
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
+from datapipe.transform.jinja import scope
+
+_OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNORECASE)
 
 
 def build(site: Site) -> Built:
@@ -32,7 +36,8 @@ def build(site: Site) -> Built:
         copies.refreshable(site, old)
     elif old is not None:
         copies.show(site, old)
-    made = site.compiler.materialize(model, _of_itself_aside(site), this=site.aside)
+    with scope.sending(partial(_sent, site)):
+        made = site.compiler.materialize(model, site.compiled, this=site.aside)
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
     places |= {part.standing: part for part in _partitions(site)}
     there = catalog.states(site.connection, [*places, site.aside.standing])
@@ -54,14 +59,15 @@ def build(site: Site) -> Built:
     return replace(built, also=(*also, *functions))
 
 
-def _of_itself_aside(site: Site) -> Compiled:
-    """The model's SQL, in which the model itself stands aside: it may be what makes it."""
-    itself = {site.model.relation.published: site.aside.local}
-    pieces = [
-        piece if piece.written else replace(piece, text=definitions.renamed(piece.text, itself))
-        for piece in site.compiled.pieces
-    ]
-    return replace(site.compiled, pieces=tuple(pieces))
+def _sent(site: Site, statement: str) -> str:
+    """What to send for a ``statement``, which may name the model as it is published.
+
+    A function of that name is made where calls of it, as others write them, find it.
+    """
+    if not _OF_ROUTINE.search(statement):
+        itself = {site.model.relation.published: site.aside.local}
+        statement = definitions.renamed(statement, itself)
+    return elsewhere.changing(site, statement)
 
 
 _PARTITIONS = """
