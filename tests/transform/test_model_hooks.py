@@ -298,3 +298,34 @@ def test_what_statements_leave_in_a_session_the_next_model_does_not_find(
     fresh = [("UTC", '"$user", public', "ISO, MDY", None, None)]
     assert rows("select tz, path, n from shop.a") == [("Asia/Tokyo", "elsewhere", 1)]
     assert rows("select * from shop.b") == rows("select * from shop.e") == fresh
+
+
+def test_triggers_policies_and_generated_columns_live_on_in_copies_and_swapped_tables(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    hook = "config(materialized='{}', unique_key='id', post_hook='alter table {{{{ this }}}} {}')"
+    never_null = hook.format("incremental", "alter column id set not null")
+    doubled = hook.format("table", "add column twice int generated always as (2 * id) stored")
+    files = {
+        "models/a.sql": "{{ " + never_null + " }} select {{ var('n', 1) }} as id, 'new' as how",
+        "models/b.sql": "{{ " + doubled + " }} select {{ var('n', 1) }} as id",
+        "models/c.sql": "{{ " + doubled + " }} select {{ var('n', 1) }} as id",
+    }
+    run(files)
+    connection.execute(
+        "create function shop.touched() returns trigger language plpgsql as "
+        "$$ begin new.how = 'touched'; return new; end $$; create trigger touch before insert "
+        "on shop.a for each row execute function shop.touched(); "
+        "create policy own on shop.a for select to public using (id > 0); "
+        "alter table shop.a enable row level security; create policy of_c on shop.c using (id > 0);"
+        "create function shop.of_b(shop.b) returns int language sql as 'select $1.twice'"
+    )
+    run(variables={"n": 2})
+    assert rows("select * from shop.a order by id") == [(1, "new"), (2, "touched")]
+    assert rows(
+        "select relrowsecurity, polname, polcmd, tgname from pg_class c "
+        "join pg_policy on polrelid = c.oid join pg_trigger on tgrelid = c.oid "
+        "where c.oid = 'shop.a'::regclass"
+    ) == [(True, "own", "r", "touch")]
+    assert rows("select id, twice, shop.of_b(b) from shop.b b") == [(2, 4, 4)]
+    assert rows("select id, twice from shop.c") == [(2, 4)]

@@ -2,7 +2,7 @@
 
 Hooks that change rows of ``this`` and strategies that a macro writes are made for the table itself.
 They get a copy, as nobody may see what they do before it is published. The copy has the indexes,
-keys and defaults of the table, by their names.
+keys, defaults, triggers and policies of the table, by their names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import psycopg
 
 from datapipe.transform.build import foreign_keys
 from datapipe.transform.build.site import Site, place
-from datapipe.transform.database import definitions
+from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import analyzed, execute
@@ -29,7 +29,7 @@ def copy(site: Site, old: RelationState) -> None:
     placed = place(site.aside, site.model)
     if placed:
         execute(connection, placed)
-    columns = ", ".join(quoted(name) for name in _stored(connection, old.oid))
+    columns = ", ".join(quoted(name) for name in catalog.stored(connection, old.oid))
     checks = definitions.constraints(connection, [old.oid]).get(old.oid, {})
     keys = [
         (f"ADD CONSTRAINT {quoted(name)} ", site.compiler.standing(made), made)
@@ -47,6 +47,7 @@ def copy(site: Site, old: RelationState) -> None:
         ),
         *(f"ALTER TABLE {table} {key}" for key in foreign_keys.settled(site, keys)),
         analyzed(table),
+        *definitions.guards(connection, old.oid, table),
     ]
     execute(connection, "; ".join(statements))
     site.copied = True
@@ -99,13 +100,3 @@ def _partitioned(site: Site, old: RelationState) -> tuple[str, list[str]]:
         if name is not None
     ]
     return f" PARTITION BY {rows[0][0]}", parts
-
-
-def _stored(connection: psycopg.Connection, oid: int) -> list[str]:
-    """The columns that are not generated."""
-    rows = connection.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s AND attnum > 0 "
-        "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
-        [oid],
-    )
-    return [row[0] for row in rows]

@@ -208,3 +208,13 @@ def _state(row: tuple[Any, ...]) -> RelationState:
 
 def _grants(acl: list[list[Any]] | None) -> tuple[Grant, ...]:
     return tuple(Grant(*entry) for entry in acl or [])
+
+
+def stored(connection: psycopg.Connection, oid: int) -> list[str]:
+    """The columns of the relation ``oid`` that are not generated."""
+    rows = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s AND attnum > 0 "
+        "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+        [oid],
+    )
+    return [row[0] for row in rows]

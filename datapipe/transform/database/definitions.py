@@ -91,6 +91,37 @@ def indexes_on(connection: psycopg.Connection, oid: int, table: str) -> list[str
     ]
 
 
+def guards(connection: psycopg.Connection, oid: int, table: str) -> list[str]:
+    """The triggers and policies of the relation ``oid``, as statements that make them anew."""
+    rows = connection.execute(
+        """
+        SELECT replace(pg_get_triggerdef(t.oid), format(' ON %%I.%%I ', n.nspname, c.relname),
+                       format(' ON %%s ', %(table)s::text))
+        FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE t.tgrelid = %(oid)s AND NOT t.tgisinternal
+        UNION ALL
+        SELECT format('CREATE POLICY %%I ON %%s AS %%s FOR %%s TO %%s%%s%%s',
+            p.polname, %(table)s::text,
+            CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+            CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+            (SELECT string_agg(CASE role WHEN 0 THEN 'PUBLIC' ELSE role::regrole::text END, ', ')
+             FROM unnest(p.polroles) AS role),
+            ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+            ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+        FROM pg_policy p WHERE p.polrelid = %(oid)s
+        UNION ALL
+        SELECT format('ALTER TABLE %%s %%s ROW LEVEL SECURITY', %(table)s::text, o.what)
+        FROM pg_class c, LATERAL (VALUES (c.relrowsecurity, 'ENABLE'),
+                                         (c.relforcerowsecurity, 'FORCE')) AS o (is_so, what)
+        WHERE c.oid = %(oid)s AND o.is_so
+        """,
+        {"oid": oid, "table": table},
+    )
+    return [statement for (statement,) in rows]
+
+
 def constraints(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, dict[str, str]]:
     """The constraints of each of these tables, but NOT NULL: what they say, and their names."""
     found: dict[int, dict[str, str]] = {}

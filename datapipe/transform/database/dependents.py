@@ -58,12 +58,16 @@ SELECT o.relation::bigint,
        max(CASE WHEN k.contype = 'f' AND k.confrelid = o.relation THEN k.conname END),
        max(vn.nspname), max(v.relname),
        max(CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid ELSE 0 END::bigint),
-       bool_and(d.deptype = 'a')
+       bool_and(d.deptype = 'a') OR bool_or(y.polrelid = o.relation OR g.tgrelid = o.relation
+                                            OR f.adrelid = o.relation) IS TRUE
 FROM ours o
 JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.deptype IN ('n', 'a')
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
 LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_policy y ON d.classid = 'pg_policy'::regclass AND y.oid = d.objid
+LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
 LEFT JOIN pg_class p ON d.classid = 'pg_class'::regclass AND p.oid = d.objid
 LEFT JOIN pg_class v ON v.oid = coalesce(r.ev_class, CASE WHEN k.contype = 'f' THEN k.conrelid END)
 LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace

@@ -165,14 +165,14 @@ class Publication:
 
     def _copy_rows(self, plan: Plan, each: Built) -> None:
         """Replace the rows of a table that must stay the table it is; readers are not blocked."""
-        columns = ", ".join(quoted(column.name) for column in plan.aside(each).columns)
+        old, new = plan.old(each), plan.aside(each)
+        columns = ", ".join(map(quoted, catalog.stored(self.connection, new.oid)))
         table = each.model.relation.published_local
         rows = f"SELECT {columns} FROM {each.aside.local}"
         statements = [
             f"DELETE FROM {table}",
-            f"INSERT INTO {table} ({columns}) {rows}",
+            f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE {rows}",
         ]
-        old, new = plan.old(each), plan.aside(each)
         indexes = self._indexes([old.oid, new.oid])
         missing = indexes.get(new.oid, set()) - indexes.get(old.oid, set())
         statements += [
