@@ -329,3 +329,24 @@ def test_triggers_policies_and_generated_columns_live_on_in_copies_and_swapped_t
     ) == [(True, "own", "r", "touch")]
     assert rows("select id, twice, shop.of_b(b) from shop.b b") == [(2, 4, 4)]
     assert rows("select id, twice from shop.c") == [(2, 4)]
+
+
+def test_what_hooks_call_after_their_model_stays_beside_what_is_published(
+    run: Run, rows: Rows
+) -> None:
+    hooks = [
+        "create table if not exists {{ this }}_log (n int)",
+        "insert into {{ this }}_log select max(id) from {{ this }}",
+        "create or replace view {{ this }}_now as select {{ this }}.id from {{ this }}",
+    ]
+    model = f"{{{{ config(materialized='table', post_hook={hooks!r}) }}}}"
+    files = {
+        "dbt_project.yml": "{name: shop, models: {+schema: shop}, quoting: {identifier: false, "
+        "schema: false, database: false}}",
+        "models/a.sql": model + " select {{ var('n', 1) }} as id",
+        "models/a_b.sql": "select * from {{ ref('a') }}",
+    }
+    for number in (1, 2):
+        run(files, variables={"n": number})
+        assert rows("select * from shop.a_now") == [(number,)]
+    assert rows("select n from shop.a_log order by n") == [(1,), (2,)]

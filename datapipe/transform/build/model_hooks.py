@@ -184,6 +184,7 @@ class Hooks:
         text = _statement(text)
         self._rendered.append(text)
         text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
+        text = _beside_published(site, text)
         if schema := site.compiler.made_in():
             text = _made_in(schema, text, keeps=site.model.relation.identifier)
         return elsewhere.changing(site, site.compiler.standing(text))
@@ -223,6 +224,17 @@ def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
     if in_transaction and not _ALONE.match(text):
         return replace(built, increment=(*(built.increment or ()), aimed))
     return replace(built, afterwards=(*built.afterwards, aimed))
+
+
+def _beside_published(site: Site, text: str) -> str:
+    """``text`` in which what is called after the model, and is none, is where that is published."""
+    schema = site.aside.standing[0]
+    others = definitions.named(text, schema) - {site.aside.standing}
+    if others:
+        models = site.compiler.manifest.models.values()
+        others -= {site.compiler.place(each).standing for each in models}
+    published = quoted(site.model.relation.published[0])
+    return definitions.renamed(text, {each: f"{published}.{quoted(each[1])}" for each in others})
 
 
 def _made_in(schema: str, text: str, *, keeps: str) -> str:

@@ -170,6 +170,12 @@ def mentions(sql: str, name: Name) -> bool:
     return any(name == found for token in _TOKEN.finditer(sql) for found, _ in _names(token[0]))
 
 
+def named(sql: str, schema: str) -> set[Name]:
+    """What of ``schema`` stands in ``sql``, whatever it is there."""
+    found = (name for token in _TOKEN.finditer(sql) for name, _ in _names(token[0]))
+    return {name for name in found if name[0] == schema}
+
+
 def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Name]]:
     """The relations of ``schemas`` that ``sql`` names: where each begins, where it ends, its name.
 
