@@ -229,6 +229,10 @@ def test_descriptions_become_comments_where_persist_docs_says_so(run: Run, rows:
     )
     comments = "select obj_description('shop.a'::regclass), col_description('shop.a'::regclass, 1)"
     assert rows(comments) == [("It's a table.", "The key.")]
+    told = "post_hook=\"comment on table {{ this }} is 'by a hook'\", persist_docs={'relation': 1}"
+    for _ in range(2):
+        run({"models/a.sql": f"{{{{ config(materialized='table', {told}) }}}} select 1 as id"})
+        assert rows(comments) == [("by a hook", "The key.")]
 
 
 def test_unqualified_names_do_not_depend_on_the_role(

@@ -270,7 +270,8 @@ class Publication:
         by_macros = ByMacros(self.connection, self.final)
         for each in published:
             if not by_macros.makes_comments(each):
-                statements += _comments(each.model, plan.stands(each))
+                of_hook = each.increment is None and plan.aside(each).comment is not None
+                statements += _comments(each.model, plan.stands(each), of_columns_only=of_hook)
         if statements:
             execute(self.connection, "; ".join(statements))
         for each in published:
@@ -325,12 +326,12 @@ def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
 
 
-def _comments(model: Model, new: RelationState) -> list[str]:
+def _comments(model: Model, new: RelationState, *, of_columns_only: bool) -> list[str]:
     """The descriptions as comments, where ``persist_docs`` asks for them."""
     persisted = model.config.get("persist_docs") or {}
     kind, name = KINDS[new.kind], model.relation.published_local
     statements = []
-    if persisted.get("relation") and model.description:
+    if persisted.get("relation") and model.description and not of_columns_only:
         statements.append(f"COMMENT ON {kind} {name} IS {literal(model.description)}")
     if persisted.get("columns"):
         there = columns_of(new)
