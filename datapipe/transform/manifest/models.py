@@ -11,7 +11,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.database.relation import Relation, ephemeral
+from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
@@ -22,12 +22,11 @@ from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.files import blocks_of
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
 from datapipe.transform.manifest.references import called
-from datapipe.transform.manifest.sources import relation
 from datapipe.transform.project import Project
 
-_TAKEN = "meta"  # what datapipe remembers lies there
 _FOLDERS = {
     "model": ("model-paths", ".sql", ".py"),
     "seed": ("seed-paths", ".csv"),
@@ -183,7 +182,7 @@ class Reader:
         )
         if not config["enabled"] or written.kind == "analysis":
             return model
-        return self._placed(model, layers)
+        return placed(model, layers, self.project, self.renderer)
 
     @cached_property
     def _batches(self) -> bool:
@@ -232,83 +231,10 @@ class Reader:
                         hook["sql"], own, path=path, line=line, package=model.package
                     )
 
-    def _placed(self, model: Model, layers: Sequence[Layer]) -> Model:
-        """``model`` with the schema and the name that the project's macros give it."""
-        node = model.as_template_sees_it()
-        if model.materialized == "ephemeral":
-            named = Relation(
-                self._named("database", model, node),
-                self._named("schema", model, node),
-                self._named("alias", model, node),
-            )
-            return replace(model, relation=ephemeral(_relation_name(model)), named=named)
-        database = self._named("database", model, node)
-        wanted = self.renderer.target["dbname"]
-        if wanted and database and database.lower() != wanted.lower():
-            path, line = place_of("database", layers, model.path)
-            raise ProjectError(
-                f"The model {model.name} would go into the database {database}, and a run of "
-                f"PostgreSQL has one, here {wanted}. Take the setting database out.",
-                path=path,
-                line=line,
-                model=model.name,
-            )
-        schema = self._named("schema", model, node)
-        if not schema:
-            macros = self.renderer.macros
-            macro = macros.found("generate_schema_name", model.package)
-            path, line = (macro and macros.place(macro)) or (model.path, model.line)
-            raise ProjectError(
-                f"generate_schema_name gives no schema for the model {model.name}.",
-                path=path,
-                line=line,
-                model=model.name,
-            )
-        alias = self._named("alias", model, node)
-        if model.resource_type == "snapshot" and model.config.get("target_schema"):
-            schema = str(model.config["target_schema"])
-        if schema.lower() == _TAKEN:
-            path, line = place_of("schema", layers, model.path)
-            raise ProjectError(
-                f"The schema {schema} holds what datapipe remembers, so no model may go there. Set "
-                "another one with config(schema=...).",
-                path=path,
-                line=line,
-                model=model.name,
-            )
-        quoting = {
-            **(self.project.settings.get("quoting") or {}),
-            **(model.config.get("quoting") or {}),
-        }
-        if not quoting.get("schema", True):
-            schema = schema.lower()  # as PostgreSQL spells it, and the schemas aside after it
-        return replace(model, relation=relation(quoting, database or wanted, schema, alias))
-
-    def _named(self, part: str, model: Model, node: Mapping[str, Any]) -> str:
-        """What the macro generate_..._name gives: the package's own, the project's or dbt's."""
-        macro = f"generate_{part}_name"
-        if part == "database" and not self.renderer.has_macro(macro):
-            return str(model.config.get(part) or self.renderer.target["dbname"])
-        given = self.renderer.call(
-            macro,
-            {},
-            {"node": node},
-            path=model.path,
-            line=model.line,
-            model=model.name,
-            package=model.package,
-            values=(model.config.get(part), node),
-        )
-        return str(given).strip()
-
 
 def _has_batches(config: Mapping[str, Any]) -> bool:
     is_incremental = config["materialized"] == "incremental"
     return is_incremental and config.get("incremental_strategy") == "microbatch"
-
-
-def _relation_name(model: Model) -> str:
-    return model.name if model.version is None else f"{model.name}_v{model.version}"
 
 
 def _written(package: Project) -> Iterator[Written]:
