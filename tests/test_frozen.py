@@ -67,44 +67,6 @@ def test_a_value_shows_itself_as_it_is_written() -> None:
     assert repr(Nothing()) == "Nothing()"
 
 
-@pytest.mark.parametrize(
-    ("values", "named"),
-    [
-        ((), {}),
-        ((), {"close": 1.5}),
-        (("AAPL", 1.5, "", [], "more"), {}),
-        (("AAPL",), {"symbol": "AAPL"}),
-        (("AAPL",), {"day": "2026-05-15"}),
-        ((), {"day": "2026-05-15"}),
-    ],
-    ids=["nothing", "too few", "too many", "twice", "unknown", "another"],
-)
-def test_a_value_is_made_of_its_fields(values: tuple[Any, ...], named: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="Price has the fields symbol, close, key, notes"):
-        Price(*values, **named)
-
-
-def test_fields_that_are_to_be_named_are_not_given_in_order() -> None:
-    with pytest.raises(TypeError, match="day"):
-        Dated("AAPL", 1.5, "", [], "2026-05-15")
-
-
-def test_what_is_to_be_done_after_a_value_is_made_is_done() -> None:
-    @frozen
-    class Positive:
-        """A number above zero."""
-
-        value: int
-
-        def __post_init__(self) -> None:
-            if self.value <= 0:
-                raise ValueError(self.value)
-
-    assert Positive(1).value == 1
-    with pytest.raises(ValueError, match="-1"):
-        Positive(-1)
-
-
 def test_the_functions_of_dataclasses_know_it() -> None:
     price = replace(Price("AAPL", 1.5, key="one"), close=2.5)
     assert asdict(price) == {"symbol": "AAPL", "close": 2.5, "key": "one", "notes": []}
