@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from datapipe.errors import ProjectError, SettingsError
 from datapipe.frozen import frozen
 from datapipe.paths import shipped
 from datapipe.settings import Settings
-from datapipe.warehouse import Warehouse, ledger, migrate, sessions
+from datapipe.warehouse import Warehouse, choice, ledger, migrate, sessions
 
 if TYPE_CHECKING:
     import psycopg
@@ -180,11 +180,7 @@ class Pipeline:
 
     def warehouse(self, source: str | None = None) -> Warehouse:
         """The warehouse that ``source`` names; it may not exist yet."""
-        real, sample = self._warehouses()
-        if source is not None:
-            return sample if source == SAMPLE else real
-        with real.connect_if_there() as connection:
-            return sample if _is_sample_meant(sample, connection) else real
+        return choice.chosen(self.settings, sample=_is_sample(source))
 
     def project_dir(self) -> Path:
         """The SQL project: the one named, ``sql_models`` in this folder, or the shipped one."""
@@ -210,29 +206,11 @@ class Pipeline:
 
     @contextmanager
     def _begin(self, command: str, source: str | None) -> Iterator[_Step]:
-        with self._connected(source) as (warehouse, connection):
+        sample = _is_sample(source)
+        with choice.connected(self.settings, sample=sample) as (warehouse, connection):
             migrate.upgrade(warehouse, connection)
             with ledger.recorded(connection, command) as run:
                 yield _Step(warehouse, connection, run)
-
-    @contextmanager
-    def _connected(self, source: str | None) -> Iterator[tuple[Warehouse, psycopg.Connection]]:
-        """The warehouse that ``source`` names, and a connection to it in autocommit.
-
-        It takes one to see whether the real warehouse holds anything: that one is gone on with.
-        """
-        real, sample = self._warehouses()
-        chosen, connection = sample if source == SAMPLE else real, None
-        with ExitStack() as stack:
-            if source is None:
-                connection = stack.enter_context(real.connect_if_there())
-                if _is_sample_meant(sample, connection):
-                    chosen, connection = sample, None
-            yield chosen, connection or stack.enter_context(chosen.connect(autocommit=True))
-
-    def _warehouses(self) -> tuple[Warehouse, Warehouse]:
-        """The real one, and the one with sample prices."""
-        return Warehouse.of(self.settings), Warehouse.of(self.settings, sample=True)
 
     @contextmanager
     def _locked(self, step: _Step, name: str) -> Iterator[None]:
@@ -386,20 +364,6 @@ class Pipeline:
         return transformed
 
 
-def _is_sample_meant(sample: Warehouse, real: psycopg.Connection | None) -> bool:
-    """Whether only the sample holds anything; ``real`` is None where that database is not there."""
-    if real is not None and (_holds_anything(real) or not sample.is_beside(real)):
-        return False
-    with sample.connect_if_there() as connection:
-        return connection is not None and _holds_anything(connection)
-
-
-def _holds_anything(connection: psycopg.Connection) -> bool:
-    """Whether any data ever came into a warehouse."""
-    if migrate.current(connection) is None:
-        return False
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices) "
-        "OR EXISTS (SELECT FROM raw.intraday_prices)"
-    ).fetchone()
-    return bool(row and row[0])
+def _is_sample(source: str | None) -> bool | None:
+    """Whether ``source`` names the sample; None where it names nothing."""
+    return None if source is None else source == SAMPLE

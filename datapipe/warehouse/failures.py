@@ -75,6 +75,14 @@ def unreachable(error: psycopg.OperationalError, where: str) -> WarehouseError:
     return WarehouseError(f"PostgreSQL at {where}: {_sentence(said)} {cure}", sqlstate=state)
 
 
+def class_of(error: psycopg.Error) -> str:
+    """The first two characters of the SQLSTATE, or nothing where no server answered.
+
+    Source: the PostgreSQL manual, appendix A, PostgreSQL Error Codes.
+    """
+    return (error.sqlstate or "")[:2]
+
+
 def _sentence(text: str) -> str:
     text = text.strip()
     return text if text.endswith((".", "!", "?")) else text + "."

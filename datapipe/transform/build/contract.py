@@ -16,7 +16,7 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Column
 from datapipe.transform.manifest.promised import promised
 from datapipe.transform.manifest.written import place_of_setting
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 # To dbt these types are one, each row of them: a contract does not tell them apart.
 _SAME = (
@@ -167,7 +167,7 @@ def _in_sql(site: Site, column: str) -> str:
 
 
 def _not_understood(site: Site, error: psycopg.Error) -> DatapipeError:
-    if (error.sqlstate or "")[:2] != "42":
+    if class_of(error) != "42":
         return failure(error, f"reading the contract of {site.model.name}")
     said = error.diag.message_primary or ""
     named = [each.name for each in site.model.columns.values() if f'"{each.data_type}"' in said]

@@ -16,7 +16,7 @@ import psycopg
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.statements import execute
 from datapipe.transform.project import Hook
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 Moment = Literal["on-run-start", "on-run-end"]
 
@@ -41,7 +41,7 @@ def run(
         try:
             execute(connection, text.strip())
         except psycopg.Error as error:
-            if (error.sqlstate or "08")[:2] in {"08", "53", "57", "58"}:
+            if class_of(error) in {"", "08", "53", "57", "58"}:
                 raise failure(error, moment) from error
             from datapipe.transform.compile.locate import hook_error  # seldom needed
             from datapipe.transform.compile.place import Place, WrittenHook

@@ -35,7 +35,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 
 def build(site: Site, published: RelationState) -> Built:
@@ -104,7 +104,7 @@ def told(error: psycopg.Error, model: Model) -> DatapipeError:
             f"The model {model.name} has several new rows for one unique_key, so they cannot be "
             "merged."
         )
-    elif (error.sqlstate or "")[:2] in {"21", "22", "23", "42"}:
+    elif class_of(error) in {"21", "22", "23", "42"}:
         message = f"PostgreSQL cannot apply the new rows of {model.name}: {said}."
     else:
         return failure(error, f"applying the new rows of {model.name}")

@@ -32,7 +32,7 @@ from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 Setting = Literal["pre_hook", "post_hook"]
 
@@ -197,7 +197,7 @@ class Hooks:
 
     def _told(self, error: psycopg.Error, text: str, hook: Hook, setting: Setting) -> DatapipeError:
         model = self.site.model
-        if (error.sqlstate or "08")[:2] in {"08", "40", "53", "55", "57", "58"}:
+        if class_of(error) in {"", "08", "40", "53", "55", "57", "58"}:
             return failure(error, f"the {setting} of {model.name}")
         from datapipe.transform.compile.locate import hook_error  # seldom needed
         from datapipe.transform.compile.place import Place, WrittenHook

@@ -28,7 +28,7 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project, yaml_file
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"
 _INTEGER, _BIGINT = 2**31, 2**63
@@ -246,7 +246,7 @@ def _told(
     project: Project | None,
     connection: psycopg.Connection,
 ) -> DatapipeError:
-    if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
+    if class_of(error) not in {"22", "23", "42"}:
         return failure(error, f"loading the seed {seed.name}")
     said = error.diag.message_primary or str(error)
     _, _, rest = (error.diag.context or "").partition(", line ")

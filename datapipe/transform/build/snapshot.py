@@ -24,13 +24,12 @@ from datapipe.transform.build.reshape import (
     is_reshaped,
 )
 from datapipe.transform.build.site import Site, Stopped
-from datapipe.transform.build.snapshot_strategy import Strategy, strategy_of
+from datapipe.transform.build.snapshot_strategy import Strategy, not_taken, strategy_of
 from datapipe.transform.build.table import create, fill, finish
 from datapipe.transform.database import catalog
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
-from datapipe.warehouse.failures import failure
 
 _CHANGE = "dbt_change_type"
 
@@ -63,13 +62,7 @@ def build(site: Site) -> Built:
             seconds = time.perf_counter() - started
             return Built(site.model, site.aside, rows, seconds, versions.statements())
     except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in {"21", "22", "23", "42"}:
-            raise failure(error, f"the snapshot {site.model.name}") from error
-        raise site.error(
-            f"PostgreSQL cannot bring the new versions into the snapshot {site.model.name}: "
-            f"{error.diag.message_primary}. Mend unique_key, updated_at or the query.",
-            "unique_key",
-        ) from error
+        raise not_taken(site, error, "Mend unique_key, updated_at or the query.") from error
     return Built(site.model, site.aside, rows, time.perf_counter() - started)
 
 

@@ -18,11 +18,10 @@ from datapipe.transform.build.growth import place_of_increment
 from datapipe.transform.build.incremental import state_of
 from datapipe.transform.build.reshape import alterations, columns_to_come
 from datapipe.transform.build.site import Site
-from datapipe.transform.build.snapshot_strategy import made_by_macro
+from datapipe.transform.build.snapshot_strategy import made_by_macro, not_taken
 from datapipe.transform.build.table import create, finish
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
-from datapipe.warehouse.failures import failure
 
 _CHANGE = "dbt_change_type"
 _KEY = "dbt_unique_key"
@@ -43,13 +42,8 @@ def build(site: Site) -> Built:
         try:
             _merge(site, staging)
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in {"21", "22", "23", "42"}:
-                raise failure(error, f"the snapshot {site.model.name}") from error
-            raise site.error(
-                f"PostgreSQL cannot bring the new versions into the snapshot {site.model.name} as "
-                f"the project's own macros want it: {error.diag.message_primary}.",
-                "unique_key",
-            ) from error
+            cure = "Mend unique_key, or the project's own macros that write this."
+            raise not_taken(site, error, cure) from error
     return Built(site.model, site.aside, rows, time.perf_counter() - started)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import psycopg
+
+from datapipe.errors import DatapipeError
 from datapipe.frozen import frozen
 from datapipe.transform.build.increment import listed
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
+from datapipe.warehouse.failures import class_of, failure
 
 _HARD_DELETES = ("ignore", "invalidate", "new_record")
 
@@ -189,6 +193,18 @@ def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
     values = [node, "snapshotted_data", "source_data", node["config"], exists]
     made: Mapping[str, Any] = site.compiler.call(site.model, macro, values)
     return made
+
+
+def not_taken(site: Site, error: psycopg.Error, cure: str) -> DatapipeError:
+    """What PostgreSQL says of bringing the new versions into the snapshot's table."""
+    name = site.model.name
+    if class_of(error) not in {"21", "22", "23", "42"}:
+        return failure(error, f"the snapshot {name}")
+    said = error.diag.message_primary
+    return site.error(
+        f"PostgreSQL cannot bring the new versions into the snapshot {name}: {said}. {cure}",
+        "unique_key",
+    )
 
 
 def _hashed(site: Site, values: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
+from datapipe.warehouse.failures import class_of
 
 
 def give(
@@ -38,7 +39,7 @@ def give(
     try:
         execute(connection, "; ".join(statements))
     except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in {"0L", "0P", "42"}:
+        if class_of(error) not in {"0L", "0P", "42"}:
             raise
         path, line = place_of_setting(model, "grants")
         raise PublishError(

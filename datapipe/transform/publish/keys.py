@@ -13,6 +13,7 @@ from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.publish.plan import Plan
+from datapipe.warehouse.failures import class_of
 
 
 @frozen
@@ -45,7 +46,7 @@ def give_back(connection: psycopg.Connection, keys: Sequence[Key]) -> None:
         try:
             execute(connection, each.added)
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in {"23", "42"}:
+            if class_of(error) not in {"23", "42"}:
                 raise
             raise PublishError(
                 f"The {each.key.what} would break: "

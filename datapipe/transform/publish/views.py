@@ -18,6 +18,7 @@ from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.publish import plan as plans
 from datapipe.transform.publish.busy import BUSY
 from datapipe.transform.publish.plan import Plan
+from datapipe.warehouse.failures import class_of
 
 # A view, and whether it replaces another; or a function, and the statement that makes it.
 Anew = tuple[Compiled, bool] | tuple[Model, str]
@@ -100,7 +101,7 @@ def repoint(
     except BUSY:
         raise
     except psycopg.Error as error:
-        if error.sqlstate is None or error.sqlstate[:2] not in {"42", "0A", "22"}:
+        if class_of(error) not in {"42", "0A", "22"}:
             raise
         raise _broken(dependent, error, swapped) from error
 

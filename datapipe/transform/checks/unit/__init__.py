@@ -27,7 +27,7 @@ from datapipe.transform.manifest.tests import UnitTest
 from datapipe.transform.manifest.written import below
 from datapipe.transform.results import TestResult
 from datapipe.transform.snippet import shown
-from datapipe.warehouse.failures import failure
+from datapipe.warehouse.failures import class_of, failure
 
 _ACTUAL, _EXPECTED = "__datapipe_actual", "__datapipe_expected"
 
@@ -138,7 +138,7 @@ class _Case:
 
             sent_at = [start] if start else []
             return project_error(error, compiled, sent_at, self.alone.compiler, self.connection)
-        if (error.sqlstate or "")[:2] not in {"22", "23", "42"}:
+        if class_of(error) not in {"22", "23", "42"}:
             return failure(error, f"the unit test {self.test.name}")
         line = self.test.line if part is None or part.line is None else part.line
         return ProjectError(

@@ -21,6 +21,7 @@ from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model, Source
 from datapipe.transform.manifest.tests import Given, Rows, UnitTest
 from datapipe.transform.manifest.written import below
+from datapipe.warehouse.failures import class_of
 
 
 @frozen
@@ -199,7 +200,7 @@ class Fixtures:
         try:
             return self._columns.of_query(sql)
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in {"22", "42"}:
+            if class_of(error) not in {"22", "42"}:
                 raise
             written = said.line(error, f"SELECT * FROM (\n{sql}", sql)
             raise self._mistake(
