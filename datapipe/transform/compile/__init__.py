@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.compile import literals
+from datapipe.transform.compile import ctes, literals
 from datapipe.transform.compile.as_text import AsText
 from datapipe.transform.compile.graph import Graph, Seen
 from datapipe.transform.compile.pieces import Compiled, Piece, Place, Unbuilt, parts
@@ -28,9 +27,6 @@ from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.options import Options
 
 __all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]
-
-_LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
 
 
 class Compiler:
@@ -215,8 +211,8 @@ class Compiler:
         self, node: Model | DataTest, *, this: Relation | None = None
     ) -> tuple[str, tuple[str, ...]]:
         """What the node's own template renders to, and the ephemeral models that it names."""
-        ctes: list[str] = []
-        own = self._variables(node, ctes, this)
+        needed: list[str] = []
+        own = self._variables(node, needed, this)
         if isinstance(node, Model) or node.macro is None:
             if isinstance(node, Model):
                 name, code = node.name, node.template
@@ -224,16 +220,16 @@ class Compiler:
                 name, code = node.of, node.raw_code
             text = self.renderer.render(node.path, code, own, model=name, **self._as(node))
         else:
-            text = self._generic(node, node.macro, own, ctes)
-        return literals.published(text.strip("\n"), self._asides), tuple(ctes)
+            text = self._generic(node, node.macro, own, needed)
+        return literals.published(text.strip("\n"), self._asides), tuple(needed)
 
-    def _generic(self, test: DataTest, macro: str, own: dict[str, Any], ctes: list[str]) -> str:
+    def _generic(self, test: DataTest, macro: str, own: dict[str, Any], needed: list[str]) -> str:
         at: dict[str, Any] = {"path": test.path, "line": test.line}
         as_: dict[str, Any] = {**at, "model": test.of, **self._as(test)}
         arguments = self.renderer.value(dict(test.arguments), own, **at, package=test.package)
         tested = test.tested
         if test.tested_model is not None:
-            tested = self._relation(self.manifest.models[test.tested_model], ctes)
+            tested = self._relation(self.manifest.models[test.tested_model], needed)
         elif test.sources and tested == self.manifest.sources[test.sources[0]].relation:
             tested = self._source(self.manifest.sources[test.sources[0]])
         rows = self.renderer.call("get_where_subquery", {}, own, values=[tested], **as_)
@@ -277,13 +273,13 @@ class Compiler:
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
         return {"adapter": adapter, "api": api, "graph": Graph(self.manifest, renderer)}
 
-    def _named(self, package: str, ctes: list[str]) -> dict[str, Any]:
-        """What turns names into relations; ephemeral models are added to ``ctes``."""
+    def _named(self, package: str, needed: list[str]) -> dict[str, Any]:
+        """What turns names into relations; ephemeral models are added to ``needed``."""
 
         def ref(*names: str, version: Any = None, v: Any = None) -> Relation:
             wanted = version if version is not None else v
             model = self.manifest.ref(names, package=package, version=wanted)
-            found = self._relation(model, ctes)
+            found = self._relation(model, needed)
             # What it is, dbt tells of what it has looked up only.
             return found if found.is_cte else replace(found, type=None)
 
@@ -300,16 +296,16 @@ class Compiler:
         seed = self.manifest.seed_of(source)
         return source.relation.at(self.place(seed).standing[0]) if seed else source.relation
 
-    def _relation(self, model: Model, ctes: list[str]) -> Relation:
-        """Where ``model`` is read; an ephemeral one is added to ``ctes``."""
+    def _relation(self, model: Model, needed: list[str]) -> Relation:
+        """Where ``model`` is read; an ephemeral one is added to ``needed``."""
         if model.materialized != "ephemeral":
             return self.place(model)
-        if model.key not in ctes:
-            ctes.append(model.key)
+        if model.key not in needed:
+            needed.append(model.key)
         return model.relation
 
     def _variables(
-        self, node: Model | DataTest, ctes: list[str], this: Relation | None
+        self, node: Model | DataTest, needed: list[str], this: Relation | None
     ) -> dict[str, Any]:
         """What the template of ``node`` sees besides what all see."""
         config = node.config
@@ -320,7 +316,7 @@ class Compiler:
         relation = this or (node.relation if isinstance(node, Model) else None)
         flags = Flags(self.options)
         return {
-            **self._named(node.package, ctes),
+            **self._named(node.package, needed),
             **self._asking,
             "config": KnownConfig({**config, **_columns_of_snapshot(node)}),
             "database": self.renderer.target["dbname"],
@@ -338,26 +334,15 @@ class Compiler:
             **self._own,
         }
 
-    def with_ctes(self, node: Model | DataTest, text: str, ctes: tuple[str, ...] = ()) -> Compiled:
+    def with_ctes(
+        self, node: Model | DataTest, text: str, needed: tuple[str, ...] = ()
+    ) -> Compiled:
         """The SQL of ``node`` with the ephemeral models that it needs written in front."""
         names: list[str] = []
-        for name in ctes:
+        for name in needed:
             self._gather(name, names)
-        if not names:
-            return self._as_it_stands(node, [Piece(text, node)])
-        leading = _LEADING.match(text)
-        start = leading.end() if leading else 0
-        with_ = _WITH.match(text, start)
-        start = with_.end() if with_ else start
-        pieces = [Piece(text[:start], node), Piece("" if with_ else "with ")]
-        for number, name in enumerate(names):
-            pieces += [
-                Piece(f"{', ' if number else ''}{self.manifest.models[name].relation} as (\n"),
-                Piece(self._ephemeral[name][0], self.manifest.models[name]),
-                Piece("\n)"),
-            ]
-        pieces += [Piece(", " if with_ else "\n"), Piece(text[start:], node, start)]
-        return self._as_it_stands(node, pieces)
+        ephemeral = [(self.manifest.models[name], self._ephemeral[name][0]) for name in names]
+        return self._as_it_stands(node, ctes.in_front(node, text, ephemeral))
 
     def _as_it_stands(self, node: Model | DataTest, pieces: list[Piece]) -> Compiled:
         """``pieces``, with what they name without ``ref`` as this run has it, and the catalog."""

@@ -1,0 +1,30 @@
+"""The ephemeral models that a node needs, as common table expressions in front of its SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from datapipe.transform.compile.pieces import Piece
+from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.tests import DataTest
+
+_LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
+
+
+def in_front(
+    node: Model | DataTest, text: str, ephemeral: Sequence[tuple[Model, str]]
+) -> list[Piece]:
+    """The SQL ``text`` of ``node`` after the models and their SQL; in the clause that it has."""
+    if not ephemeral:
+        return [Piece(text, node)]
+    leading = _LEADING.match(text)
+    start = leading.end() if leading else 0
+    with_ = _WITH.match(text, start)
+    start = with_.end() if with_ else start
+    pieces = [Piece(text[:start], node), Piece("" if with_ else "with ")]
+    for number, (model, sql) in enumerate(ephemeral):
+        opening = f"{', ' if number else ''}{model.relation} as (\n"
+        pieces += [Piece(opening), Piece(sql, model), Piece("\n)")]
+    return [*pieces, Piece(", " if with_ else "\n"), Piece(text[start:], node, start)]
