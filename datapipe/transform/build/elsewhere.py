@@ -20,10 +20,9 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
 
-_CHANGING = re.compile(
-    r"\b(insert\s+into|update(?!\s+(of|on|or|set)\b)|delete\s+from|merge\s+into|truncate(\s+table)?)"
-    r"\s+(only\s+)?",
-    re.I,
+_CHANGING = (
+    r"(?i)\b(insert\s+into|update(?!\s+(of|on|or|set)\b)|delete\s+from|merge\s+into|truncate(\s+table)?)"
+    r"\s+(only\s+)?"
 )
 _WHOLE = "All of the table, with what hooks of other models have changed in it."
 
@@ -34,7 +33,7 @@ def changing(site: Site, text: str) -> str:
     ``site`` keeps which models those are, and what publishes them.
     """
     site.note(text)
-    if not _CHANGING.search(text):
+    if not re.search(_CHANGING, text):
         return text
     models = {
         site.compiler.place(model).standing: model
@@ -68,12 +67,12 @@ def changes_others(text: str, own: Collection[Name]) -> bool:
     """Whether the statements in ``text`` change rows of something that is not called as ``own``."""
     named = definitions.relations(text, {schema for schema, _ in own})
     starts = {start for start, _, name in named if name in own}
-    return any(found.end() not in starts for found in _CHANGING.finditer(text))
+    return any(found.end() not in starts for found in re.finditer(_CHANGING, text))
 
 
 def changed(text: str, models: Mapping[Name, Model]) -> list[Model]:
     """Those of ``models``, by where they stand, whose rows the statements in ``text`` change."""
-    ends = {found.end() for found in _CHANGING.finditer(text)}
+    ends = {found.end() for found in re.finditer(_CHANGING, text)}
     if not ends:
         return []
     named = definitions.relations(text, {schema for schema, _ in models})

@@ -36,17 +36,14 @@ from datapipe.warehouse.failures import class_of, failure
 
 Setting = Literal["pre_hook", "post_hook"]
 
-_SURROUNDINGS = re.compile(
-    r"\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex|create\s+(unique\s+)?index)\b", re.I
+_SURROUNDINGS = (
+    r"(?i)\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex|create\s+(unique\s+)?index)\b"
 )
-_ALONE = re.compile(r"\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b", re.I)
+_ALONE = r"(?i)\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b"
 # What a statement makes under a bare name.
-_MAKING = re.compile(
-    r"""(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
+_MAKING = r"""(?ix)(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
     (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
-    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>"[^"]+"|\w+)(?!\s*\.|\w)""",
-    re.IGNORECASE | re.VERBOSE,
-)
+    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>"[^"]+"|\w+)(?!\s*\.|\w)"""
 # "is a view", "cannot delete from view", and not supported for views
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
 
@@ -129,7 +126,7 @@ class Hooks:
                 continue
             if built.increment is None or not definitions.mentions(text, built.aside.standing):
                 self._send(text, hook, "post_hook")
-            elif _SURROUNDINGS.match(text):
+            elif re.match(_SURROUNDINGS, text):
                 built = _put_off(built, text, in_transaction=in_transaction)
             else:
                 built = self._changed(built, text, hook)
@@ -221,7 +218,7 @@ def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
     """The same increment, with a statement more to be sent when the table is published."""
     table: Relation = built.model.relation
     aimed = definitions.renamed(text, {built.aside.standing: table.published_local})
-    if in_transaction and not _ALONE.match(text):
+    if in_transaction and not re.match(_ALONE, text):
         return replace(built, increment=(*(built.increment or ()), aimed))
     return replace(built, afterwards=(*built.afterwards, aimed))
 
@@ -250,7 +247,7 @@ def _made_in(schema: str, text: str, *, keeps: str) -> str:
         before = found[0][: found.start("name") - found.start()]
         return f"{before}{quoted(schema)}.{name}"
 
-    return _MAKING.sub(named, text)
+    return re.sub(_MAKING, named, text)
 
 
 def _statement(text: str) -> str:

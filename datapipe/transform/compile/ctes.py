@@ -9,8 +9,8 @@ from datapipe.transform.compile.pieces import Piece
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
 
-_LEADING = re.compile(r"(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
-_WITH = re.compile(r"with\s+(?:recursive\s+)?", re.IGNORECASE)
+_LEADING = r"(?s)(?:\s+|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
+_WITH = r"(?i)with\s+(?:recursive\s+)?"
 
 
 def in_front(
@@ -19,10 +19,10 @@ def in_front(
     """The SQL ``text`` of ``node`` after the models and their SQL; in the clause that it has."""
     if not ephemeral:
         return [Piece(text, node)]
-    leading = _LEADING.match(text)
+    leading = re.match(_LEADING, text)
     start = leading.end() if leading else 0
-    with_ = _WITH.match(text, start)
-    start = with_.end() if with_ else start
+    with_ = re.match(_WITH, text[start:])
+    start += with_.end() if with_ else 0
     pieces = [Piece(text[:start], node), Piece("" if with_ else "with ")]
     for number, (model, sql) in enumerate(ephemeral):
         opening = f"{', ' if number else ''}{model.relation} as (\n"

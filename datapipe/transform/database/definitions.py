@@ -14,9 +14,9 @@ from datapipe.transform.database.relation import quoted
 
 _PIECE = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
 # What is passed over, a comment or a string, or a chain of names.
-_TOKEN = re.compile(
-    rf"--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|{_PIECE}(?:\s*\.\s*{_PIECE})*",
-    re.DOTALL,
+_TOKEN = (
+    r"(?s)--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"
+    rf"|{_PIECE}(?:\s*\.\s*{_PIECE})*"
 )
 _PASSED_OVER = ("'", "e'", "E'", "--", "/*")
 _NAME = re.compile(_PIECE)
@@ -162,17 +162,17 @@ def renamed(sql: str, names: Mapping[Name, str]) -> str:
                 return names[name] + token[0][end:]
         return token[0]
 
-    return _TOKEN.sub(replaced, sql)
+    return re.sub(_TOKEN, replaced, sql)
 
 
 def mentions(sql: str, name: Name) -> bool:
     """Whether the relation stands in ``sql`` under that name."""
-    return any(name == found for token in _TOKEN.finditer(sql) for found, _ in _names(token[0]))
+    return any(name == found for token in re.finditer(_TOKEN, sql) for found, _ in _names(token[0]))
 
 
 def named(sql: str, schema: str) -> set[Name]:
     """What of ``schema`` stands in ``sql``, whatever it is there."""
-    found = (name for token in _TOKEN.finditer(sql) for name, _ in _names(token[0]))
+    found = (name for token in re.finditer(_TOKEN, sql) for name, _ in _names(token[0]))
     return {name for name in found if name[0] == schema}
 
 
@@ -185,7 +185,7 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
     doubtful: list[tuple[int, int, Name]] = []
     aliases: set[str] = set()
     before, end = "", 0
-    for token in _TOKEN.finditer(sql):
+    for token in re.finditer(_TOKEN, sql):
         text = token[0]
         if text.startswith(_PASSED_OVER):
             before, end = (before, token.end()) if text[0] in "-/" else ("", token.end())
@@ -213,7 +213,7 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
 
 def calls(sql: str, functions: Container[Name]) -> Iterator[tuple[int, int, Name]]:
     """The calls of ``functions`` in ``sql``: where each name begins, where it ends, the name."""
-    for token in _TOKEN.finditer(sql):
+    for token in re.finditer(_TOKEN, sql):
         if not _CALLED.match(sql, token.end()):
             continue
         for name, length in _names(token[0]):

@@ -10,7 +10,7 @@ from datapipe.errors import UsageError
 from datapipe.frozen import frozen
 from datapipe.transform.options import Indirect
 
-_CRITERION = re.compile(
+_CRITERION = (
     r"(?P<whole>@)?(?:(?P<before>\d*)(?P<parents>\+))?(?:(?P<method>[\w.]+):)?(?P<value>.*?)"
     r"(?:(?P<children>\+)(?P<after>\d*))?"
 )
@@ -72,7 +72,7 @@ def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
 
 def criterion(text: str, indirect: Indirect = "eager") -> Criterion:
     """The criterion that ``text`` is; raises UsageError if it is none."""
-    read = _CRITERION.fullmatch(text)
+    read = re.fullmatch(_CRITERION, text)
     if read is None or not read["value"]:
         raise UsageError(f"The selection criterion '{text}' names nothing to select.")
     if read["whole"] and read["children"]:

@@ -17,10 +17,9 @@ _BLOCK = re.compile(
     rf"|\{{%[-+]?\s*end(?P<end>{_KINDS})\s*[-+]?%\}}",
     re.DOTALL,
 )
-_UNCLOSED = re.compile(
-    r"\{#.*?#\}|\{%[-+]?\s*(?P<end>end)?(?P<tag>if|for|call|filter|with|block|set|raw|"
-    rf"{_KINDS})\b(?P<rest>[^%]*)",
-    re.DOTALL,
+_UNCLOSED = (
+    r"(?s)\{#.*?#\}|\{%[-+]?\s*(?P<end>end)?(?P<tag>if|for|call|filter|with|block|set|raw|"
+    rf"{_KINDS})\b(?P<rest>[^%]*)"
 )
 _ADAPTER = re.compile(r"adapter\s*=\s*['\"](\w+)['\"]")
 
@@ -78,7 +77,7 @@ def without_jinja(source: str) -> str:
 def opened(source: str) -> list[tuple[str, int]]:
     """The blocks that are open at the end of ``source``, each with its line, the innermost last."""
     found_open: list[tuple[str, int]] = []
-    for found in _UNCLOSED.finditer(source):
+    for found in re.finditer(_UNCLOSED, source):
         tag = found["tag"]
         if not tag or (tag == "set" and not found["end"] and "=" in found["rest"]):
             continue

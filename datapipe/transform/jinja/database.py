@@ -46,16 +46,13 @@ _VIEWS = {
 _NAMES = {schema: [] for schema in ("information_schema", "pg_catalog")}  # type: dict[str, list[str]]
 for _view in _VIEWS:
     _NAMES[_view.partition(".")[0]].append(_view.partition(".")[2])
-_MENTIONED = re.compile(
-    r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/"
+_MENTIONED = (
+    r"(?is)'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/"
     r'|(?<![\w".])(?:"?[\w$-]+"?\.)?"?(?P<information>information_schema)"?\.'
     rf'"?(?P<view>{"|".join(_NAMES["information_schema"])})"?(?![\w".])'
-    rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])',
-    re.IGNORECASE | re.DOTALL,
+    rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])'
 )
-_READS = re.compile(
-    r"(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+(?:select|with|\()", re.IGNORECASE | re.DOTALL
-)
+_READS = r"(?is)(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+(?:select|with|\()"
 _BEFORE = re.compile(r"(?:\b(?:from|join|only)|[,(])\s*$", re.IGNORECASE)
 _OF_COLUMN = re.compile(r'\b(?:information_schema|pg_catalog)"?\."?\w+"?\.', re.IGNORECASE)
 _ALIAS = re.compile(r'\s+(?:as\s+)?("?\w+"?)', re.IGNORECASE)
@@ -121,7 +118,7 @@ class Database:
     def _to_send(self, sql: str) -> str:
         """``sql``, made to see what will be there after the run."""
         sent = scope.sent(self.as_published(unmarked(sql)))
-        return self.reading(sent) + sent if _READS.match(sent) else sent
+        return self.reading(sent) + sent if re.match(_READS, sent) else sent
 
     @contextmanager
     def _explained(self, sql: str) -> Iterator[str]:
@@ -323,7 +320,7 @@ class Database:
 def _in_catalog(sql: str) -> Iterator[re.Match[str]]:
     """Where ``sql`` may name views of the catalog."""
     named = sql.lower()
-    return _MENTIONED.finditer(sql) if "_schema" in named or "pg_" in named else iter(())
+    return re.finditer(_MENTIONED, sql) if "_schema" in named or "pg_" in named else iter(())
 
 
 def _response(cursor: psycopg.Cursor[Any]) -> Response:

@@ -21,20 +21,17 @@ from datapipe.transform.jinja.places import Place
 from datapipe.transform.jinja.tables import Row, Table
 from datapipe.transform.jinja.templates import MACRO_PREFIX
 
-_UNDEFINED = re.compile(r"'(\w+)' is undefined")
-_ATTRIBUTE = re.compile(r"'(\w+) object' has no attribute '(\w+)'")
-_OUR_MODULES = re.compile(r"'datapipe\.[\w.]*\.(\w+) object'")
+_UNDEFINED = r"'(\w+)' is undefined"
+_ATTRIBUTE = r"'(\w+) object' has no attribute '(\w+)'"
+_OUR_MODULES = r"'datapipe\.[\w.]*\.(\w+) object'"
 _OURS = {each.__name__: each for each in (Adapter, Column, Exceptions, Relation, Row, Table)}
-_UNKNOWN_TAG = re.compile(r"Encountered unknown tag 'end(\w+)'")
+_UNKNOWN_TAG = r"Encountered unknown tag 'end(\w+)'"
 # A text of several lines in a tag, and what ends a tag.
-_TEXT = re.compile(
-    r"""
+_TEXT = r"""(?x)
     \{[{%] [^'"{}]*? (?: (?:'[^'\n]*' | "[^"\n]*") [^'"{}]*? )*
     ( '[^']*\n[^']*' | "[^"]*\n[^"]*" )
-    """,
-    re.VERBOSE,
-)
-_END_OF_TAG = re.compile(r"[%}]\}")
+"""
+_END_OF_TAG = r"[%}]\}"
 
 # What templates call of our own: a mistake in how they call it is theirs.
 _CALLED = {
@@ -70,10 +67,10 @@ def explained(
         if _is_bug(error) and not isinstance(error, RecursionError):
             raise
         at, at_line = places.innermost_of(error) or (path, line)
-        undefined = _UNDEFINED.fullmatch(str(error))
+        undefined = re.fullmatch(_UNDEFINED, str(error))
         if undefined and at_line is not None:
             at_line = places.line_with(undefined[1], (at, at_line)) or at_line
-        message = _OUR_MODULES.sub(r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
+        message = re.sub(_OUR_MODULES, r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
         message = _sentence(message) + _hint(message, variables, at)
         message += _called_for(model, at, path, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
@@ -113,7 +110,7 @@ def _syntax_error(
     if not filename or filename in {"<unknown>", "<template>"}:
         return _sentence(message), path, line
     at, at_line = Path(filename), error.lineno
-    ends = _UNKNOWN_TAG.match(message)
+    ends = re.match(_UNKNOWN_TAG, message)
     if error.source is not None and (ends or message.startswith("Unexpected end of template")):
         lines = error.source.split("\n")
         blocks_ = blocks.opened("\n".join(lines[: at_line - 1]) if ends else error.source)
@@ -142,9 +139,9 @@ def _left_open(source: str, line: int) -> int:
 
 def _quote_left_open(source: str, line: int) -> int | None:
     """The line of a text in Jinja that ends on ``line`` and has swallowed the end of its tag."""
-    for text in _TEXT.finditer(source):
+    for text in re.finditer(_TEXT, source):
         ends = source.count("\n", 0, text.end()) + 1
-        if ends == line and _END_OF_TAG.search(text[1].partition("\n")[0]):
+        if ends == line and re.search(_END_OF_TAG, text[1].partition("\n")[0]):
             return source.count("\n", 0, text.start(1)) + 1
     return None
 
@@ -161,10 +158,10 @@ def _is_bug(error: BaseException) -> bool:
 
 
 def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
-    undefined = _UNDEFINED.fullmatch(message)
+    undefined = re.fullmatch(_UNDEFINED, message)
     if undefined:
         return _unknown(undefined[1], variables, path)
-    attribute = _ATTRIBUTE.fullmatch(message)
+    attribute = re.fullmatch(_ATTRIBUTE, message)
     if attribute and attribute[1] in _OURS:
         return near(attribute[2], dir(_OURS[attribute[1]]))
     if attribute and attribute[1] == "Package":

@@ -12,14 +12,16 @@ from typing import Any
 Place = tuple[Path, int]
 
 BUILT_IN = Path(__file__).with_name("macros")
-_ASSIGNED = re.compile(
-    r"\{%-?\s*(?:set|for)\s+([\w\s,]+?)\s*(?:=|-?%\}|\bin\b)|\{%-?\s*\w+\s+\w+\s*\(([^%]*)\)\s*-?%\}"
+# Patterns that most runs do not need are texts: re compiles them when it first meets them.
+_ASSIGNED = (
+    r"\{%-?\s*(?:set|for)\s+([\w\s,]+?)\s*(?:=|-?%\}|\bin\b)"
+    r"|\{%-?\s*\w+\s+\w+\s*\(([^%]*)\)\s*-?%\}"
 )
 
-_RELATION = re.compile(r'"[^"]+"(?:\."[^"]+")*')
+_RELATION = r'"[^"]+"(?:\."[^"]+")*'
 
 # What Jinja calls in place of a filter or a test that there is not; its own line means nothing.
-_STAND_IN = re.compile(r"t_\d+")
+_STAND_IN = r"t_\d+"
 
 
 def innermost() -> Place | None:
@@ -68,7 +70,7 @@ def passed(error: BaseException) -> list[Place]:
     while trace is not None:
         code = trace.tb_frame.f_code
         place = _place(trace.tb_frame.f_globals, code.co_filename, trace.tb_lineno)
-        if place and not _STAND_IN.fullmatch(code.co_name):
+        if place and not re.fullmatch(_STAND_IN, code.co_name):
             found.append(place)
         trace = trace.tb_next
     return found
@@ -88,7 +90,7 @@ def written_at(text: str, error: BaseException) -> Place | None:
     It is looked for nearest to where the error passed, the innermost template first: all of it, or
     what is most of it beside the names of relations, which templates give.
     """
-    longest = max((piece.strip() for piece in _RELATION.split(text)), key=len)
+    longest = max((piece.strip() for piece in re.split(_RELATION, text)), key=len)
     for written in dict.fromkeys((text, longest)):
         for path, line in reversed(passed(error)):
             lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
@@ -112,7 +114,7 @@ def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
 
 def assigned(path: Path) -> frozenset[str]:
     """The names that a template sets somewhere, if only where others do not see it."""
-    found = (first or second for first, second in _ASSIGNED.findall(_source(path)))
+    found = (first or second for first, second in re.findall(_ASSIGNED, _source(path)))
     return frozenset(re.findall(r"\w+", " ".join(found)))
 
 

@@ -13,7 +13,7 @@ from datapipe.transform.jinja.scope import Calls
 from datapipe.transform.manifest.nodes import Ref, SourceKey
 from datapipe.transform.project import merged
 
-_TO = re.compile(r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]+)\3)?")
+_TO = r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]+)\3)?"
 
 
 class FoundConfig(Config):
@@ -111,7 +111,7 @@ def asked_source(names: tuple[Any, ...]) -> SourceKey:
 
 def written_ref(text: Any) -> Ref | None:
     """What a text such as ``ref('orders')``, which is no template, asks for."""
-    written = _TO.match(str(text or ""))
+    written = re.match(_TO, str(text or ""))
     if written is None:
         return None
     return asked(tuple(name for name in (written["first"], written["second"]) if name))

@@ -10,7 +10,7 @@ from datapipe.transform.jinja.context import DBT_VERSION
 from datapipe.transform.project import Project
 
 _KEY = "require-dbt-version"
-_SPEC = re.compile(r"(>=|<=|>|<|=)?\s*(\d+)\.(\d+)\.(\d+)(?:[-+]\S+)?")
+_SPEC = r"(>=|<=|>|<|=)?\s*(\d+)\.(\d+)\.(\d+)(?:[-+]\S+)?"
 _HOLDS = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "=": operator.eq,
 }  # fmt: skip
@@ -29,7 +29,7 @@ def unmet(project: Project) -> Iterator[str]:
             for spec in str(text).split(",")
         ]
         at = f"{package.path}:{package.settings.line_of(_KEY)}"
-        if wrong := [spec for spec in specs if not _SPEC.fullmatch(spec)]:
+        if wrong := [spec for spec in specs if not re.fullmatch(_SPEC, spec)]:
             yield f"{at}: {wrong[0]} is no version that dbt knows, such as >=1.6.0."
         elif not all(map(_holds, specs)):
             yield (
@@ -39,5 +39,5 @@ def unmet(project: Project) -> Iterator[str]:
 
 
 def _holds(spec: str) -> bool:
-    read = _SPEC.fullmatch(spec)
+    read = re.fullmatch(_SPEC, spec)
     return read is not None and _HOLDS[read[1] or "="](_SPOKEN, tuple(map(int, read.groups()[1:])))
