@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -13,26 +13,28 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
 from datapipe.transform.state.tokens import Token
 
-# Every relation that the transaction of this session has read, views and what lies below them.
-# PostgreSQL's own have lower oids.
+# Every relation that the transaction of this session has read, views and what lies below them, and
+# one more if there is one of that name; as how each stands. PostgreSQL's own have lower oids. It is
+# asked of every model, and planning joins would take longer than all the rest.
 _READ = """
-SELECT n.nspname, c.relname, c.oid::bigint, NULL, NULL
-FROM pg_locks l
-JOIN pg_class c ON c.oid = l.relation
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'AccessShareLock'
-  AND l.relation >= 16384 AND c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
-  AND n.nspname !~ '^pg_'
-"""
-_STANDS = """
-SELECT NULL, NULL, oid::bigint, relkind::text,
-       concat(oid, '/', CASE WHEN relkind IN ('r', 'm') THEN relfilenode END, '//', relpersistence)
-FROM pg_class WHERE oid = to_regclass({})
+SELECT (SELECT nspname FROM pg_namespace n WHERE n.oid = c.relnamespace), c.relname,
+       c.oid::bigint, c.relkind::text,
+       concat(c.oid, '/', CASE WHEN c.relkind IN ('r', 'm') THEN c.relfilenode END, '//',
+              c.relpersistence),
+       c.oid = to_regclass({made})::oid
+FROM pg_class c
+WHERE c.oid = ANY(
+    ARRAY(
+        SELECT relation FROM pg_locks
+        WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessShareLock'
+          AND relation >= 16384
+    ) || to_regclass({made})::oid)
+  AND c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
 """
 
 # The function of that name that this transaction has made.
-_FUNCTION_STANDS = """
-SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', p.oid::text
+_FUNCTION = """
+SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', p.oid::text, true
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
 """
@@ -55,29 +57,29 @@ class Done:
 
 def read(connection: psycopg.Connection) -> Read:
     """The relations that this transaction has read so far."""
-    return _named(connection.execute(_READ).fetchall())
+    return done(connection.execute(_READ.format(made="NULL")).fetchall()).read
 
 
 def question(name: Name, *, is_function: bool = False) -> str:
-    """What this transaction has read, and how that stands which it has built, as SQL."""
+    """What this transaction has read, and how that stands which it has made, as SQL."""
     if is_function:
-        return f"{_READ}UNION ALL{_FUNCTION_STANDS.format(*map(literal, name))}"
-    return f"{_READ}UNION ALL{_STANDS.format(literal('.'.join(map(quoted, name))))}"
+        return _READ.format(made="NULL") + "UNION ALL" + _FUNCTION.format(*map(literal, name))
+    return _READ.format(made=literal(".".join(map(quoted, name))))
 
 
 def done(answer: Sequence[tuple[Any, ...]]) -> Done:
     """What the answer to the question says."""
-    found = _named(row for row in answer if row[0] is not None)
-    for schema, types, oid, kind, shape in answer:
-        if schema is None:
-            return Done(found, oid, Token(kind=kind, shape=shape), types or "")
-    return Done(found, 0, None)
+    found: Read = []
+    oid, token, types = 0, None, ""
+    for schema, name, of, kind, shape, is_made in answer:
+        if is_made:
+            oid, token = of, Token(kind=kind, shape=shape)
+            types = name if schema is None else ""
+        elif not schema.startswith("pg_"):
+            found.append((f"{quoted(schema)}.{quoted(name)}", of))
+    return Done(found, oid, token, types)
 
 
 def name_of(key: str) -> str:
     """The name of a relation out of its quoted full name."""
     return key.partition('"."')[2][:-1].replace('""', '"')
-
-
-def _named(rows: Iterable[tuple[Any, ...]]) -> Read:
-    return [(f"{quoted(schema)}.{quoted(name)}", oid) for schema, name, oid, _, _ in rows]
