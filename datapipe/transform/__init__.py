@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from datapipe.transform.database.fresh import AS_IN_DBT
 from datapipe.transform.database.statements import flush
 from datapipe.transform.options import Listener, Options
 from datapipe.transform.results import (
@@ -67,7 +68,7 @@ def run(
     from datapipe.transform import planning
     from datapipe.transform.session import Session
 
-    with warehouse.connect(autocommit=True) as connection:
+    with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         if options.resume:
             again = planning.resumed(connection, options)
             if again is None:
@@ -81,7 +82,7 @@ def plan(warehouse: Warehouse, options: Options) -> Plan:
     """What ``run`` would build, reuse and test, and why; changes nothing."""
     from datapipe.transform import planning
 
-    with warehouse.connect(autocommit=True) as connection:
+    with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         if options.resume:
             again = planning.resumed(connection, options)
             if again is None:
@@ -98,7 +99,7 @@ def verify(warehouse: Warehouse, options: Options) -> tuple[tuple[Verified, ...]
     """
     from datapipe.transform import verification
 
-    with warehouse.connect(autocommit=True) as connection:
+    with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         return verification.verify(connection, options)
 
 
@@ -114,7 +115,7 @@ def listed(
     from datapipe.transform import listing, opening
 
     asks = opening.asks_of_earlier(options)
-    with warehouse().connect_if_there() if asks else nullcontext() as connection:
+    with warehouse().connect_if_there(session=AS_IN_DBT) if asks else nullcontext() as connection:
         return listing.listed(connection, options)
 
 
@@ -128,7 +129,7 @@ def compiled(
     """
     from datapipe.transform import listing
 
-    with warehouse.connect(autocommit=True) as connection:
+    with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         return listing.compiled(connection, options)
 
 
@@ -137,7 +138,7 @@ def documented(warehouse: Warehouse, options: Options) -> tuple[str, tuple[str, 
     """The documentation of the project as one HTML page, and warnings; changes nothing."""
     from datapipe.transform import docs
 
-    with warehouse.connect_if_there() as connection:
+    with warehouse.connect_if_there(session=AS_IN_DBT) as connection:
         return docs.page(connection, options)
 
 
@@ -153,7 +154,7 @@ def source_freshness(
     from datapipe.transform.state import sources
     from datapipe.warehouse import migrate
 
-    with warehouse.connect(autocommit=True) as connection:
+    with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         project, found, warnings = freshness.check(connection, options)
         if not sources.may_write(connection):
             unwritten = "This role may write nothing down: source_status: will not know of this."

@@ -55,7 +55,6 @@ def check(
     """The project's name, the freshness of each selected source that declares any, and warnings."""
     project = opened(connection, options)
     selected = {node.unique_id for node in project.selection.nodes}
-    connection.execute('SET search_path = "$user", public')
     found = tuple(
         _checked(connection, source, project.renderer)
         for source in project.manifest.sources.values()

@@ -16,7 +16,6 @@ NOTHING_TO_RESUME = "The last run succeeded: there is nothing to resume."
 
 def plan(connection: psycopg.Connection, options: Options) -> Plan:
     """What a run with these options would build, reuse and test, and why."""
-    connection.execute('SET search_path = "$user", public')
     found = opened(connection, options)
     planned = state.planned(connection, found.manifest, found.renderer, found.selection, options)
     return replace(planned, warnings=found.warnings)

@@ -15,7 +15,7 @@ from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database import marks
-from datapipe.transform.database.fresh import ready, renew
+from datapipe.transform.database.fresh import AS_IN_DBT, renew
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, flush
 from datapipe.transform.execution import Doing, Execution, hook_view
@@ -76,7 +76,6 @@ class Session:
             return self._run()
 
     def _run(self) -> Transformed:
-        ready(self.connection)
         self.warnings += overrides.warnings(self.renderer, overrides.kinds_of(self.models))
         tests, unread = self.placement.tests(self.connection)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
@@ -165,10 +164,10 @@ class Session:
         with ExitStack() as stack:
 
             def another() -> psycopg.Connection:
-                connection = self.warehouse.new_connection(autocommit=True)
+                connection = self.warehouse.new_connection(
+                    autocommit=True, session=f"{AS_IN_DBT}; SET synchronous_commit = off"
+                )
                 stack.enter_context(closing(connection))
-                ready(connection)
-                connection.execute("SET synchronous_commit = off")
                 return connection
 
             self.connection.execute("SET synchronous_commit = off")

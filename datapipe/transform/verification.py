@@ -89,7 +89,6 @@ def verify(
         if model.key in found.selection.models and model.materialized == "incremental"
     ]
     published = growth.starting(connection, models, full_refresh=False)
-    connection.execute('SET search_path = "$user", public')
     results = tuple(
         _verified(connection, read, renderer, model, published.get(model.key)) for model in models
     )

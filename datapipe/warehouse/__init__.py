@@ -19,6 +19,7 @@ from datapipe.warehouse.failures import explained, unreachable
 _SAMPLE_SUFFIX = "_sample"
 _DATABASE = "datapipe"
 _NO_SUCH_DATABASE = "3D000"
+_IN_UTC = "SET timezone = 'UTC'"
 
 
 class Warehouse:
@@ -73,16 +74,21 @@ class Warehouse:
         return f"{_database_of(self.url)} on {host}{f':{parts.port}' if parts.port else ''}"
 
     @contextmanager
-    def connect(self, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+    def connect(
+        self, *, autocommit: bool = False, session: str = _IN_UTC
+    ) -> Iterator[psycopg.Connection]:
         """A connection, closed at the end; committed there unless an error came.
 
-        What the driver raises comes out as a WarehouseError.
+        ``session`` is what its session has set, as SQL. What the driver raises comes out as a
+        WarehouseError.
         """
-        connection = self.new_connection(autocommit=autocommit)
+        connection = self.new_connection(autocommit=autocommit, session=session)
         with explained(f"the work in {self.name}"), connection:
             yield connection
 
-    def new_connection(self, *, autocommit: bool = False) -> psycopg.Connection:
+    def new_connection(
+        self, *, autocommit: bool = False, session: str = _IN_UTC
+    ) -> psycopg.Connection:
         """A connection that the caller closes.
 
         Starts datapipe's own server when it is down, and creates the database when it may.
@@ -90,7 +96,7 @@ class Warehouse:
         # The server may be down, be stopped again by somebody else, and lack the database.
         for _ in range(3):
             try:
-                return self._dial(autocommit)
+                return self._dial(autocommit, session)
             except psycopg.OperationalError as error:
                 refused = unreachable(error, self.name)
             if refused.sqlstate == _NO_SUCH_DATABASE:
@@ -102,12 +108,12 @@ class Warehouse:
             else:
                 raise refused
         try:
-            return self._dial(autocommit)
+            return self._dial(autocommit, session)
         except psycopg.OperationalError as error:
             raise unreachable(error, self.name) from None
 
     @contextmanager
-    def connect_if_there(self) -> Iterator[psycopg.Connection | None]:
+    def connect_if_there(self, *, session: str = _IN_UTC) -> Iterator[psycopg.Connection | None]:
         """A connection in autocommit, or None where the database was never made.
 
         Starts datapipe's own server to find out, if it has ever been used.
@@ -116,7 +122,8 @@ class Warehouse:
             yield None
             return
         try:
-            connection = Warehouse(self.url, server=self.server).new_connection(autocommit=True)
+            there = Warehouse(self.url, server=self.server)
+            connection = there.new_connection(autocommit=True, session=session)
         except WarehouseError as refused:
             if refused.sqlstate != _NO_SUCH_DATABASE:
                 raise
@@ -137,7 +144,7 @@ class Warehouse:
         with self.connect() as connection:
             return migrate.upgrade(self, connection)
 
-    def _dial(self, autocommit: bool) -> psycopg.Connection:
+    def _dial(self, autocommit: bool, session: str) -> psycopg.Connection:
         try:
             connection = psycopg.connect(
                 self.url,
@@ -151,7 +158,7 @@ class Warehouse:
                 f"DATAPIPE_DATABASE_URL is malformed: {str(error).strip()}.",
                 variable="DATAPIPE_DATABASE_URL",
             ) from None
-        settle(connection)
+        settle(connection, session)
         connection.autocommit = autocommit
         return connection
 
@@ -172,9 +179,9 @@ class Warehouse:
                 ) from None
 
 
-def settle(connection: psycopg.Connection) -> None:
-    """Set what each of our sessions has; ``connection`` is in autocommit."""
-    connection.execute("SET timezone = 'UTC'; SET client_min_messages = warning")
+def settle(connection: psycopg.Connection, session: str) -> None:
+    """Set ``session``, and what each of our sessions has; ``connection`` is in autocommit."""
+    connection.execute(f"{session}; SET client_min_messages = warning".encode())
     # So that the query of a client that was killed ends; not every system can tell.
     with suppress(psycopg.errors.InvalidParameterValue):
         connection.execute("SET client_connection_check_interval = '1s'")

@@ -270,8 +270,9 @@ def test_what_hooks_make_by_bare_names_stands_where_these_are_looked_up(
 
 
 def test_what_statements_leave_in_a_session_the_next_model_does_not_find(
-    run: Run, rows: Rows
+    run: Run, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PGTZ", "Asia/Kolkata")
     seen = (
         "select current_setting('timezone') as tz, current_setting('search_path') as path, "
         "current_setting('datestyle') as style, to_regclass('mine') as mine, "
@@ -295,7 +296,7 @@ def test_what_statements_leave_in_a_session_the_next_model_does_not_find(
             "models/e.sql": f"-- {{{{ ref('d') }}}}\n{seen}",
         }
     )
-    fresh = [("UTC", '"$user", public', "ISO, MDY", None, None)]
+    fresh = [("Asia/Kolkata", '"$user", public', "ISO, MDY", None, None)]
     assert rows("select tz, path, n from shop.a") == [("Asia/Tokyo", "elsewhere", 1)]
     assert rows("select * from shop.b") == rows("select * from shop.e") == fresh
 

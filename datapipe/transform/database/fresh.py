@@ -12,6 +12,16 @@ import psycopg
 
 from datapipe.warehouse import settle
 
+# The time zone is the server's own, and the search path not what somebody set for the role.
+AS_IN_DBT = 'SET search_path = "$user", public; SET datestyle = ISO'
+
+# What the server has set decides what a cast of a time to a date or to text gives.
+_USUAL = {
+    "TimeZone": ("the time zone", {"UTC", "Etc/UTC"}),
+    "DateStyle": ("the style of dates", {"ISO, MDY"}),
+    "IntervalStyle": ("the style of intervals", {"postgres"}),
+}
+
 _LEAVING = re.compile(
     r"(?:^|;)\s*(?:re)?set\s+(?!local\b)|\bset_config\s*\(|\b(?:temp|temporary)\s|\bpg_temp\b"
     r"|(?:^|;)\s*(?:prepare|declare|load|discard)\b",
@@ -24,9 +34,10 @@ def leaves(statement: str) -> bool:
     return _LEAVING.search(statement) is not None
 
 
-def ready(connection: psycopg.Connection) -> None:
-    """Let the search path be as dbt has it, and not as somebody set it for the role."""
-    connection.execute('SET search_path = "$user", public')
+def unusual(connection: psycopg.Connection) -> dict[str, str]:
+    """What this session has otherwise than most, by name; the server tells it unasked."""
+    found = {name: connection.info.parameter_status(key) for key, (name, _) in _USUAL.items()}
+    return {name: found[name] or "" for name, usual in _USUAL.values() if found[name] not in usual}
 
 
 def renew(connection: psycopg.Connection) -> None:
@@ -34,5 +45,4 @@ def renew(connection: psycopg.Connection) -> None:
     connection.execute(
         "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; DISCARD TEMP"
     )
-    settle(connection)
-    ready(connection)
+    settle(connection, AS_IN_DBT)

@@ -101,7 +101,7 @@ def _last_results(connection: psycopg.Connection | None) -> dict[str, LastResult
     rows = connection.execute(
         """
         SELECT DISTINCT ON (unique_id)
-            unique_id, replace(status, 'reused', 'pass'), failures, started_at
+            unique_id, replace(status, 'reused', 'pass'), failures, started_at AT TIME ZONE 'UTC'
         FROM meta.run_results JOIN meta.transform_runs USING (run_id)
         WHERE resource_type IN ('test', 'unit_test') AND status <> 'skipped'
         ORDER BY unique_id, run_id DESC

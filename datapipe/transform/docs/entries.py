@@ -25,7 +25,7 @@ class LastResult:
 
     status: str
     failures: int | None
-    at: datetime
+    at: datetime  # in UTC, without saying so
 
 
 @frozen

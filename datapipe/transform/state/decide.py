@@ -10,6 +10,7 @@ import psycopg
 from datapipe.errors import DatapipeError
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database.fresh import unusual
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.graph import ordered
@@ -74,7 +75,7 @@ class Decisions:
         self.selected = selection.nodes
         self.tests = selection.tests
         self.unit_tests = selection.unit_tests
-        self.fingerprints = Fingerprints(manifest, renderer, options)
+        self.fingerprints = Fingerprints(manifest, renderer, options, unusual(connection))
         self.recorded = recorded
         self.seen = seen
         self.reused: dict[str, str] = {}

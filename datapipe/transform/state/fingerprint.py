@@ -51,11 +51,19 @@ def hashed(value: Any) -> str:
 
 
 class Fingerprints:
-    """Takes the fingerprints of one project's nodes."""
+    """Takes the fingerprints of one project's nodes.
+
+    ``session`` has settings of PostgreSQL that are not as usual: any SQL may depend on them.
+    """
 
     def __init__(
-        self, manifest: Manifest, renderer: Renderer, options: Options | None = None
+        self,
+        manifest: Manifest,
+        renderer: Renderer,
+        options: Options | None = None,
+        session: Mapping[str, str] | None = None,
     ) -> None:
+        self._session = session or {}
         self._manifest = manifest
         self._renderer = renderer
         self._stores_failures = options is not None and options.store_failures
@@ -85,6 +93,7 @@ class Fingerprints:
         """
         config = model.config
         found = {key: value for key, value in config.items() if key not in _BESIDE and value}
+        found |= self._session
         persisted = config.get("persist_docs") or {}
         if persisted.get("relation"):
             found["description"] = model.description
@@ -128,6 +137,7 @@ class Fingerprints:
         """A hash for each setting of a data test."""
         config = test.config
         found = {key: value for key, value in config.items() if key not in _BESIDE and value}
+        found |= self._session
         if self._stores_failures and config.get("store_failures") is None:
             found["store_failures"] = True
         if self._renderer.macros.overriding("get_test_sql"):
@@ -142,6 +152,7 @@ class Fingerprints:
                 *_contents(test),
                 self.parts(model),
                 self._manifest.project.variables,
+                *sorted(self._session.items()),
             ]
         )
 
