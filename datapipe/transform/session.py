@@ -62,7 +62,7 @@ class Session:
         self._schemas = sorted({model.relation.published[0] for model in self.models})
         self.placement = Placement(self.manifest, self.selection)
         self.seen = {
-            "graph": Graph(self.manifest, self.renderer),
+            "graph": Graph(self.manifest, self.renderer, stores=options.store_failures),
             "selected_resources": [node.unique_id for node in self.selection.nodes],
         }
         self.final = self._compiler(lambda model: model.relation)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from datapipe.transform import Options
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.opening import opened
@@ -221,3 +223,20 @@ def test_nodes_have_their_settings_as_they_are_written(write: Callable[..., Path
         },
         "e": {"enabled": "{{ var('shown', true) }}", "meta": {"c": 1}},
     }
+
+
+@pytest.mark.parametrize(("stores", "kept"), [(False, ["kept"]), (True, ["kept", "not_kept"])])
+def test_a_test_has_a_relation_where_it_keeps_the_rows_that_it_finds(
+    write: Callable[..., Path], stores: bool, kept: list[str]
+) -> None:
+    folder = write(
+        {
+            "tests/kept.sql": "{{ config(store_failures_as='view') }} select 1",
+            "tests/not_kept.sql": "select 1",
+        }
+    )
+    project = opened(None, Options(project_dir=folder))
+    nodes = Graph(project.manifest, project.renderer, stores=stores)["nodes"].values()
+    relations = {node["name"]: node["relation_name"] for node in nodes if node["relation_name"]}
+    database = project.renderer.target["dbname"]
+    assert relations == {name: f'"{database}"."dbt_test__audit"."{name}"' for name in kept}

@@ -271,7 +271,8 @@ class Compiler:
             overriding=renderer.macros.overriding,
         )
         api = SimpleNamespace(Relation=adapter.Relation, Column=Column)
-        return {"adapter": adapter, "api": api, "graph": Graph(self.manifest, renderer)}
+        graph = Graph(self.manifest, renderer, stores=self.options.store_failures)
+        return {"adapter": adapter, "api": api, "graph": graph}
 
     def _named(self, package: str, needed: list[str]) -> dict[str, Any]:
         """What turns names into relations; ephemeral models are added to ``needed``."""

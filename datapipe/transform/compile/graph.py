@@ -27,9 +27,10 @@ class Graph(MutableMapping[str, Any]):
     Packages keep in it what they want to find again later in the run.
     """
 
-    def __init__(self, manifest: Manifest, renderer: Renderer) -> None:
+    def __init__(self, manifest: Manifest, renderer: Renderer, *, stores: bool = False) -> None:
         self._manifest = manifest
         self._renderer = renderer
+        self._stores = stores
         self._kept: dict[str, Any] = {}
 
     def __getitem__(self, kind: str) -> Any:
@@ -66,7 +67,8 @@ class Graph(MutableMapping[str, Any]):
         for node in beside:
             found[node.unique_id] = {**with_parents(manifest, node), **placed}
         for test in manifest.tests:
-            found[test.unique_id] = shown_test(manifest, test, self._renderer)
+            shown = shown_test(manifest, test, self._renderer, stores=self._stores)
+            found[test.unique_id] = shown
         return found
 
     @cached_property
@@ -166,10 +168,17 @@ def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
     return shown
 
 
-def shown_test(manifest: Manifest, test: DataTest, renderer: Renderer) -> dict[str, Any]:
-    """The test as ``graph`` has it, with where it would keep the rows that it finds."""
+def shown_test(
+    manifest: Manifest, test: DataTest, renderer: Renderer, *, stores: bool
+) -> dict[str, Any]:
+    """The test as ``graph`` has it, with where it would keep the rows that it finds.
+
+    It has a relation where it keeps them: as its settings say, or for all of a run that ``stores``.
+    """
     named = name_of_test(test, renderer)
     own = {"database": named.database, "schema": named.schema, "alias": named.identifier}
+    if stores or test.config.get("store_failures"):
+        own["relation_name"] = str(named)
     return {**with_parents(manifest, test), **own}
 
 

@@ -147,7 +147,8 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
             "tested_node_unique_id": tested,
         }
     elif isinstance(node, DataTest):
-        seen = shown_test(compiler.manifest, node, compiler.renderer)
+        stores = compiler.options.store_failures
+        seen = shown_test(compiler.manifest, node, compiler.renderer, stores=stores)
     else:
         seen = with_parents(compiler.manifest, node)
     told = {
