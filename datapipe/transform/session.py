@@ -220,6 +220,7 @@ class Session:
         def publish(connection: psycopg.Connection, built: Built) -> None:
             self._publish([connection], [built], memory)
             self.placement.published(built.model)
+            aside.discard(connection, built.aside.standing)
 
         # One by one, the order is all the same; and who is to stop early must be tested early.
         by_length = self.options.threads > 1 and not self.options.fail_fast

@@ -149,6 +149,19 @@ def test_models_are_published_one_by_one_where_that_is_asked_for(run: Run, rows:
     assert rows("select nspname from pg_namespace where nspname like 'shop%'") == [("shop",)]
 
 
+def test_what_is_published_by_itself_is_no_longer_found_aside(run: Run, rows: Any) -> None:
+    grown = "{{ config(materialized='incremental') }} select 1 as n -- "
+    named = "{{ api.Relation.create(schema=schema, identifier='%s') }}"
+    files = {
+        "models/v.sql": "select 1 as n",
+        "models/b.sql": "{{ config(post_hook='select 1') }} select count(*) as n from "
+        f"{named % 'a'} join {named % 'v'} using (n) -- {{{{ ref('a') }}}} {{{{ ref('v') }}}}",
+    }
+    for number in (1, 2, 3):
+        run({**files, "models/a.sql": f"{grown}{number}"}, per_model=True)
+    assert rows("select n from shop.b") == [(3,)]
+
+
 SLEEPERS = {
     f"models/slow_{n}.sql": "{{ config(materialized='table') }} "
     "select pg_sleep(60)::text as slept, run from {{ ref('a') }}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from itertools import groupby
 
 import psycopg
 
 from datapipe.errors import PublishError
 from datapipe.transform.compile import Compiled, Piece
+from datapipe.transform.database import catalog
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.drop_order import drop_order
 from datapipe.transform.database.relation import quoted
@@ -143,6 +145,17 @@ def drop(
     finally:
         if not connection.broken:
             connection.execute("RESET lock_timeout")
+
+
+def discard(connection: psycopg.Connection, name: Name) -> None:
+    """Drop what stands aside under ``name`` when it is published, so that nobody finds it there.
+
+    What something hangs on is left for the end of the run.
+    """
+    states = catalog.states(connection, [name])
+    if name in states:
+        with suppress(psycopg.errors.DependentObjectsStillExist):
+            execute(connection, f"DROP {catalog.KINDS[states[name].kind]} {states[name].local}")
 
 
 def _drop_functions(connection: psycopg.Connection, functions: Iterable[str]) -> list[str]:
