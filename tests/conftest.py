@@ -56,27 +56,34 @@ def server_url() -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture(scope="session")
-def _template(server_url: Callable[[str], str]) -> Iterator[str]:
+def _server(server_url: Callable[[str], str]) -> Iterator[psycopg.Connection]:
+    """A connection that makes and drops databases."""
+    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def _template(server_url: Callable[[str], str], _server: psycopg.Connection) -> Iterator[str]:
     name = f"template_{os.getpid()}"
     Warehouse(server_url(name), created_from=server_url("postgres")).upgrade()
     yield name
-    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        connection.execute(f"DROP DATABASE IF EXISTS test_{os.getpid()} WITH (FORCE)")
+    _server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    _server.execute(f"DROP DATABASE IF EXISTS test_{os.getpid()} WITH (FORCE)")
 
 
 @pytest.fixture
-def database_url(server_url: Callable[[str], str], _template: str) -> str:
+def database_url(
+    server_url: Callable[[str], str], _server: psycopg.Connection, _template: str
+) -> str:
     """The URL of a database that is migrated and empty, and this test's own until it ends.
 
     All tests use one in turn, since to empty it takes a tenth of making another.
     """
     name = f"test_{os.getpid()}"
-    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
-        if not _emptied(server_url(name), like=server_url(_template)):
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
-        connection.execute(f"DROP DATABASE IF EXISTS {name}_sample WITH (FORCE)")
+    if not _emptied(server_url(name), like=server_url(_template)):
+        _server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        _server.execute(f"CREATE DATABASE {name} TEMPLATE {_template}")
+    _server.execute(f"DROP DATABASE IF EXISTS {name}_sample WITH (FORCE)")
     return server_url(name)
 
 
@@ -120,8 +127,9 @@ BEGIN
     FOR found IN SELECT n.nspname, c.relname FROM pg_class c
         JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname IN ('raw', 'meta') AND c.relkind = 'r' AND c.relname <> 'alembic_version'
+            AND pg_relation_size(c.oid) > 0
     LOOP
-        EXECUTE format('DELETE FROM %I.%I', found.nspname, found.relname);
+        EXECUTE format('TRUNCATE %I.%I', found.nspname, found.relname);
     END LOOP;
     UPDATE meta.alembic_version SET version_num = '{migrate.head()}';
 END $$
