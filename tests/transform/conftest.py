@@ -50,15 +50,23 @@ def write(tmp_path: Path) -> Write:
     return write_files
 
 
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was compiled and parsed once, as the command keeps it: for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(warehouse: Warehouse, write: Write) -> Run:
+def run(warehouse: Warehouse, write: Write, cache_dir: Path) -> Run:
     """Writes files, then runs the project as it now stands."""
 
     def run_project(files: Mapping[str, str] | None = None, **options: Any) -> Transformed:
         run_id = options.pop("run_id", 7)
         listener = options.pop("listener", None)
-        asked = Options(**{"threads": 1, "project_dir": write(files or {}), **options})
-        return transform.run(warehouse, asked, run_id=run_id, listener=listener)
+        asked = {"threads": 1, "project_dir": write(files or {}), "cache_dir": cache_dir}
+        return transform.run(
+            warehouse, Options(**{**asked, **options}), run_id=run_id, listener=listener
+        )
 
     return run_project
 
