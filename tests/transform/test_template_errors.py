@@ -6,192 +6,149 @@ from collections.abc import Callable
 
 import pytest
 
-from datapipe.errors import ProjectError
+from datapipe.errors import ProjectError, RunFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
 
+OTHERS = {
+    "macros/half.sql": "{% macro half(column) %}\n  {{ column }} / 2\n{% endmacro %}",
+    "macros/columns.sql": """
+        {% macro columns() %}
+            relname,
+
+            nothing
+        {% endmacro %}
+    """,
+    "macros/outer.sql": "{% macro outer() %}\n\n  {{ inner() | trim }}\n{% endmacro %}",
+    "macros/inner.sql": "{% macro inner() -%}\n  nothing\n{%- endmacro %}",
+    "models/broken.sql": "{{ config(materialized='ephemeral') }}\nselect nothing as id",
+    "models/sound.sql": "{{ config(materialized='ephemeral') }}\nselect 1 as id\n\n\n",
+}
+
+# Each model, and the line that is to be named; it is the model's own where no other file is.
 CASES = {
-    "plain": ("a.sql", 3, {"a": "select\n    1 as id,\n    nothing as name\nfrom pg_class"}),
-    "after a block of several lines": (
-        "a.sql",
+    "plain": (3, "select\n    1 as id,\n    nothing as name\nfrom pg_class"),
+    "after_a_block_of_several_lines": (
         6,
-        {
-            "a": """
-                {{ config(
-                    materialized='table'
-                ) }}
+        """
+            {{ config(
+                tags=['late']
+            ) }}
 
-                select 1 as id,
-                    nothing
-            """
-        },
+            select 1 as id,
+                nothing
+        """,
     ),
-    "in the list of a loop": (
-        "a.sql",
+    "in_the_list_of_a_loop": (
         2,
-        {
-            "a": """
-                select
-                {%- for column in ['relname', 'relnam'] %}
-                    -- a comment
-                    {{ column }}{% if not loop.last %},{% endif %}
-                {%- endfor %}
-                from pg_class
-            """
-        },
+        """
+            select
+            {%- for column in ['relname', 'relnam'] %}
+                -- a comment
+                {{ column }}{% if not loop.last %},{% endif %}
+            {%- endfor %}
+            from pg_class
+        """,
     ),
-    "after a loop that wrote more lines than it has": (
-        "a.sql",
+    "after_a_loop_that_wrote_more_lines_than_it_has": (
         6,
-        {
-            "a": """
-                select
-                    {% for number in range(9) %}
-                    {{ number }} as column_{{ number }},
-                    {% endfor %}
-                    relname,
-                    nothing
-                from pg_class
-            """
-        },
-    ),
-    "in a loop": (
-        "a.sql",
-        3,
-        {
-            "a": """
-                select
-                {% for column in ['relname', 'relkind'] %}
-                    {{ column }}_of_it,
+        """
+            select
+                {% for number in range(9) %}
+                {{ number }} as column_{{ number }},
                 {% endfor %}
-                1 as id
-                from pg_class
-            """
-        },
+                relname,
+                nothing
+            from pg_class
+        """,
     ),
-    "in what a macro is called with": (
-        "a.sql",
-        4,
-        {
-            "a": """
-                select
-                    relname,
-                    {{ half(
-                        'relpage'
-                    ) }}
-                from pg_class
-            """,
-            "macros/half": "{% macro half(column) %}\n  {{ column }} / 2\n{% endmacro %}",
-        },
-    ),
-    "a quote that is left open": (
-        "a.sql",
-        2,
-        {"a": "select 1 as id,\n  'a as name,\n  'b' as other,\n  3 as more\nfrom pg_class"},
-    ),
-    "backticks": ("a.sql", 2, {"a": "select\n  `relname`\nfrom pg_class"}),
-    "a comma that a loop lacks": (
-        "a.sql",
+    "in_a_loop": (
         3,
-        {"a": "select\n{% for c in ['1', '2', '3'] %}\n  {{ c }} as a{{ c }}\n{% endfor %}"},
+        """
+            select
+            {% for column in ['relname', 'relkind'] %}
+                {{ column }}_of_it,
+            {% endfor %}
+            1 as id
+            from pg_class
+        """,
     ),
-    "an alias given twice": (
-        "a.sql",
+    "in_what_a_macro_is_called_with": (
+        4,
+        """
+            select
+                relname,
+                {{ half(
+                    'relpage'
+                ) }}
+            from pg_class
+        """,
+    ),
+    "a_quote_that_is_left_open": (
+        2,
+        "select 1 as id,\n  'a as name,\n  'b' as other,\n  3 as more\nfrom pg_class",
+    ),
+    "backticks": (2, "select\n  `relname`\nfrom pg_class"),
+    "a_comma_that_a_loop_lacks": (
         3,
-        {"a": "select 1 as one\nfrom pg_class c\njoin pg_index c on true"},
+        "select\n{% for c in ['1', '2', '3'] %}\n  {{ c }} as a{{ c }}\n{% endfor %}",
     ),
-    "in the other branch": (
-        "a.sql",
+    "an_alias_given_twice": (3, "select 1 as one\nfrom pg_class c\njoin pg_index c on true"),
+    "in_the_other_branch": (
         4,
-        {"a": "select\n{% if false %}\n1\n{% else %}nothing{% endif %} as id"},
+        "select\n{% if false %}\n1\n{% else %}nothing{% endif %} as id",
     ),
-    "in a macro": (
-        "columns.sql",
+    "in_a_macro": ("columns.sql:4", "select\n    {{ columns() }}\nfrom pg_class"),
+    "in_a_macro_that_is_called_in_a_macro_and_trimmed": (
+        "inner.sql:2",
+        "select {{ outer() | trim }} from pg_class",
+    ),
+    "in_a_block_that_was_set": (
+        2,
+        "{% set column %}\nnothing\n{% endset %}\nselect {{ column }} as id",
+    ),
+    "in_a_block_whose_text_the_logic_looks_at": (
         4,
-        {
-            "a": "select\n    {{ columns() }}\nfrom pg_class",
-            "macros/columns": """
-                {% macro columns() %}
-                    relname,
-
-                    nothing
-                {% endmacro %}
-            """,
-        },
+        """
+            {% set name %}x{% endset %}
+            select
+                {% if name == 'x' %}1 as id{% else %}2 as id{% endif %},
+                nothing
+            from pg_class
+        """,
     ),
-    "in a macro that is called in a macro, and trimmed": (
-        "inner.sql",
-        2,
-        {
-            "a": "select {{ outer() | trim }} from pg_class",
-            "macros/outer": "{% macro outer() %}\n\n  {{ inner() | trim }}\n{% endmacro %}",
-            "macros/inner": "{% macro inner() -%}\n  nothing\n{%- endmacro %}",
-        },
-    ),
-    "in a block that was set": (
-        "a.sql",
-        2,
-        {"a": "{% set column %}\nnothing\n{% endset %}\nselect {{ column }} as id"},
-    ),
-    "in a block whose text the logic looks at": (
-        "a.sql",
-        4,
-        {
-            "a": """
-                {% set name %}x{% endset %}
-                select
-                    {% if name == 'x' %}1 as id{% else %}2 as id{% endif %},
-                    nothing
-                from pg_class
-            """
-        },
-    ),
-    "in an ephemeral model": (
-        "base.sql",
-        2,
-        {
-            "base": "{{ config(materialized='ephemeral') }}\nselect nothing as id",
-            "a": "select *\nfrom {{ ref('base') }}",
-        },
-    ),
-    "below an ephemeral model": (
-        "a.sql",
+    "in_an_ephemeral_model": ("broken.sql:2", "select *\nfrom {{ ref('broken') }}"),
+    "below_an_ephemeral_model": (
         3,
-        {
-            "base": "{{ config(materialized='ephemeral') }}\nselect 1 as id\n\n\n",
-            "a": "with x as (select 1 as one)\nselect id,\nnothing\nfrom {{ ref('base') }}, x",
-        },
+        "with x as (select 1 as one)\nselect id,\nnothing\nfrom {{ ref('sound') }}, x",
     ),
-    "a missing comma": ("a.sql", 3, {"a": "select\n    1 as one\n    2 as two"}),
-    "a bracket that is left open": ("a.sql", 2, {"a": "select (1 + 2\nfrom pg_class"}),
-    "a bracket that is open to the end": ("a.sql", 2, {"a": "select (1\n    + 2\n"}),
-    "a relation that is not there": ("a.sql", 2, {"a": "select *\nfrom nowhere"}),
-    "a type that does not fit": ("a.sql", 2, {"a": "select\n1 + true as sum"}),
-    "behind letters of more than one byte": (
-        "a.sql",
+    "a_missing_comma": (3, "select\n    1 as one\n    2 as two"),
+    "a_bracket_that_is_left_open": (2, "select (1 + 2\nfrom pg_class"),
+    "a_bracket_that_is_open_to_the_end": (2, "select (1\n    + 2\n"),
+    "a_relation_that_is_not_there": (2, "select *\nfrom nowhere"),
+    "a_type_that_does_not_fit": (2, "select\n1 + true as sum"),
+    "behind_letters_of_more_than_one_byte": (
         2,
-        {"a": "select 'Größe – 価格 🙂' as größe,\n    nothing as id from pg_class"},
+        "select 'Größe – 価格 🙂' as größe,\n    nothing as id from pg_class",
     ),
 }
 
 
-@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("kind", ["view", "table"])
-def test_the_line_of_the_template_is_named(run: Run, case: str, kind: str) -> None:
-    name, line, templates = CASES[case]
-    files = {
-        f"{template}.sql" if "/" in template else f"models/{template}.sql": text
-        for template, text in templates.items()
-    }
-    files["dbt_project.yml"] = (
-        "name: shop\nmodels:\n  shop:\n    +schema: shop\n    +materialized: " + kind
-    )
-    with pytest.raises(ProjectError) as caught:
-        run(files)
-    assert caught.value.path is not None
-    assert (caught.value.path.name, caught.value.line) == (name, line)
-    assert f"\n  {line} | " in str(caught.value)
+def test_the_line_of_the_template_is_named(run: Run, kind: str) -> None:
+    models = {f"models/{name}.sql": source for name, (_, source) in CASES.items()}
+    project = f"name: shop\nmodels:\n  shop:\n    +schema: shop\n    +materialized: {kind}\n"
+    with pytest.raises(RunFailedError) as caught:
+        run({"dbt_project.yml": project, **OTHERS, **models})
+    failed = {each.name: each for each in caught.value.results if each.status == "error"}
+    assert failed.keys() == CASES.keys()
+    for name, (place, _) in CASES.items():
+        told = failed[name]
+        at = f"{name}.sql:{place}" if isinstance(place, int) else place
+        assert told.path is not None, name
+        assert f"{told.path.name}:{told.line}" == at
+        assert f"\n  {told.line} | " in told.message, name
 
 
 def test_a_near_column_is_proposed(run: Run) -> None:
@@ -218,11 +175,12 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize("sql", MEANT)
-def test_what_may_have_been_meant_is_proposed(run: Run, sql: str) -> None:
-    with pytest.raises(ProjectError) as caught:
-        run({"models/a.sql": sql})
-    assert MEANT[sql] in str(caught.value)
+def test_what_may_have_been_meant_is_proposed(run: Run) -> None:
+    with pytest.raises(RunFailedError) as caught:
+        run({f"models/m{number}.sql": sql for number, sql in enumerate(MEANT)})
+    told = {each.name: each.message for each in caught.value.results}
+    for number, meant in enumerate(MEANT.values()):
+        assert meant in told[f"m{number}"]
 
 
 def test_an_error_among_the_rows_names_the_model(run: Run) -> None:
