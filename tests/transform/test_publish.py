@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,45 +191,55 @@ def test_a_view_model_may_become_a_table_and_a_table_a_view(
 
 
 STUCK = {
-    "a materialized view": "create materialized view public.kept as select symbol from shop.prices",
+    "a materialized view": "create materialized view public.kept as select symbol from shop.{0}",
     "a policy": (
-        "alter table shop.prices enable row level security;"
-        "create policy all_of_it on shop.prices using (true)"
+        "alter table shop.{0} enable row level security;"
+        "create policy all_of_it on shop.{0} using (true)"
     ),
-    "row security": "alter table shop.prices enable row level security",
+    "row security": "alter table shop.{0} enable row level security",
     "a function with an SQL body": (
         "create function public.highest() returns numeric begin atomic "
-        "select max(close) from shop.prices; end"
+        "select max(close) from shop.{0}; end"
     ),
     "a function that returns its rows": (
-        "create function public.all_prices() returns setof shop.prices language sql "
-        "as 'select * from shop.prices'"
+        "create function public.all_prices() returns setof shop.{0} language sql "
+        "as 'select * from shop.{0}'"
     ),
-    "a column of its row type": "create table public.copies (price shop.prices)",
-    "a view of whole rows": "create view public.whole as select p from shop.prices p",
-    "a primary key": "alter table shop.prices add primary key (symbol)",
-    "extended statistics": "create statistics public.both on symbol, close from shop.prices",
+    "a column of its row type": "create table public.copies (price shop.{0})",
+    "a view of whole rows": "create view public.whole as select p from shop.{0} p",
+    "a primary key": "alter table shop.{0} add primary key (symbol)",
+    "extended statistics": "create statistics public.both on symbol, close from shop.{0}",
     "a rule on another table": (
         "create table public.log (x text);"
         "create rule logged as on insert to public.log "
-        "do also select count(*) from shop.prices"
+        "do also select count(*) from shop.{0}"
     ),
 }
 
 
-@pytest.mark.parametrize("what", STUCK)
 def test_a_table_that_cannot_be_replaced_is_filled_anew_where_it_is(
-    run: Run, rows: Any, connection: psycopg.Connection, what: str
+    run: Run, write: Write, rows: Any, connection: psycopg.Connection
 ) -> None:
-    run(SHOP)
-    connection.execute(STUCK[what])
-    before = rows("select 'shop.prices'::regclass::oid")
-    run(SECOND)
-    assert rows("select 'shop.prices'::regclass::oid") == before
-    assert rows("select symbol, run from shop.prices order by 1") == [("A", 2), ("B", 2)]
-    assert rows("select symbol from shop.cheap") == [("A",)]
-    with pytest.raises(PublishError, match=r"whose columns change \(column run\)"):
-        run({"models/prices.sql": PRICES.replace("1 as run", "'x' as run")})
+    files: dict[str, str] = {}
+    tables = [f"prices_{number}" for number in range(len(STUCK))]
+    for table in tables:
+        cheap = f"select symbol from {{{{ ref('{table}') }}}} where close < 2"
+        files |= {f"models/{table}.sql": PRICES, f"models/cheap_{table}.sql": cheap}
+    run(files)
+    for table, what in zip(tables, STUCK.values(), strict=True):
+        connection.execute(what.format(table))
+    oids = "select relname, oid from pg_class where relname = any(%s) order by 1"
+    before = rows(oids, tables)
+    second = {f"models/{table}.sql": SECOND["models/prices.sql"] for table in tables}
+    run(second)
+    assert rows(oids, tables) == before
+    for table, what in zip(tables, STUCK, strict=True):
+        of = rows(f"select symbol, run from shop.{table} order by 1")
+        assert of == [("A", 2), ("B", 2)], what
+        assert rows(f"select symbol from shop.cheap_{table}") == [("A",)], what
+        with pytest.raises(PublishError, match=rf"{table}\.sql: .* columns change \(column run\)"):
+            run({f"models/{table}.sql": PRICES.replace("1 as run", "'x' as run")})
+        write(second)
 
 
 def test_a_foreign_key_on_a_model_is_refused(run: Run, connection: psycopg.Connection) -> None:
@@ -355,6 +366,7 @@ def test_a_killed_run_changes_nothing_and_the_next_one_cleans_up(
     sleeper = "from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
     while not rows(f"select pid {sleeper}"):
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
     connection.execute(f"select pg_terminate_backend(pid, 5000) {sleeper}")
