@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import calendars
 import psycopg
 import pytest
 from api_on_loopback import Api
 
 from datapipe.settings import Settings
-from datapipe.warehouse import Warehouse, migrate
+from datapipe.warehouse import Warehouse, migrate, sessions
 from datapipe.warehouse.embedded import EmbeddedServer
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples" / "alpha_vantage"
@@ -31,6 +32,11 @@ def _no_settings_from_outside() -> None:
 def _far_from_any_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test begins in an empty folder, where no .env and no sql_models/ lie."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _short_calendars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_calendar", calendars.short)
 
 
 @pytest.fixture(scope="session")

@@ -80,20 +80,6 @@ class Played:
         )
 
 
-_whole_calendar = sessions._calendar
-
-
-@pytest.fixture(autouse=True)
-def _calendars_begin_in_2025(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of sessions less to write for each test."""
-
-    def short(exchange: str, last: date) -> list[sessions.Session]:
-        found = _whole_calendar(exchange, last)
-        return [session for session in found if session.session_date.year >= 2025]
-
-    monkeypatch.setattr(sessions, "_calendar", short)
-
-
 @pytest.fixture
 def played(connection: psycopg.Connection) -> Played:
     return Played(connection)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
+import calendars
 import psycopg
 import pytest
 
@@ -14,6 +15,11 @@ from datapipe.warehouse.gaps import Gap, gaps
 
 NOW = datetime(2026, 5, 15, 21, tzinfo=UTC)
 SINCE = date(2006, 5, 15)
+
+
+@pytest.fixture(autouse=True)
+def _whole_calendars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_calendar", calendars.whole)
 
 
 def trading_days(connection: psycopg.Connection, exchange: str = "XNYS") -> list[date]:

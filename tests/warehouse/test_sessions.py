@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import calendars
 import psycopg
 import pytest
 
@@ -11,6 +12,11 @@ from datapipe.warehouse import sessions
 from datapipe.warehouse.sessions import Session
 
 NOW = datetime(2026, 5, 15, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _whole_calendars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_calendar", calendars.whole)
 
 
 def dates(
