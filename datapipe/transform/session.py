@@ -10,7 +10,16 @@ import psycopg
 
 from datapipe.errors import DatapipeError
 from datapipe.transform import checks, state
-from datapipe.transform.build import Built, aside, build, growing, growth, hooks, overrides
+from datapipe.transform.build import (
+    Built,
+    Cascades,
+    aside,
+    build,
+    growing,
+    growth,
+    hooks,
+    overrides,
+)
 from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
@@ -214,8 +223,13 @@ class Session:
             self.placement, [each.key for each in models if each.key in published]
         )
 
+        # One that is published by itself takes rows of others with it then.
+        cascading = {} if self.options.per_model else published
+        cascades = Cascades(self.connection, self.manifest, cascading)
+
         def build_(connection: psycopg.Connection, model: Model, compiler: Compiler) -> Built:
-            return build(connection, model, compiler, published.get(model.key), witness=memory)
+            old = published.get(model.key)
+            return build(connection, model, compiler, old, witness=memory, cascades=cascades)
 
         def publish(connection: psycopg.Connection, built: Built) -> None:
             self._publish([connection], [built], memory)

@@ -10,6 +10,7 @@ import psycopg
 
 from datapipe.transform.build import elsewhere, overrides
 from datapipe.transform.build.built import Built
+from datapipe.transform.build.cascades import Cascades
 from datapipe.transform.build.growth import starting as growing
 from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
@@ -20,7 +21,7 @@ from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model
 
-__all__ = ["Built", "build", "growing"]
+__all__ = ["Built", "Cascades", "build", "growing"]
 
 
 class Witness(Protocol):
@@ -51,15 +52,19 @@ def build(
     published: RelationState | None = None,
     *,
     witness: Witness | None = None,
+    cascades: Cascades | None = None,
 ) -> Built:
     """Build ``model`` where ``compiler`` places it, and commit.
 
-    ``published`` is its table where that only grows. Several threads may build at once, each over
-    a connection of its own. Raises ProjectError for what is wrong with the model.
+    ``published`` is its table where that only grows; ``cascades`` know of all that do. Several
+    threads may build at once, each over a connection of its own. Raises ProjectError for what is
+    wrong with the model.
     """
     site = Site(connection, model, compiler, published)
     try:
         with scope.sending(lambda statement: elsewhere.changing(site, statement)):
+            if cascades is not None:
+                cascades.prepare(site)
             built = _built(site, witness)
     except Stopped as stopped:  # the transaction is over, so near names can be asked for
         raise stopped.told(connection) from stopped.error

@@ -55,8 +55,8 @@ class Site:
 
     @cached_property
     def compiled(self) -> Compiled:
-        # A function may call itself.
-        this = self.aside if self.model.is_function else None
+        # A function may call itself, and a copy may differ from what is published.
+        this = self.aside if self.model.is_function or self.copied else None
         return self.compiler.model(self.model, this=this)
 
     @cached_property

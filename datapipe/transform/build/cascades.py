@@ -1,0 +1,89 @@
+"""Foreign keys that change or delete rows with the rows they refer to, between models that grow.
+
+Rows that a model takes out of its table take others with them, and the models that have those read
+their own tables without them. So the whole of both is copied aside before the first of the two is
+built, with the key between the copies, and PostgreSQL does the rest as it does with dbt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import psycopg
+
+from datapipe.transform.build import copies
+from datapipe.transform.build.growth import strategy_of
+from datapipe.transform.build.site import Site
+from datapipe.transform.database import definitions
+from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest import Manifest
+
+_KEYS = """
+SELECT confrelid::bigint, conrelid::bigint, conname FROM pg_constraint
+WHERE contype = 'f' AND confdeltype IN ('c', 'n', 'd') AND conrelid <> confrelid
+  AND conrelid = ANY(%(oids)s::oid[]) AND confrelid = ANY(%(oids)s::oid[])
+"""
+
+
+class Cascades:
+    """Which of the models that grow take rows of others with them; ``growing`` are their tables.
+
+    Several threads may ask at once.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        manifest: Manifest,
+        growing: Mapping[str, RelationState],
+    ) -> None:
+        self._lock = threading.Lock()
+        self._manifest = manifest
+        self._growing = growing
+        self._keys: dict[str, list[tuple[str, str]]] = {}
+        # Of the models whose tables were copied: the keys that wait, as ALTER TABLE takes them.
+        self._copied: dict[str, list[str]] = {}
+        if len(growing) < 2:
+            return
+        models = {state.oid: key for key, state in growing.items()}
+        for to, of, name in connection.execute(_KEYS, {"oids": list(models)}):
+            if self._reads(models[of], models[to]):
+                self._keys.setdefault(models[to], []).append((models[of], name))
+
+    def prepare(self, site: Site) -> None:
+        """Give the model a copy of its table where it needs one, and those whose rows it takes."""
+        key, config = site.model.key, site.model.config
+        if key in self._copied:
+            site.copied = True
+            site.keys += self._copied[key]
+        hooks = config.get("pre_hook") or config.get("post_hook")
+        if key in self._keys and (hooks or strategy_of(site.model) == "delete+insert"):
+            with self._lock:  # two models may take rows of one
+                self._copy(site)
+
+    def _copy(self, site: Site) -> None:
+        """Copy the table of the model and, with their keys to it, of those that it takes along."""
+        if not site.copied:
+            copies.copy(site, self._growing[site.model.key])
+        for of, name in self._keys.get(site.model.key, ()):
+            other = Site(site.connection, self._manifest.models[of], site.compiler)
+            other.copied = of in self._copied
+            if other.copied:
+                self._refer(other, name)
+            self._copy(other)
+            self._copied.setdefault(of, []).extend(other.keys)
+
+    def _refer(self, site: Site, name: str) -> None:
+        """Let a key of the copy refer to what was copied after it."""
+        made = definitions.foreign_key(site.connection, site.model.relation.published, name)
+        alter = f"ALTER TABLE {site.aside.local}"
+        key = f"ADD CONSTRAINT {quoted(name)} {site.compiler.standing(made)}"
+        execute(site.connection, f"{alter} DROP CONSTRAINT {quoted(name)}; {alter} {key}")
+
+    def _reads(self, key: str, other: str) -> bool:
+        """Whether one model waits for the other."""
+        refs = self._manifest.models[key].refs
+        return other in refs or any(self._reads(each, other) for each in refs)
