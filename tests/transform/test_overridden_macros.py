@@ -294,3 +294,43 @@ def test_what_the_project_takes_snapshots_with_is_called(run: Run, rows: Any) ->
     ):
         macros = SNAPSHOTS["macros/ours.sql"].replace("update {{ target }}", "update nothing")
         run({"macros/ours.sql": macros}, variables={"rows": "(1, 'two')"})
+
+
+SEED_MACROS = """
+    {% macro create_csv_table(model, agate_table) %}
+        {% set sql %}create unlogged table {{ this }} (
+            {% for name in agate_table.column_names %}
+            {{ name }} {{ adapter.convert_type(agate_table, loop.index0) }},
+            {% endfor %} loaded int default {{ var('n', 1) }}){% endset %}
+        {% do run_query(sql) %}{% do return(sql) %}
+    {% endmacro %}
+    {% macro default__reset_csv_table(model, full_refresh, old_relation, agate_table) %}
+        {% do run_query('delete from ' ~ old_relation ~ ' where id < 3') %}
+    {% endmacro %}
+    {% macro get_batch_size() %}{{ return(2) }}{% endmacro %}
+    {% macro postgres__get_create_index_sql(relation, index_dict) %}
+        create index by_macro on {{ relation }} ({{ index_dict.columns | join }})
+    {% endmacro %}
+"""
+
+
+def test_seeds_are_created_emptied_and_filled_by_what_the_project_has_for_that(
+    run: Run, rows: Any
+) -> None:
+    files = {
+        "dbt_project.yml": "name: shop\nseeds: {+schema: shop, +indexes: [{columns: [id]}]}\n",
+        "macros/ours.sql": SEED_MACROS,
+        "seeds/s.csv": "id,price,day,at,name\n1,1.5,2024-01-02,2024-01-02T03:04:05Z,50% 'off'\n"
+        "2,2,,,\n3,3,2024-01-03,2024-01-02T03:04:05+02:00,\n",
+    }
+    assert run(files).warnings == ()
+    loaded = "select id, price, day::text, at::text, name, loaded from shop.s order by id, price"
+    one = (1, 1.5, "2024-01-02", "2024-01-02 03:04:05", "50% 'off'", 1)
+    three = (3, 3.0, "2024-01-03", "2024-01-02 01:04:05", None, 1)
+    assert rows(loaded) == [one, (2, 2.0, None, None, None, 1), three]
+    assert rows("select relpersistence from pg_class where relname = 's'") == [("u",)]
+    assert {each.status for each in run(rebuild=False).results} == {"success"}  # rows may add up
+    assert rows(loaded) == [one, (2, 2.0, None, None, None, 1), three, three]
+    run({"seeds/s.csv": "id,price\n4,0.5\n"})
+    assert rows(loaded) == [three, three, (4, 0.5, None, None, None, 1)]
+    assert rows("select indexname from pg_indexes where tablename = 's'") == [("by_macro",)]

@@ -34,6 +34,10 @@ _SNAPSHOTS = (
     *("build_snapshot_table", "get_dbt_valid_to_current", "post_snapshot", "snapshot_merge_sql"),
     "snapshot_staging_table",
 )
+_SEEDS = (
+    *("create_csv_table", "get_batch_size", "get_binding_char", "get_csv_sql"),
+    *("get_seed_column_quoted_csv", "load_csv_rows", "reset_csv_table"),
+)
 # Called when the model is published, as what they do is on what readers see.
 _GRANTS = (
     *("apply_grants", "call_dcl_statements", "copy_grants", "get_dcl_statement_list"),
@@ -46,10 +50,6 @@ _COMMENTS = (
 )
 # By what it takes for dbt to call them.
 _NOT_CALLED = {
-    "seed": (
-        *("create_csv_table", "get_csv_sql", "get_seed_column_quoted_csv", "load_csv_rows"),
-        "reset_csv_table",
-    ),
     "snapshot": ("build_snapshot_staging_table", "create_columns"),
     "materialized_view": (
         *("get_alter_materialized_view_as_sql", "get_create_materialized_view_as_sql"),
@@ -83,7 +83,9 @@ def of(model: Model, renderer: Renderer) -> list[str]:
     elif model.materialized in {"table", "incremental"}:
         names = (*_TABLE, *_INDEXES)
     elif model.materialized == "snapshot":
-        names = _SNAPSHOTS
+        names = (*_SNAPSHOTS, *_INDEXES)
+    elif model.is_seed:
+        names = (*_SEEDS, *_INDEXES)
     if model.materialized == "incremental":
         names += ("get_incremental_default_sql", *_STRATEGIES.get(growth.strategy_of(model), ()))
     return _overridden(names, renderer)
@@ -118,6 +120,16 @@ def makes_view(site: Site) -> bool:
 def makes_snapshot(site: Site) -> bool:
     """Whether the project itself writes a part of what takes a snapshot."""
     return bool(_overridden(_SNAPSHOTS, site.compiler.renderer))
+
+
+def makes_seed(site: Site) -> bool:
+    """Whether the project itself creates or fills the tables of seeds."""
+    return bool(_overridden(_SEEDS, site.compiler.renderer))
+
+
+def adds_to_seed(renderer: Renderer) -> bool:
+    """Whether a seed that is loaded again may come out otherwise: it need not be emptied before."""
+    return bool(_overridden(("load_csv_rows", "reset_csv_table"), renderer))
 
 
 def makes_indexes(site: Site) -> bool:

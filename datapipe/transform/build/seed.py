@@ -20,6 +20,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
+from datapipe.transform.build import overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.table import create, finish
@@ -52,6 +53,10 @@ class SeedTable:
 
 def build(site: Site) -> Built:
     """Create the seed's table and fill it."""
+    if overrides.makes_seed(site):
+        from datapipe.transform.build import seed_by_macros  # late, as few projects need it
+
+        return seed_by_macros.build(site)
     started = time.perf_counter()
     project = site.compiler.manifest.project
     rows = load(site.connection, site.model, site.aside, create(site), project)

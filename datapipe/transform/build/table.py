@@ -70,7 +70,11 @@ def create(site: Site) -> str:
 
 def finish(site: Site, table: Relation) -> None:
     """What a table that was filled without the model's query needs, too."""
-    statements = [f"CREATE {index.format(table.local)}" for index in indexes(site.model)]
+    own = overrides.makes_indexes(site)
+    listed = [] if own else indexes(site.model)
+    statements = [f"CREATE {index.format(table.local)}" for index in listed]
+    if own:
+        site.compiler.call(site.model, "create_indexes", [table], this=table)
     try:
         execute(site.connection, "; ".join([*statements, analyzed(table.local)]))
     except psycopg.errors.UniqueViolation as error:

@@ -122,6 +122,7 @@ class ParsingAdapter(_Adapter):
     get_columns_in_relation = get_missing_columns = get_columns_in_table = _none_of_them
     list_relations = list_relations_without_caching = list_schemas = _none_of_them
     get_column_schema_from_query = _none_of_them
+    add_query = _nothing
 
 
 class Adapter(_Adapter):
@@ -154,6 +155,13 @@ class Adapter(_Adapter):
 
     def begin(self) -> str:
         return ""
+
+    def add_query(
+        self, sql: str, auto_begin: bool = True, bindings: Any = None, abridge_sql_log: bool = False
+    ) -> str:
+        """Send ``sql`` with ``bindings`` in the places that it has for them."""
+        del auto_begin, abridge_sql_log
+        return self._send(sql if bindings is None else self._database.bound(sql, bindings))
 
     def get_relation(
         self, database: str | None = None, schema: str = "", identifier: str = ""

@@ -7,7 +7,7 @@ what stands aside, as dbt would have put it there already; so do queries of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -94,6 +94,10 @@ class Database:
                 return response, Table((), ())
             rows = cursor.fetchmany(limit) if limit else cursor.fetchall()
         return response, converted(rows, [column.name for column in cursor.description])
+
+    def bound(self, sql: str, values: Sequence[Any]) -> str:
+        """``sql`` with ``values`` written out in the places that it has for them."""
+        return psycopg.ClientCursor(self.connection()).mogrify(sql, values)
 
     def described(self, sql: str) -> list[tuple[str, str]]:
         """The names and the types of what a query gives."""

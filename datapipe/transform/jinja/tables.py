@@ -135,10 +135,19 @@ class ColumnOfTable(Named):
 
 
 class Table:
-    """What a query brought; to go through it is to go through its rows."""
+    """What a query brought; to go through it is to go through its rows.
 
-    def __init__(self, rows: Iterable[Sequence[Any]], names: Iterable[str]) -> None:
+    ``types`` are those of the columns, where they are not to be told by the values.
+    """
+
+    def __init__(
+        self,
+        rows: Iterable[Sequence[Any]],
+        names: Iterable[str],
+        types: Iterable[str] | None = None,
+    ) -> None:
         self.column_names = tuple(names)
+        self._types = None if types is None else tuple(types)
         self.rows = Named(Row(row, self.column_names) for row in rows)
         self.row_names = None
 
@@ -153,6 +162,8 @@ class Table:
     @property
     def column_types(self) -> tuple[str, ...]:
         """The PostgreSQL type that each column's values fit in."""
+        if self._types is not None:
+            return self._types
         return tuple(_type_of(column) for column in self.columns)
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from datapipe.transform.build import aside, elsewhere, growth
+from datapipe.transform.build import aside, elsewhere, growth, overrides
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import hooked, words
@@ -29,8 +29,11 @@ def by_itself(
     """
     own = {model.relation.published, aside.place_of(model)}
     form = state.form
-    if decisions.compiler(form).materialization(model) is not None:
+    compiler = decisions.compiler(form)
+    if compiler.materialization(model) is not None:
         return "is built by a materialization of the project's own"
+    if model.is_seed and overrides.adds_to_seed(compiler.renderer):
+        return "is filled by a macro of the project's own"
     if state.changed or any(elsewhere.changes_others(hook, own) for hook in hooks):
         return hooked.CHANGES_OTHERS
     if form != "increment" or model.materialized != "incremental":

@@ -123,3 +123,30 @@
 {% endmacro %}
 {% macro default__get_binding_char() %}{{ return('%s') }}{% endmacro %}
 {% macro default__get_batch_size() %}{{ return(10000) }}{% endmacro %}
+{% macro default__reset_csv_table(model, full_refresh, old_relation, agate_table) %}
+    {%- if full_refresh -%}
+        {%- do adapter.drop_relation(old_relation) -%}
+        {%- do return(create_csv_table(model, agate_table)) -%}
+    {%- endif -%}
+    {%- do adapter.truncate_relation(old_relation) -%}
+    {%- do return('truncate table ' ~ old_relation) -%}
+{% endmacro %}
+{% macro get_seed_column_quoted_csv(model, column_names) %}
+    {%- set names = [] -%}
+    {%- for name in column_names -%}{%- do names.append(adapter.quote_seed_column(name, model['config'].get('quote_columns', none))) -%}{%- endfor -%}
+    {%- do return(names | join(', ')) -%}
+{% endmacro %}
+{% macro default__load_csv_rows(model, agate_table) %}
+    {%- set columns = get_seed_column_quoted_csv(model, agate_table.column_names) -%}
+    {%- set values = '(' ~ ([get_binding_char() | string] * (agate_table.column_names | length)) | join(', ') ~ ')' -%}
+    {%- set sent = [] -%}
+    {%- for rows in agate_table.rows | batch(get_batch_size() | int) -%}
+        {%- set bindings = [] -%}
+        {%- for row in rows -%}{%- do bindings.extend(row) -%}{%- endfor -%}
+        {%- do sent.append('insert into ' ~ this ~ ' (' ~ columns ~ ') values ' ~ ([values] * (rows | length)) | join(', ')) -%}
+        {%- do adapter.add_query(sent[-1], bindings=bindings, abridge_sql_log=true) -%}
+    {%- endfor -%}
+    {%- do return(sent[0]) -%}
+{% endmacro %}
+{% macro default__get_csv_sql(create_or_truncate_sql, insert_sql) %}{{ create_or_truncate_sql }};
+{{ insert_sql }}{% endmacro %}
