@@ -54,15 +54,31 @@ FILES = {
 
 MICROBATCH = (
     "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', "
-    "batch_size='day', begin='2026-01-01', unique_key='at') }} "
+    "batch_size='year', begin='2026-01-01', unique_key='at') }} "
     "select timestamp '2026-01-01' as at"
 )
 
 
-def test_what_is_not_called_for_batches_is_said(run: Run) -> None:
-    macro = MACROS[: MACROS.index("{% macro create_view_as")]
-    (warning,) = run({"macros/ours.sql": macro, "models/b.sql": MICROBATCH}).warnings
-    assert warning.startswith("The project's own create_table_as: not called")
+def test_the_table_of_batches_and_materialized_views_are_made_by_the_projects_macros(
+    run: Run, rows: Any
+) -> None:
+    macros = (
+        MACROS[: MACROS.index("{% macro create_view_as")]
+        + """
+        {% macro get_create_materialized_view_as_sql(relation, sql) %}
+            create materialized view {{ relation }} with (fillfactor = 60) as {{ sql }};
+            create index on {{ relation }} (at)
+        {% endmacro %}
+    """
+    )
+    view = "{{ config(materialized='materialized_view') }} select * from {{ ref('b') }}"
+    files = {"macros/ours.sql": macros, "models/b.sql": MICROBATCH, "models/v.sql": view}
+    assert run(files).warnings == ()
+    options = "select reloptions from pg_class where oid = 'shop.{}'::regclass"
+    assert rows(options.format("b")) == [(["fillfactor=70"],)]
+    assert rows(options.format("v")) == [(["fillfactor=60"],)]
+    assert rows("select count(*) from shop.v") == [(1,)]
+    assert rows("select to_regclass('shop.v_at_idx')::text") == [("shop.v_at_idx",)]
 
 
 def test_what_the_project_makes_relations_with_is_called(run: Run, rows: Any) -> None:

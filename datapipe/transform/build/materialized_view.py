@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from datapipe.transform.build import contract
+from datapipe.transform.build import contract, overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.site import Site, indexes
@@ -26,11 +26,14 @@ def build(site: Site) -> Built:
         contract.check(site)
         contract.tell_not_enforced(site)
     local = site.aside.local
-    statements = site.statements()
-    # As with dbt there are no brackets round the query, which may end with a semicolon.
-    statements.add(f"CREATE MATERIALIZED VIEW {local} AS\n", site.compiled, "")
-    for index in indexes(site.model):
-        statements.add(f"CREATE {index.format(local)}")
+    if overrides.makes_materialized_view(site):
+        statements = overrides.created(site, "get_create_materialized_view_as_sql")
+    else:
+        statements = site.statements()
+        # As with dbt there are no brackets round the query, which may end with a semicolon.
+        statements.add(f"CREATE MATERIALIZED VIEW {local} AS\n", site.compiled, "")
+        for index in indexes(site.model):
+            statements.add(f"CREATE {index.format(local)}")
     statements.add(analyzed(local))
     rows = statements.execute(site.connection, site.compiled, site.compiler)
     increment = () if _stays_as_it_is(site) else None

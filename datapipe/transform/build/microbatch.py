@@ -20,7 +20,8 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.increment import Increment
 from datapipe.transform.build.reshape import alterations
-from datapipe.transform.build.site import Site, indexes, place
+from datapipe.transform.build.site import Site, place
+from datapipe.transform.build.table import finish
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog
 from datapipe.transform.database.relation import Relation, quoted
@@ -47,8 +48,7 @@ def build(site: Site) -> Built:
     """Create the table of the model's first run, and fill it batch by batch."""
     started = time.perf_counter()
     rows = gather(site, site.aside)
-    statements = [f"CREATE {index.format(site.aside.local)}" for index in indexes(site.model)]
-    execute(site.connection, "; ".join([*statements, analyzed(site.aside.local)]))
+    finish(site, site.aside)
     return Built(site.model, site.aside, rows, time.perf_counter() - started)
 
 
@@ -68,9 +68,12 @@ def gather(site: Site, table: Relation) -> int | None:
         into = table.local if creates else _BATCH
         kind = "TABLE" if creates else "TEMPORARY TABLE"
         name = into.removeprefix("pg_temp.")
-        statements = site.statements(compiled)
-        placed = place(table, site.model) if creates else ""
-        statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
+        if into == site.aside.local and overrides.makes_table(site):
+            statements = overrides.created(site, "get_create_table_as_sql", False, of=compiled)
+        else:
+            statements = site.statements(compiled)
+            placed = place(table, site.model) if creates else ""
+            statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
         statements.execute(site.connection, compiled, compiler)
         site.compiled = compiled
         if not creates:

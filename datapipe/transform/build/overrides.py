@@ -12,7 +12,7 @@ import psycopg
 
 from datapipe.transform.build import growth
 from datapipe.transform.build.site import Site, Statements
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Model
 
@@ -21,6 +21,7 @@ _TABLE = (
     *("get_table_columns_and_constraints", "get_select_subquery", "get_column_names"),
 )
 _VIEW = ("create_view_as", "get_create_view_as_sql")
+_MATERIALIZED_VIEW = ("get_create_materialized_view_as_sql",)
 _INDEXES = ("create_indexes", "get_create_index_sql")
 _DELETES = ("get_delete_insert_merge_sql", "get_insert_into_sql")
 _MERGES = ("get_merge_sql", "get_merge_update_columns", "get_merge_unique_key_match")
@@ -52,16 +53,15 @@ _COMMENTS = (
 _NOT_CALLED = {
     "snapshot": ("build_snapshot_staging_table", "create_columns"),
     "materialized_view": (
-        *("get_alter_materialized_view_as_sql", "get_create_materialized_view_as_sql"),
-        *("get_materialized_view_configuration_changes", "refresh_materialized_view"),
-        *("get_replace_materialized_view_sql", "update_indexes_on_materialized_view"),
+        *("get_alter_materialized_view_as_sql", "get_materialized_view_configuration_changes"),
+        *("get_replace_materialized_view_sql", "refresh_materialized_view"),
+        "update_indexes_on_materialized_view",
     ),
     "incremental": (
         *("alter_column_type", "alter_relation_add_remove_columns", "check_for_schema_changes"),
         *("diff_column_data_types", "diff_columns", "process_schema_changes"),
         "sync_column_schemas",
     ),
-    "microbatch": _TABLE,
     "freshness": ("collect_freshness", "collect_freshness_custom_sql"),
     "any": (
         *("drop_relation", "drop_relation_if_exists", "drop_schema", "drop_table", "drop_view"),
@@ -80,6 +80,8 @@ def of(model: Model, renderer: Renderer) -> list[str]:
     names: tuple[str, ...] = ()
     if model.materialized == "view":
         names = _VIEW
+    elif model.materialized == "materialized_view":
+        names = (*_MATERIALIZED_VIEW, *_INDEXES)
     elif model.materialized in {"table", "incremental"}:
         names = (*_TABLE, *_INDEXES)
     elif model.materialized == "snapshot":
@@ -117,6 +119,11 @@ def makes_view(site: Site) -> bool:
     return bool(_overridden(_VIEW, site.compiler.renderer))
 
 
+def makes_materialized_view(site: Site) -> bool:
+    """Whether the project itself creates materialized views, or their indexes with them."""
+    return bool(_overridden((*_MATERIALIZED_VIEW, *_INDEXES), site.compiler.renderer))
+
+
 def makes_snapshot(site: Site) -> bool:
     """Whether the project itself writes a part of what takes a snapshot."""
     return bool(_overridden(_SNAPSHOTS, site.compiler.renderer))
@@ -148,9 +155,12 @@ def strategy_of(site: Site) -> str | None:
     return None
 
 
-def created(site: Site, macro: str, *values: object) -> Statements:
-    """The statements with which the project's macro creates the model's relation."""
-    compiled = site.compiled
+def created(site: Site, macro: str, *values: object, of: Compiled | None = None) -> Statements:
+    """The statements with which the project's macro creates the model's relation.
+
+    ``of`` is what it is to hold, if not all of the model.
+    """
+    compiled = of or site.compiled
     own = {"sql": compiled.sql, "compiled_code": compiled.sql}
     arguments = [*values, site.aside, compiled.sql]
     text = str(site.compiler.call(site.model, macro, arguments, this=site.aside, own=own))
@@ -176,12 +186,7 @@ def make_schemas(connection: psycopg.Connection, compiler: Compiler, names: Iter
 
 def kinds_of(models: Iterable[Model]) -> list[str]:
     """The kinds of work that it takes to build ``models``, for ``warnings``."""
-    kinds = {"any"}
-    for model in models:
-        kinds.add(model.materialized)
-        if model.is_batched:
-            kinds.add("microbatch")
-    return sorted(kinds)
+    return sorted({"any", *(model.materialized for model in models)})
 
 
 def warnings(renderer: Renderer, kinds: Iterable[str]) -> list[str]:
