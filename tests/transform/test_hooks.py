@@ -219,6 +219,29 @@ def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
     ]
 
 
+def test_a_model_in_batches_shows_when_it_begins_and_how_it_ended(run: Run, rows: Any) -> None:
+    batched = (
+        "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', "
+        "unique_key='at', batch_size='year', begin='2026-01-01T06:00:00') }} "
+        "select timestamp '2026-02-02' as at, '{{ model.config.begin.year }}' as said"
+    )
+    run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models: {+schema: shop}
+                on-run-end: >-
+                  create table shop.seen as select '{{ results[0].node.config.begin.isoformat() }}'
+                  as begin, $${{ results[0].message }} {{ results[0].failures }} {{
+                  results[0].adapter_response }}$$ as ended
+            """,
+            "models/m.sql": batched,
+        }
+    )
+    assert rows("select * from shop.seen") == [("2026-01-01T06:00:00", "SUCCESS 0 {}")]
+    assert rows("select said from shop.m") == [("2026",)]
+
+
 def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:
     logged = "{% do run_query('insert into log values (1)') %}\ncreate temp table t (\n  a textt\n)"
     with pytest.raises(ProjectError, match="Did you mean text") as caught:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from datapipe.frozen import frozen
@@ -152,19 +152,12 @@ def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
 
 
 def _begin(site: Site) -> datetime:
-    given = site.model.config.get("begin")
-    try:
-        if isinstance(given, datetime):
-            begin = given
-        elif isinstance(given, date):
-            begin = datetime(given.year, given.month, given.day, tzinfo=UTC)
-        else:
-            begin = datetime.fromisoformat(str(given))
-    except ValueError:
+    begin = site.model.config.get("begin")
+    if not isinstance(begin, datetime):
         raise site.error(
-            f"The strategy microbatch needs begin, a date such as 2024-01-01, not {given}.",
-            "begin" if given else "microbatch",
-        ) from None
+            f"The strategy microbatch needs begin, a date such as 2024-01-01, not {begin}.",
+            "begin" if begin else "microbatch",
+        )
     return begin if begin.tzinfo else begin.replace(tzinfo=UTC)
 
 

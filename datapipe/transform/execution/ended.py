@@ -89,7 +89,7 @@ class Ended:
         self.relation_name = self.node.get("relation_name")
         self.thread_id = "Thread-1 (worker)"
         self.execution_time = result.seconds
-        self.failures = result.failures if isinstance(result, TestResult) else None
+        self.failures = _failures(result, node)
         self.adapter_response = _response(result, built)
         self.message = result.message or _message(result, node, self.adapter_response)
         self.batch_results = None
@@ -159,6 +159,13 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
     return NodeTold({**seen, **told}, compiled)
 
 
+def _failures(result: NodeResult, node: Node) -> int | None:
+    """How many rows a test found; of a model built in batches, dbt says that there are none."""
+    if isinstance(result, TestResult):
+        return result.failures
+    return 0 if isinstance(node, Model) and node.is_batched else None
+
+
 def _response(result: NodeResult, built: Built | None) -> dict[str, Any]:
     """What PostgreSQL answers to the statement with which dbt does the node."""
     if isinstance(result, TestResult) and result.status in {"pass", "warn", "fail", "reused"}:
@@ -168,7 +175,7 @@ def _response(result: NodeResult, built: Built | None) -> dict[str, Any]:
     kind, rows = result.materialized, result.rows
     if kind in _NO_ROWS and rows is None:
         return {"_message": _NO_ROWS[kind], "code": _NO_ROWS[kind], "rows_affected": -1}
-    if built is None or rows is None:
+    if built is None or rows is None or built.model.is_batched:
         return {}
     if kind == "seed":
         code, counted = "INSERT", str(rows)
@@ -184,7 +191,8 @@ def _response(result: NodeResult, built: Built | None) -> dict[str, Any]:
 def _message(result: NodeResult, node: Node, response: Mapping[str, Any]) -> str | None:
     """What dbt says of a node that was built, and of a data test that found rows."""
     if isinstance(result, ModelResult):
-        return response.get("_message")
+        is_batched = isinstance(node, Model) and node.is_batched and not result.has_failed
+        return "SUCCESS" if is_batched else response.get("_message")
     if result.status not in {"warn", "fail"} or not isinstance(result, TestResult):
         return None
     found = f"Got {result.failures} result{'' if result.failures == 1 else 's'}"

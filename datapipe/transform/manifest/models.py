@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,10 @@ class Reader:
             layers.append(Layer(said.given, path, written.line, {}, written.code, said.called))
         as_written = self.configs.as_written(written.kind, package.name, fqn, *layers)
         config, layers = self.configs.of(written.kind, package.name, fqn, *layers)
-        model = replace(model, config=config, is_batched=self._batches and _has_batches(config))
+        is_batched = self._batches and _has_batches(config)
+        if is_batched:
+            config["begin"] = _moment(config["begin"])
+        model = replace(model, config=config, is_batched=is_batched)
         model = functions.makeable(model, self.renderer)
         if config["enabled"]:
             check_model(model, layers, self.renderer, self.properties)
@@ -235,6 +239,14 @@ class Reader:
 def _has_batches(config: Mapping[str, Any]) -> bool:
     is_incremental = config["materialized"] == "incremental"
     return is_incremental and config.get("incremental_strategy") == "microbatch"
+
+
+def _moment(begin: Any) -> Any:
+    """``begin`` as dbt shows it: a moment, where it is written as one."""
+    try:
+        return datetime.fromisoformat(begin if isinstance(begin, str) else begin.isoformat())
+    except (AttributeError, ValueError):  # told where it is needed
+        return begin
 
 
 def _written(package: Project) -> Iterator[Written]:
