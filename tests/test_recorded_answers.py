@@ -10,8 +10,6 @@ import pytest
 
 from datapipe.asking import Ask
 from datapipe.errors import Refusal
-from datapipe.extract import Extracted
-from datapipe.load import Loaded
 from datapipe.load.parse import FUNCTIONS
 from datapipe.load.tables import TABLES
 from datapipe.pipeline import Pipeline
@@ -27,32 +25,33 @@ def manifest(samples: Path) -> Manifest:
         return {row["file"]: row for row in rows}
 
 
-@pytest.fixture
-def walked(samples: Path, settings: Settings) -> tuple[Extracted, Loaded]:
-    pipeline = Pipeline(settings)
-    return pipeline.extract(Ask(source=str(samples))), pipeline.load()
-
-
-def test_every_answer_is_of_the_class_that_the_manifest_says(
-    manifest: Manifest, walked: tuple[Extracted, Loaded], connection: psycopg.Connection
+def test_the_walk_ends_as_the_manifest_says_and_a_second_one_changes_nothing(
+    manifest: Manifest, samples: Path, settings: Settings, connection: psycopg.Connection
 ) -> None:
-    extracted, _ = walked
+    pipeline = Pipeline(settings)
+    extracted = pipeline.extract(Ask(source=str(samples)))
+    pipeline.load()
+
     classes = {str(request): "empty" for request in extracted.empty}
     for failure in extracted.failures:
         assert isinstance(failure.error, Refusal)
         classes[str(failure.request)] = failure.error.kind
-    for (file,) in connection.execute("SELECT params->>'file' FROM raw.responses"):
+    kept = connection.execute("SELECT params->>'file', body FROM raw.responses").fetchall()
+    for file, body in kept:
+        assert body.encode() == (samples / file).read_bytes(), "kept word for word"
         classes[file] = "ok"
     assert classes == {file: row["expected"] for file, row in manifest.items()}
 
+    companies = connection.execute("SELECT symbol, latest_quarter::text FROM raw.company_overview")
+    assert dict(companies.fetchall()) == {
+        row["symbol"]: row["last"]
+        for row in manifest.values()
+        if row["function"] == "OVERVIEW" and row["expected"] == "ok"
+    }
 
-def test_good_answers_are_kept_word_for_word(
-    samples: Path, walked: tuple[Extracted, Loaded], connection: psycopg.Connection
-) -> None:
-    kept = connection.execute("SELECT params->>'file', body FROM raw.responses").fetchall()
-    assert kept
-    for file, body in kept:
-        assert body.encode() == (samples / file).read_bytes(), file
+    again = pipeline.extract(Ask(source=str(samples)))
+    assert (again.stored, again.unchanged) == (0, extracted.stored)
+    assert pipeline.load().versions == 0
 
 
 # Counted by what a row is dated by, and by what else tells rows of one answer apart.
@@ -151,23 +150,3 @@ def test_the_rows_are_those_that_the_manifest_counts(
         if row["last_close"]:
             closes = {part["close"] for part in parts if part["close"] is not None}
             assert closes == {Decimal(row["last_close"])}, file
-
-
-def test_every_company_is_there_once(
-    manifest: Manifest, walked: tuple[Extracted, Loaded], connection: psycopg.Connection
-) -> None:
-    companies = connection.execute("SELECT symbol, latest_quarter::text FROM raw.company_overview")
-    assert dict(companies.fetchall()) == {
-        row["symbol"]: row["last"]
-        for row in manifest.values()
-        if row["function"] == "OVERVIEW" and row["expected"] == "ok"
-    }
-
-
-def test_the_walk_a_second_time_changes_nothing(
-    walked: tuple[Extracted, Loaded], samples: Path, settings: Settings
-) -> None:
-    pipeline = Pipeline(settings)
-    again = pipeline.extract(Ask(source=str(samples)))
-    assert (again.stored, again.unchanged) == (0, walked[0].stored)
-    assert pipeline.load().versions == 0
