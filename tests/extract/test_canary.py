@@ -41,11 +41,14 @@ ARGUMENTS = {
 FIRST, RUNS_ON, LAST = ("extract",), ("mock-api",), ("db", "stop")
 
 # All commands in one process, as if each had its own: to start Python takes most of the time. What
-# they log is said as well. psql takes the place of the process, and so comes last.
+# they log is said as well, and nothing is waited for between attempts. psql takes the place of the
+# process, and so comes last.
 DRIVER = """
 import json, logging, sys
 from datapipe.cli import main
+from datapipe.extract import alpha_vantage
 logging.basicConfig(level=logging.DEBUG)
+alpha_vantage._wait_seconds = lambda state: 0
 for path, arguments in json.loads(sys.argv[1]):
     sys.argv = ["datapipe", *path, *arguments]
     print(sys.argv, flush=True)
