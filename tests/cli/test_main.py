@@ -59,9 +59,11 @@ def test_the_steps_find_the_sample_without_being_told(datapipe: Cli) -> None:
     assert "KO" in datapipe("report", "--format", "csv")[1]
 
 
-def test_sample_prices_never_lie_beside_real_ones(datapipe: Cli, tmp_path: Path) -> None:
+def test_a_quiet_sample_says_nothing_and_never_lies_beside_real_prices(
+    datapipe: Cli, tmp_path: Path
+) -> None:
     tmp_path.joinpath("IBM.csv").write_text("date,close\n2026-05-15,1\n")
-    assert datapipe("run-all", "--source", "sample")[0] == 0
+    assert datapipe("run-all", "--source", "sample", "--quiet") == (0, "", "")
     assert datapipe("load", "IBM.csv")[0] == 0
     assert datapipe("transform")[0] == 0
     status, out, err = datapipe("report", "--format", "csv")
@@ -69,10 +71,6 @@ def test_sample_prices_never_lie_beside_real_ones(datapipe: Cli, tmp_path: Path)
     assert "IBM" in out
     assert "AAPL" not in out
     assert "sample" not in out
-
-
-def test_quiet_says_nothing_when_all_is_well(datapipe: Cli) -> None:
-    assert datapipe("run-all", "--source", "sample", "--quiet") == (0, "", "")
 
 
 def test_without_a_key_the_default_source_names_both_cures(datapipe: Cli) -> None:

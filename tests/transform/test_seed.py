@@ -24,32 +24,35 @@ SEEDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("values", "type_", "stored"),
-    [
-        (["1", "-2", ""], "integer", [1, -2, None]),
-        (['"1,000"', "$5"], "integer", [1000, 5]),
-        (["1e3", "2.0"], "integer", [1000, 2]),
-        (["1.5", "2"], "double precision", [1.5, 2.0]),
-        (["50%", "null"], "integer", [50, None]),
-        (["3000000000", "1"], "bigint", [3000000000, 1]),
-        (["TRUE", "false", "Null"], "boolean", [True, False, None]),
-        (["NA", "NAN", "TRUE", "INF", "E"], "text", ["NA", "NAN", "TRUE", "INF", "E"]),
-        (["NAN", "INF"], "text", ["NAN", "INF"]),
-        (["007", "1A"], "text", ["007", "1A"]),
-        (["n/a", "none", "NULL", " "], "text", ["n/a", "none", None, None]),
-        (["t", "true"], "text", ["t", "true"]),
-        (['" a "', "b"], "text", [" a ", "b"]),
-        (["", ""], "integer", [None, None]),
-    ],
-)
-def test_types_are_inferred_as_dbt_infers_them(
-    run: Run, rows: Any, values: list[str], type_: str, stored: list[Any]
-) -> None:
-    lines = "".join(f"{number},{value}\n" for number, value in enumerate(values))
-    run({**SEEDS, "seeds/s.csv": "n,value\n" + lines})
-    assert rows(TYPES, "s") == [("n", "integer"), ("value", type_)]
-    assert [row[0] for row in rows("select value from shop.s order by n")] == stored
+INFERRED = [
+    (["1", "-2", ""], "integer", [1, -2, None]),
+    (['"1,000"', "$5"], "integer", [1000, 5]),
+    (["1e3", "2.0"], "integer", [1000, 2]),
+    (["1.5", "2"], "double precision", [1.5, 2.0]),
+    (["50%", "null"], "integer", [50, None]),
+    (["3000000000", "1"], "bigint", [3000000000, 1]),
+    (["TRUE", "false", "Null"], "boolean", [True, False, None]),
+    (["NA", "NAN", "TRUE", "INF", "E"], "text", ["NA", "NAN", "TRUE", "INF", "E"]),
+    (["NAN", "INF"], "text", ["NAN", "INF"]),
+    (["007", "1A"], "text", ["007", "1A"]),
+    (["n/a", "none", "NULL", " "], "text", ["n/a", "none", None, None]),
+    (["t", "true"], "text", ["t", "true"]),
+    (['" a "', "b"], "text", [" a ", "b"]),
+    (["", ""], "integer", [None, None]),
+]
+
+
+def test_types_are_inferred_as_dbt_infers_them(run: Run, rows: Any) -> None:
+    seeds = {f"s{number}": values for number, (values, _, _) in enumerate(INFERRED)}
+    files = {
+        f"seeds/{name}.csv": "n,value\n"
+        + "".join(f"{n},{value}\n" for n, value in enumerate(values))
+        for name, values in seeds.items()
+    }
+    run({**SEEDS, **files})
+    for (name, values), (_, type_, stored) in zip(seeds.items(), INFERRED, strict=True):
+        assert rows(TYPES, name) == [("n", "integer"), ("value", type_)], values
+        assert [row[0] for row in rows(f"select value from shop.{name} order by n")] == stored
 
 
 def test_dates_and_times_are_those_that_dbt_reads(run: Run, rows: Any) -> None:
