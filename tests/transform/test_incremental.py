@@ -27,66 +27,67 @@ def model(config: str, first: str = BEFORE, then: str = AFTER, columns: str = "i
     )
 
 
-@pytest.mark.parametrize(
-    ("config", "kept"),
-    [
-        ("", ["1a1", "2b1", "2c1", "d1"]),
-        ("incremental_strategy='append', unique_key='id'", ["1a1", "2b1", "2c1", "d1"]),
-        ("unique_key='id'", ["1a1", "d1"]),
-        ("unique_key=['id', 'k'], incremental_strategy='delete+insert'", ["1a1", "2c1", "d1"]),
-        ("unique_key='id', incremental_predicates=[\"k = 'b'\"]", ["1a1", "2c1", "d1"]),
-        ("unique_key='coalesce(id, 0)'", ["1a1"]),
-        ("unique_key=['id', 'k'], incremental_strategy='merge'", ["1a1", "2c1", "d1"]),
-        (
-            f"{MERGE}, incremental_predicates=['DBT_INTERNAL_DEST.k < $$c$$']",
-            ["1a1", "2c1", "d1"],
-        ),
-    ],
-)
+# By strategy and key: which rows of before are kept.
+KEPT = {
+    "": ["1a1", "2b1", "2c1", "d1"],
+    "incremental_strategy='append', unique_key='id'": ["1a1", "2b1", "2c1", "d1"],
+    "unique_key='id'": ["1a1", "d1"],
+    "unique_key=['id', 'k'], incremental_strategy='delete+insert'": ["1a1", "2c1", "d1"],
+    "unique_key='id', incremental_predicates=[\"k = 'b'\"]": ["1a1", "2c1", "d1"],
+    "unique_key='coalesce(id, 0)'": ["1a1"],
+    "unique_key=['id', 'k'], incremental_strategy='merge'": ["1a1", "2c1", "d1"],
+    f"{MERGE}, incremental_predicates=['DBT_INTERNAL_DEST.k < $$c$$']": ["1a1", "2c1", "d1"],
+}
+
+
 def test_rows_are_changed_as_the_strategy_says_and_everybody_in_the_run_sees_it(
-    run: Run, rows: Rows, config: str, kept: list[str]
+    run: Run, rows: Rows
 ) -> None:
-    files = {
-        "models/grown.sql": model(config),
-        "models/down.sql": "{{ config(materialized='table') }} select * from {{ ref('grown') }}",
-        "models/seen.sql": "select * from {{ ref('grown') }}",
-        "tests/seen_as_it_will_be.sql": """
-            select 1 from (select count(*) filter (where run = 2) as n from {{ ref('grown') }}) c
-            where n <> {{ var('new', 0) }}
-        """,
-    }
+    files = {}
+    for n, config in enumerate(KEPT):
+        ref = f"{{{{ ref('grown{n}') }}}}"
+        table = "{{ config(materialized='table') }}"
+        files[f"models/grown{n}.sql"] = model(config)
+        files[f"models/down{n}.sql"] = f"{table} select * from {ref}"
+        files[f"models/seen{n}.sql"] = f"select * from {ref}"
+        files[f"tests/seen{n}_as_it_will_be.sql"] = f"""
+            select 1 from (select count(*) filter (where run = 2) as n from {ref}) c
+            where n <> {{{{ var('new', 0) }}}}
+        """
+    oids = "select relname, oid from pg_class where relname ~ 'grown' order by 1"
     run(files)
-    before = rows("select 'shop.grown'::regclass::oid::int")
+    before = rows(oids)
     transformed = run(variables={"new": 3})
-    expected = sorted([*kept, "2b2", "3e2", "d2"])
-    for name in ("grown", "down", "seen"):
-        found = rows(f"select concat(id, k, run) from shop.{name}")
-        assert sorted(row[0] for row in found) == expected
-    assert rows("select 'shop.grown'::regclass::oid::int") == before
-    assert {built.name: built.rows for built in transformed.models}["grown"] == 3
+    built = {each.name: each.rows for each in transformed.models}
+    for n, (config, kept) in enumerate(KEPT.items()):
+        expected = sorted([*kept, "2b2", "3e2", "d2"])
+        for name in ("grown", "down", "seen"):
+            found = rows(f"select concat(id, k, run) from shop.{name}{n}")
+            assert sorted(row[0] for row in found) == expected, config
+        assert built[f"grown{n}"] == 3, config
+    assert rows(oids) == before
     assert rows("select nspname from pg_namespace where nspname like 'shop\\_\\_%'") == []
 
 
-@pytest.mark.parametrize(
-    ("config", "changed"),
-    [
-        ("merge_update_columns=['run']", [(1, "x", 2, 1), (2, "n", 2, 2)]),
-        ("merge_exclude_columns=['NAME']", [(1, "x", 2, 2), (2, "n", 2, 2)]),
-        ("", [(1, "n", 2, 2), (2, "n", 2, 2)]),
-    ],
-)
-def test_a_merge_changes_only_the_columns_it_is_told(
-    run: Run, rows: Rows, config: str, changed: list[tuple[Any, ...]]
-) -> None:
-    text = model(
-        f"unique_key='id', incremental_strategy='merge', {config}",
-        "(1, 'x', 1, 1)", "(1, 'n', 2, 2), (2, 'n', 2, 2)", "id, name, run, other",
-    )  # fmt: skip
-    copied = "{{ config(materialized='table') }} select * from {{ ref('m') }}"
-    run({"models/m.sql": text, "models/copied.sql": copied})
+MERGED = {
+    "merge_update_columns=['run']": [(1, "x", 2, 1), (2, "n", 2, 2)],
+    "merge_exclude_columns=['NAME']": [(1, "x", 2, 2), (2, "n", 2, 2)],
+    "": [(1, "n", 2, 2), (2, "n", 2, 2)],
+}
+
+
+def test_a_merge_changes_only_the_columns_it_is_told(run: Run, rows: Rows) -> None:
+    values = "(1, 'x', 1, 1)", "(1, 'n', 2, 2), (2, 'n', 2, 2)", "id, name, run, other"
+    files = {}
+    for n, config in enumerate(MERGED):
+        files[f"models/m{n}.sql"] = model(f"{MERGE}, {config}", *values)
+        copied = f"{{{{ config(materialized='table') }}}} select * from {{{{ ref('m{n}') }}}}"
+        files[f"models/copied{n}.sql"] = copied
+    run(files)
     run()
-    assert rows("select * from shop.m order by id") == changed
-    assert rows("select * from shop.copied order by id") == changed
+    for n, (config, changed) in enumerate(MERGED.items()):
+        assert rows(f"select * from shop.m{n} order by id") == changed, config
+        assert rows(f"select * from shop.copied{n} order by id") == changed, config
 
 
 def test_this_is_the_published_table_and_new_rows_follow_from_it(run: Run, rows: Rows) -> None:
