@@ -85,5 +85,9 @@ class Cascades:
 
     def _reads(self, key: str, other: str) -> bool:
         """Whether one model waits for the other."""
-        refs = self._manifest.models[key].refs
-        return other in refs or any(self._reads(each, other) for each in refs)
+        found: set[str] = set()
+        edge = {key}
+        while edge:
+            edge = {ref for each in edge for ref in self._manifest.models[each].refs} - found
+            found |= edge
+        return other in found
