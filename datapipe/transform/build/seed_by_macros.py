@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from datapipe.transform.build import copies, seed
+from datapipe.transform.build import copies, seed_file
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.build.site import Site
@@ -23,7 +23,7 @@ from datapipe.transform.jinja.tables import Table
 def build(site: Site) -> Built:
     """Have the project's macros make the table aside, or change a copy of the published one."""
     started = time.perf_counter()
-    read = seed.read(site.model)
+    read = seed_file.read(site.model)
     names, types = [name for name, _ in read.columns], [type_ for _, type_ in read.columns]
     table = Table((_values(row, types) for row in read.rows), names, types)
     anew = refreshes_fully(site.model, site.compiler.options.full_refresh)

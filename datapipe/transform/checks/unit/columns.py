@@ -11,7 +11,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError
 from datapipe.frozen import frozen
-from datapipe.transform.build import seed
+from datapipe.transform.build import seed_file
 from datapipe.transform.checks.unit import literals
 from datapipe.transform.checks.unit.alone import Alone, with_ctes
 from datapipe.transform.compile import Compiler
@@ -153,7 +153,7 @@ class Columns:
 
     def _of_seed(self, model: Model) -> tuple[Column, ...]:
         try:
-            table = seed.read(model)
+            table = seed_file.read(model)
         except DatapipeError:
             return ()
         folded = model.config.get("quote_columns") is False
