@@ -201,3 +201,19 @@ def test_a_seed_in_place_of_a_packages_own_has_what_its_yaml_says(run: Run, rows
 def test_a_quote_that_is_never_closed_is_told_where_it_opens(run: Run) -> None:
     with pytest.raises(ProjectError, match=r"open\.csv:3: A quote opens"):
         run({"seeds/open.csv": 'id,name\n1,5" pipe\n2,"short\n3,long\n'})
+
+
+def test_a_table_keeps_its_columns_and_their_types_until_a_full_refresh(
+    run: Run, rows: Any
+) -> None:
+    run({**SEEDS, "seeds/s.csv": "id,price,name,gone\n1,5,a,x\n"})
+    (warning,) = run({"seeds/s.csv": "name,id,price\n2.50,1,2.5\n,2,3.5\n"}).warnings
+    assert "name (text, not double precision), price (integer, not double precision)" in warning
+    assert rows("select * from shop.s order by id") == [(1, 3, "2.50", None), (2, 4, None, None)]
+    with pytest.raises(ProjectError, match="run once with --full-refresh"):
+        run({"seeds/s.csv": "name,id,price\na,1,cheap\n"})
+    assert rows("select id, price from shop.s order by id") == [(1, 3), (2, 4)]
+    run(full_refresh=True)
+    assert rows("select * from shop.s") == [("a", 1, "cheap")]
+    run({"seeds/s.csv": "name,id,price,more\na,1,cheap,1\n"})  # which dbt does not take
+    assert rows("select * from shop.s") == [("a", 1, "cheap", 1)]
