@@ -253,8 +253,9 @@ class Session:
         )
         for node in nodes:
             if node.unique_id in memory.reused:
+                rows = memory.rows(node) if isinstance(node, Model) else None
                 reason = memory.reused[node.unique_id]
-                execution.done(result_of(node, "reused", message=reason))
+                execution.done(result_of(node, "reused", message=reason, rows=rows))
         for model in self.models:
             if model.unique_id in memory.kept:
                 kept = memory.kept[model.unique_id]

@@ -242,6 +242,44 @@ def test_a_model_in_batches_shows_when_it_begins_and_how_it_ended(run: Run, rows
     assert rows("select said from shop.m") == [("2026",)]
 
 
+def test_what_is_reused_answers_as_dbt_has_it_done_again(run: Run, rows: Any) -> None:
+    files = {
+        "dbt_project.yml": """
+            name: shop
+            models: {+schema: shop, +materialized: table}
+            seeds: {+schema: shop}
+            on-run-end:
+              - create table if not exists said (node text, message text, affected int)
+              - "{% for each in results %}insert into said values ('{{ each.node.name }}',
+                 '{{ each.message }}', {{ each.adapter_response['rows_affected'] }});{% endfor %}"
+            """,
+        "models/few.sql": "select * from {{ ref('seeded') }} where id > 1",
+        "models/grown.sql": "{{ config(materialized='incremental', unique_key='id') }} select * "
+        "from {{ ref('few') }} {{ 'where id > (select max(id) from ' ~ this ~ ')' if "
+        "is_incremental() }}",
+        "models/few.yml": """
+            unit_tests:
+              - name: tested
+                model: few
+                given: [{input: ref('seeded'), rows: [{id: 1}, {id: 2}, {id: 3}]}]
+                expect: {format: csv, rows: "id\\n2\\n3\\n"}
+            """,
+        "seeds/seeded.csv": "id\n1\n2\n3\n",
+    }
+    run(files)
+    run()
+    expected = [
+        ("few", "SELECT 2", 2),
+        ("grown", "INSERT 0 0", 0),
+        ("seeded", "INSERT 3", 3),
+        ("tested", "None", 4),
+    ]
+    for statuses in ({"success", "pass"}, {"reused"}):
+        rows("delete from said returning node")
+        assert {each.status for each in run(rebuild="success" in statuses).results} == statuses
+        assert rows("select * from said order by node") == expected
+
+
 def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:
     logged = "{% do run_query('insert into log values (1)') %}\ncreate temp table t (\n  a textt\n)"
     with pytest.raises(ProjectError, match="Did you mean text") as caught:

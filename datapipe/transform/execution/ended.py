@@ -8,6 +8,7 @@ from typing import Any
 
 from datapipe.errors import DatapipeError
 from datapipe.transform.build import Built
+from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiler
 from datapipe.transform.compile.graph import shown_test, with_parents
 from datapipe.transform.execution.schedule import Node
@@ -90,8 +91,9 @@ class Ended:
         self.thread_id = "Thread-1 (worker)"
         self.execution_time = result.seconds
         self.failures = _failures(result, node)
-        self.adapter_response = _response(result, built)
-        self.message = result.message or _message(result, node, self.adapter_response)
+        self.adapter_response = _response(result, node, built, compiler)
+        said = "" if result.status == "reused" else result.message
+        self.message = said or _message(result, node, self.adapter_response)
         self.batch_results = None
         self.agate_table = None
         ended = result.ended_at.astimezone(UTC).replace(tzinfo=None)
@@ -166,22 +168,29 @@ def _failures(result: NodeResult, node: Node) -> int | None:
     return 0 if isinstance(node, Model) and node.is_batched else None
 
 
-def _response(result: NodeResult, built: Built | None) -> dict[str, Any]:
+def _response(
+    result: NodeResult, node: Node, built: Built | None, compiler: Compiler
+) -> dict[str, Any]:
     """What PostgreSQL answers to the statement with which dbt does the node."""
     if isinstance(result, TestResult) and result.status in {"pass", "warn", "fail", "reused"}:
-        return {"_message": "SELECT 1", "code": "SELECT", "rows_affected": 1}
-    if not isinstance(result, ModelResult) or result.has_failed:
+        # Of a unit test, dbt fetches what is expected and what there is.
+        expected = node.expect.number if isinstance(node, UnitTest) else None
+        fetched = 1 if expected is None else 2 * expected
+        return {"_message": f"SELECT {fetched}", "code": "SELECT", "rows_affected": fetched}
+    if not isinstance(result, ModelResult) or not isinstance(node, Model) or result.has_failed:
         return {}
     kind, rows = result.materialized, result.rows
     if kind in _NO_ROWS and rows is None:
         return {"_message": _NO_ROWS[kind], "code": _NO_ROWS[kind], "rows_affected": -1}
-    if built is None or rows is None or built.model.is_batched:
+    if rows is None or node.is_batched or (built is None and result.status != "reused"):
         return {}
+    grown = built.grown if built else kind in {"incremental", "snapshot"}
     if kind == "seed":
-        code, counted = "INSERT", str(rows)
-    elif not built.grown:
+        anew = refreshes_fully(node, compiler.options.full_refresh)
+        code, counted = "CREATE" if anew else "INSERT", str(rows)
+    elif not grown:
         code, counted = "SELECT", str(rows)
-    elif built.model.config.get("incremental_strategy") == "merge":
+    elif node.config.get("incremental_strategy") == "merge":
         code, counted = "MERGE", str(rows)
     else:
         code, counted = "INSERT", f"0 {rows}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -25,6 +27,15 @@ class Rows:
     format: str
     rows: Any
     line: int
+
+    @property
+    def number(self) -> int | None:
+        """How many rows there are; None of a query, which would have to be asked."""
+        if self.format == "csv":
+            return max(
+                len([line for line in csv.reader(io.StringIO(str(self.rows))) if line]) - 1, 0
+            )
+        return None if self.format == "sql" else len(self.rows or ())
 
 
 @frozen

@@ -105,6 +105,13 @@ class Memory:
         for unique_id, earlier in left.states.items():
             self._seen[unique_id] = self._as_kept(earlier)
 
+    def rows(self, model: Model) -> int | None:
+        """How many rows ``model``, which is reused, would have got, where that is known."""
+        if model.materialized in {"incremental", "snapshot"}:
+            return 0
+        before = self._decisions.recorded[model.unique_id].output
+        return before.rows if before is not None and before.kind == "r" else None
+
     def question(self, model: Model) -> str:
         """What the build of ``model`` has read and made, asked at the end of its transaction."""
         return reading.question(aside.place_of(model), is_function=model.is_function)

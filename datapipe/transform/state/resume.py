@@ -59,8 +59,7 @@ def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
         by_relation[f"{quoted(each.schema)}.{quoted(each.name)}"] = model.unique_id
         output = each.state.output
         if output is not None and output.kind in _TABLES:
-            rows = output.digest.partition(":")[0]
-            found[model.unique_id] = Kept(each.schema, each.name, int(rows) if rows else None)
+            found[model.unique_id] = Kept(each.schema, each.name, output.rows)
     return Left(found, {key: true[key] for key in found})
 
 

@@ -119,6 +119,11 @@ class Token:
         return self.kind in _TABLES
 
     @property
+    def rows(self) -> int | None:
+        """How many rows there are, where a digest tells it."""
+        return int(self.digest.partition(":")[0] or 0) if self.digest else None
+
+    @property
     def is_unlogged(self) -> bool:
         return self.shape.endswith("/u")
 
