@@ -33,7 +33,7 @@ def extract(
     quiet: options.Quiet = False,
 ) -> None:
     """Ask the API, and keep each good answer word for word."""
-    from datapipe.cli.plan import rendered
+    from datapipe.cli.extract_plan import rendered
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
     ask = options.asked(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from datapipe.cli import console, options
+from datapipe.cli.text import aligned
 from datapipe.errors import ProjectError, TestsFailedError
 
 if TYPE_CHECKING:
@@ -97,10 +98,7 @@ def _show(found: Sequence[SourceFreshness]) -> None:
             "" if limit is None else _span(limit) for limit in (each.warn_after, each.error_after)
         ]
         lines.append([each.name, each.status, until, age, *limits])
-    widths = [max(len(line[n]) for line in lines) for n in range(len(lines[0]))]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        console.say("  ".join(cells).rstrip())
+    console.say("\n".join(aligned(lines)))
 
 
 def _age(each: SourceFreshness) -> str:

@@ -85,6 +85,7 @@ Horizon = Annotated[
     Literal["3month", "6month", "12month"] | None,
     typer.Option(help="Of earnings-calendar: how far ahead. Default: 3month."),
 ]
+Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="How to write it.")]
 ProjectDir = Annotated[
     Path | None,
     typer.Option(

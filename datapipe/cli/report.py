@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -13,18 +12,10 @@ from datapipe import symbols as tickers
 from datapipe.cli import console, options
 
 
-class Format(StrEnum):
-    """How a report is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
 def report(
     name: Annotated[str, typer.Argument(help="A report of the SQL project.")] = "market",
     symbols: options.OnlySymbols = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    format: options.Format = "table",
     project_dir: options.ProjectDir = None,
     source: options.Source = None,
 ) -> None:
@@ -33,7 +24,7 @@ def report(
 
     settings = console.settings(project_dir)
     found = Pipeline(settings).report(name, tickers.split(symbols or ""), source=source)
-    if format is Format.table:
+    if format == "table":
         from datapipe.report import terminal
 
         terminal.show(found, terminal.console())
@@ -42,7 +33,7 @@ def report(
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale says
-    if format is Format.json:
+    if format == "json":
         export.json(found, sys.stdout)
         return
     export.csv(found, sys.stdout)

@@ -7,13 +7,13 @@ import json
 import sys
 from dataclasses import asdict, astuple, fields
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datapipe import symbols as tickers
 from datapipe.cli import console, options
+from datapipe.cli.text import aligned
 from datapipe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,20 +22,12 @@ if TYPE_CHECKING:
     from datapipe.load.restatements import Restatement
 
 
-class Format(StrEnum):
-    """How the list is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
 def restatements(
     symbols: options.OnlySymbols = None,
     since: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Only what became known since then.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    format: options.Format = "table",
     source: options.Source = None,
 ) -> None:
     """List values that were changed later.
@@ -48,14 +40,15 @@ def restatements(
     warehouse = Pipeline(console.settings()).warehouse(source)
     found = room.run(warehouse, tickers.split(symbols or ""), _date(since))
     names = [each.name for each in fields(room.Restatement)]
-    if format is Format.json:
+    if format == "json":
         console.say(json.dumps([asdict(each) for each in found], indent=1, default=_text))
-    elif format is Format.csv:
+    elif format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(_texts(found))
     else:
-        _show(names, _texts(found))
+        header = [name.replace("_", " ") for name in names]
+        console.say("\n".join(aligned([header, *_texts(found)])))
 
 
 def _date(text: str | None) -> date | None:
@@ -73,11 +66,3 @@ def _texts(found: Sequence[Restatement]) -> list[list[str]]:
 
 def _text(value: object) -> str:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _show(names: list[str], rows: list[list[str]]) -> None:
-    lines = [[name.replace("_", " ") for name in names], *rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(names))]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        console.say("  ".join(cells).rstrip())

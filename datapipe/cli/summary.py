@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from datapipe.cli.text import count
+
 if TYPE_CHECKING:
     from datapipe.extract import Extracted
     from datapipe.load import Loaded
@@ -26,7 +28,7 @@ def summary(result: Extracted | Loaded | Transformed) -> str:
 
 
 def _extracted(result: Extracted) -> str:
-    parts = [f"{_count(result.stored, 'answer')} stored"]
+    parts = [f"{count(result.stored, 'answer')} stored"]
     parts += [f"{result.unchanged} unchanged"] if result.unchanged else []
     parts += [f"{len(result.empty)} empty"] if result.empty else []
     parts += [f"{len(result.failures)} failed"] if result.failures else []
@@ -39,7 +41,7 @@ def _extracted(result: Extracted) -> str:
 
 
 def _loaded(result: Loaded) -> str:
-    head = f"Load: {_count(result.documents, 'document')} read"
+    head = f"Load: {count(result.documents, 'document')} read"
     for name, merged in sorted(result.tables.items()):
         if merged.new or merged.restated or merged.retired:
             head += f", raw.{name} {merged.new:,} new"
@@ -66,11 +68,11 @@ def _transformed(result: Transformed) -> str:
     unchanged = f"{reused:,} reused as nothing changed, " if reused else ""
     resumed = f" ({kept:,} kept from the run before)" if kept else ""
     head = (
-        f"Transform: {_count(len(result.models), 'model')} published{resumed}, {unchanged}"
-        f"{passed} of {_count(len(result.tests), 'test')} passed"
+        f"Transform: {count(len(result.models), 'model')} published{resumed}, {unchanged}"
+        f"{passed} of {count(len(result.tests), 'test')} passed"
     )
-    head += f", {_count(len(warned), 'warning')}" if warned else ""
-    lines = [f"warning: {test.name} found {_count(test.failures, 'row')}" for test in warned]
+    head += f", {count(len(warned), 'warning')}" if warned else ""
+    lines = [f"warning: {test.name} found {count(test.failures, 'row')}" for test in warned]
     return _listed(head + ".", [*lines, *result.warnings])
 
 
@@ -81,14 +83,14 @@ def node_line(result: NodeResult, done: int, total: int) -> str:
     what, more, ended = result.name, [], _WORDS.get(result.status, result.status)
     if isinstance(result, ModelResult):
         what = f"{result.materialized} {result.schema}.{result.relation}"
-        more += [_count(result.rows, "row")] if result.rows is not None else []
+        more += [count(result.rows, "row")] if result.rows is not None else []
         if result.is_kept:
             ended = "kept"
             more.append("the run before had built it")
     else:
         what = f"{result.resource_type.replace('_', ' ')} {result.name}"
     if isinstance(result, TestResult) and result.status in {"fail", "warn"}:
-        more += [_count(result.failures, "row")] if result.failures else []
+        more += [count(result.failures, "row")] if result.failures else []
     if result.status == "skipped":
         more.append(f"because of {result.because}")
     elif result.status == "error":
@@ -108,7 +110,3 @@ def _listed(head: str, lines: list[str]) -> str:
     if len(lines) > _SHOWN_AT_MOST:
         shown.append(f"  and {len(lines) - _SHOWN_AT_MOST} more")
     return "\n".join([head, *shown])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

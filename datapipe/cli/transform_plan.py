@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from datapipe.cli.text import aligned, count
+
 if TYPE_CHECKING:
     from datapipe.transform.state import Plan, Planned
 
@@ -20,40 +22,32 @@ def rendered(plan: Plan, *, form: str = "text") -> str:
 def _lines(plan: Plan) -> Iterable[str]:
     if plan.build:
         yield f"To be built, in this order ({len(plan.build):,}):"
-        yield from _aligned([(each.name, each.materialized, each.reason) for each in plan.build])
+        yield from _listed([(each.name, each.materialized, each.reason) for each in plan.build])
         yield ""
     if plan.keep:
         yield f"Kept, as the run before has built them ({len(plan.keep):,}):"
-        yield from _aligned([(each.name, each.materialized) for each in plan.keep])
+        yield from _listed([(each.name, each.materialized) for each in plan.keep])
         yield ""
     if plan.reuse:
         yield f"Reused, as nothing changed ({len(plan.reuse):,}):"
-        yield from _aligned([(each.name, each.materialized) for each in plan.reuse])
+        yield from _listed([(each.name, each.materialized) for each in plan.reuse])
         yield ""
     if plan.test:
         yield f"To be tested ({len(plan.test):,}):"
-        yield from _aligned([(each.name, each.reason) for each in plan.test])
+        yield from _listed([(each.name, each.reason) for each in plan.test])
         yield ""
     kept = f"{len(plan.keep):,} kept, " if plan.keep else ""
     yield (
-        f"{_count(len(plan.build), 'model')} built, {kept}{len(plan.reuse):,} reused; "
-        f"{_count(len(plan.test), 'test')} run, {len(plan.reuse_tests):,} reused. "
+        f"{count(len(plan.build), 'model')} built, {kept}{len(plan.reuse):,} reused; "
+        f"{count(len(plan.test), 'test')} run, {len(plan.reuse_tests):,} reused. "
         "Nothing was done."
     )
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
-    shown = rows[:_ROWS_AT_MOST]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for row in shown:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  " + "  ".join(cells).rstrip()
-    if len(rows) > len(shown):
-        yield f"  and {len(rows) - len(shown):,} more"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _listed(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    yield from aligned(rows[:_ROWS_AT_MOST], indent="  ")
+    if len(rows) > _ROWS_AT_MOST:
+        yield f"  and {len(rows) - _ROWS_AT_MOST:,} more"
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from datapipe.cli.text import aligned, count
+
 if TYPE_CHECKING:
     from datapipe.extract.planner import Held, Plan, Wanted
     from datapipe.warehouse.gaps import Gap
@@ -38,7 +40,7 @@ def _lines(plan: Plan) -> Iterable[str]:
     unmended = [gap for gap in plan.gaps if gap.cure != "request"]
     if unmended:
         missing = sum(gap.sessions for gap in unmended)
-        yield f"Missing, and not to be had by a free request ({_count(missing, 'session')}):"
+        yield f"Missing, and not to be had by a free request ({count(missing, 'session')}):"
         yield from _gaps(unmended)
         yield ""
     yield from _summary(plan)
@@ -46,16 +48,16 @@ def _lines(plan: Plan) -> Iterable[str]:
 
 def _summary(plan: Plan) -> Iterable[str]:
     rows = [
-        ("Wanted", _count(len(plan.wanted), "request")),
-        ("Up to date", _count(plan.current, "request")),
+        ("Wanted", count(len(plan.wanted), "request")),
+        ("Up to date", count(plan.current, "request")),
         ("Left today", _left(plan)),
-        ("Done now", _count(len(plan.now), "request")),
+        ("Done now", count(len(plan.now), "request")),
         ("Complete", _complete(plan)),
     ]
     mended = sum(gap.mendable for gap in plan.gaps)
     if mended:
-        rows.insert(1, ("Would bring", f"{_count(mended, 'missing session')} of daily bars"))
-    return _aligned(rows, indent="")
+        rows.insert(1, ("Would bring", f"{count(mended, 'missing session')} of daily bars"))
+    return aligned(rows)
 
 
 def _left(plan: Plan) -> str:
@@ -77,7 +79,8 @@ def _complete(plan: Plan) -> str:
 
 def _wanted(wanted: Sequence[Wanted]) -> Iterable[str]:
     if len(wanted) <= _ROWS_AT_MOST:
-        return _aligned([(each.request.symbol, each.endpoint, each.reason) for each in wanted])
+        rows = [(each.request.symbol, each.endpoint, each.reason) for each in wanted]
+        return aligned(rows, indent="  ")
     # What is alike stands together; the order of the groups is that of their first requests.
     groups: dict[tuple[str, str], list[str]] = {}
     for each in wanted:
@@ -101,7 +104,7 @@ def _grouped(groups: dict[tuple[str, str], list[str]]) -> Iterable[str]:
     if len(groups) > _ROWS_AT_MOST:
         rest = list(groups.values())[_ROWS_AT_MOST:]
         rows.append((f"and {sum(map(len, rest)):,} more", "", ""))
-    return _aligned(rows)
+    return aligned(rows, indent="  ")
 
 
 def _gaps(gaps: Sequence[Gap]) -> Iterable[str]:
@@ -109,11 +112,11 @@ def _gaps(gaps: Sequence[Gap]) -> Iterable[str]:
         (
             gap.symbol,
             str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}",
-            _count(gap.sessions, "session"),
+            count(gap.sessions, "session"),
         )
         for gap in gaps[:_ROWS_AT_MOST]
     ]
-    shown = _aligned(rows)
+    shown = aligned(rows, indent="  ")
     for advice, lines in groupby(zip(shown, gaps, strict=False), key=lambda pair: pair[1].advice):
         yield from (line for line, _ in lines)
         yield f"    {advice}"
@@ -125,19 +128,6 @@ def _names(symbols: Sequence[str]) -> str:
     shown = ", ".join(symbols[:_NAMES_AT_MOST])
     more = len(symbols) - _NAMES_AT_MOST
     return shown + (f" and {more:,} more" if more > 0 else "")
-
-
-def _aligned(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        indent
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 
-from datapipe.cli.plan import rendered
+from datapipe.cli.extract_plan import rendered
 from datapipe.extract.endpoints import Request, named
 from datapipe.extract.history import Candidate
 from datapipe.extract.planner import Held, Plan, Wanted
