@@ -37,18 +37,18 @@ def extract(
     from datapipe.cli.progress import shown  # late, for the sake of --help
 
     ask = options.asked(
-        symbols,
-        symbols_file,
-        endpoints,
-        source,
-        outputsize,
-        interval,
-        month,
-        refresh,
-        adjusted,
-        extended_hours,
-        state,
-        horizon,
+        symbols=symbols,
+        symbols_file=symbols_file,
+        endpoints=endpoints,
+        source=source,
+        outputsize=outputsize,
+        interval=interval,
+        month=month,
+        refresh=refresh,
+        adjusted=adjusted,
+        extended_hours=extended_hours,
+        state=state,
+        horizon=horizon,
     )
     if plan and source != "alpha_vantage":
         raise UsageError("--plan tells what the API would be asked for; no other source has one.")

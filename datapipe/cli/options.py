@@ -176,6 +176,7 @@ def selected(select: list[str] | None, selector: str | None) -> tuple[str, ...]:
 
 
 def asked(
+    *,
     symbols: str | None,
     symbols_file: Path | None,
     endpoints: str | None,
@@ -184,10 +185,10 @@ def asked(
     interval: str,
     month: str | None,
     refresh: bool,
-    adjusted: bool | None = None,
-    extended_hours: bool | None = None,
-    state: str | None = None,
-    horizon: str | None = None,
+    adjusted: bool | None,
+    extended_hours: bool | None,
+    state: str | None,
+    horizon: str | None,
 ) -> Ask:
     """What the options of ``extract`` and ``run-all`` ask for.
 

@@ -28,18 +28,18 @@ def run_all(
     from datapipe.transform import Options
 
     ask = options.asked(
-        symbols,
-        symbols_file,
-        endpoints,
-        source,
-        outputsize,
-        interval,
-        month,
-        refresh,
-        adjusted,
-        extended_hours,
-        state,
-        horizon,
+        symbols=symbols,
+        symbols_file=symbols_file,
+        endpoints=endpoints,
+        source=source,
+        outputsize=outputsize,
+        interval=interval,
+        month=month,
+        refresh=refresh,
+        adjusted=adjusted,
+        extended_hours=extended_hours,
+        state=state,
+        horizon=horizon,
     )
     settings = console.settings(project_dir, target_schema)
     with shown(settings, quiet=quiet, steps=True) as pipeline:
