@@ -17,6 +17,7 @@ from datapipe.warehouse.sessions import Session
 
 _NEW_YORK = ZoneInfo("America/New_York")
 _COMPACT = 100
+_MONDAY, _THURSDAY = 0, 3  # as date.weekday() has them
 _HALF_DAY_CLOSE, _CLOSE, _OPEN = time(13), time(16), time(9, 30)
 
 
@@ -76,7 +77,7 @@ def _at(day: date, at: time) -> datetime:
 
 def _is_half(day: date) -> bool:
     """Before Independence Day, after Thanksgiving and on Christmas Eve."""
-    thanksgiving = _nth(day.year, 11, 3, 4)
+    thanksgiving = _nth(day.year, 11, _THURSDAY, 4)
     fourth_is_observed_later = date(day.year, 7, 4).weekday() < 5
     return (
         day == thanksgiving + timedelta(days=1)
@@ -88,26 +89,28 @@ def _is_half(day: date) -> bool:
 def _holidays(year: int) -> set[date]:
     """The exchange's holidays by its rules since 2022, and the closures beside them."""
     return {
-        *(_observed(date(year, *day)) for day in ((6, 19), (7, 4), (12, 25))),
         # A New Year's Day on a Saturday is not observed.
         date(year, 1, 1) + timedelta(days=date(year, 1, 1).weekday() == 6),
-        _nth(year, 1, 0, 3),
-        _nth(year, 2, 0, 3),
-        _easter(year) - timedelta(days=2),
-        _nth(year, 6, 0, 1) - timedelta(days=7)
-        if _nth(year, 6, 0, 1).day + 24 > 31
-        else _nth(year, 5, 0, 4),
-        _nth(year, 9, 0, 1),
-        _nth(year, 11, 3, 4),
+        _nth(year, 1, _MONDAY, 3),  # Martin Luther King Jr. Day
+        _nth(year, 2, _MONDAY, 3),  # Washington's Birthday
+        _easter(year) - timedelta(days=2),  # Good Friday
+        _nth(year, 6, _MONDAY, 1) - timedelta(days=7),  # Memorial Day, the last Monday of May
+        _observed(date(year, 6, 19)),  # Juneteenth
+        _observed(date(year, 7, 4)),  # Independence Day
+        _nth(year, 9, _MONDAY, 1),  # Labor Day
+        _nth(year, 11, _THURSDAY, 4),  # Thanksgiving
+        _observed(date(year, 12, 25)),  # Christmas
         date(2025, 1, 9),  # mourning for President Carter
     }
 
 
 def _observed(day: date) -> date:
+    """The weekday on which a holiday is kept: Friday for Saturday, Monday for Sunday."""
     return day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0))
 
 
 def _nth(year: int, month: int, weekday: int, n: int) -> date:
+    """The ``n``-th such weekday of a month."""
     first = date(year, month, 1)
     return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (n - 1))
 
