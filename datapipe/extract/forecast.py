@@ -6,11 +6,21 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from enum import IntEnum
 
 from datapipe.frozen import frozen
 
 _HORIZON_DAYS = 366
-_DUE_AGAIN = 3  # the rank of what is due, among those of the planner
+
+
+class Rank(IntEnum):
+    """What is asked for first; within a rank, what has been due for the longest time."""
+
+    ABOUT_TO_BE_LOST = 0
+    NEVER_ASKED_DAILY = 1
+    NEVER_ASKED = 2
+    DUE = 3
+    REFRESH = 4
 
 
 @frozen
@@ -25,7 +35,7 @@ class Budget:
 class Due:
     """A wanted request, and when it will be due again: with the next session, or after a period."""
 
-    rank: int
+    rank: Rank
     due_at: datetime
     exchange: str | None = None
     period: timedelta | None = None
@@ -55,7 +65,7 @@ def forecast(
         at = now + timedelta(days=day)
         while asked and asked[0][0] <= at:
             _, due_at, place = heapq.heappop(asked)
-            heapq.heappush(waiting, (_DUE_AGAIN, due_at, place))
+            heapq.heappush(waiting, (Rank.DUE, due_at, place))
         for _ in range(min(budget.per_day if day else budget.left_today, len(waiting))):
             _, _, place = heapq.heappop(waiting)
             first_round.discard(place)

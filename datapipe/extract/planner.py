@@ -17,7 +17,7 @@ import psycopg
 
 from datapipe.errors import UsageError
 from datapipe.extract.endpoints import Endpoint, Request, requests
-from datapipe.extract.forecast import Budget, Due, forecast
+from datapipe.extract.forecast import Budget, Due, Rank, forecast
 from datapipe.extract.history import Barred, Candidate, History, barred, closes_after, histories
 from datapipe.frozen import frozen
 from datapipe.warehouse import sessions
@@ -26,10 +26,9 @@ from datapipe.warehouse.gaps import COMPACT_SESSIONS, Gap, gaps
 _PERIODS = {"week": timedelta(days=7), "month": timedelta(days=30), "quarter": timedelta(days=91)}
 _SLACK = timedelta(hours=12)  # cron does not come at the same second every day
 _LONGEST_WAIT = timedelta(days=30)
+_EVER = datetime.min.replace(tzinfo=UTC)  # since when that is due which was never asked
 _URGENT = COMPACT_SESSIONS - 20
 _PATIENT = 8  # good answers without the session, before a series is taken for dead
-
-_ABOUT_TO_BE_LOST, _NEVER_DAILY, _NEVER, _DUE, _REFRESH = range(5)
 
 
 @frozen
@@ -50,7 +49,7 @@ class _Judged:
 class Wanted(_Judged):
     """A request that can bring something new, and why."""
 
-    rank: int
+    rank: Rank
     due_at: datetime
     asked_at: datetime | None
 
@@ -144,8 +143,7 @@ def plan(
             wanted.append(decided)
         elif decided:
             held.append(decided)
-    never = datetime.min.replace(tzinfo=UTC)
-    wanted.sort(key=lambda each: (each.rank, each.due_at, each.asked_at or never))
+    wanted.sort(key=lambda each: (each.rank, each.due_at, each.asked_at or _EVER))
     complete_on, caught_up_on = forecast(
         [_due(each) for each in wanted],
         Budget(left_today, per_day),
@@ -177,29 +175,29 @@ def _decide(
     if until is not None:
         if until > now:
             return Held(candidate, why, until)
-        rank, due_at = _DUE, max(due_at, until)
+        rank, due_at = Rank.DUE, max(due_at, until)
     return Wanted(candidate, reason, rank, due_at, history.asked_at)
 
 
 def _news(
     candidate: Candidate, history: History, now: datetime, mendable: int
-) -> tuple[str, int, datetime] | None:
+) -> tuple[str, Rank, datetime] | None:
     """Why there may be something new, its rank, and since when."""
     cadence, seen_at = candidate.endpoint.cadence, history.seen_at
     if month := candidate.request.params.get("month"):
         return _news_of_month(month, history)
     if seen_at is None and (not candidate.has_bars or history.bar_date is None):
-        rank = _NEVER_DAILY if cadence == "session" else _NEVER
+        rank = Rank.NEVER_ASKED_DAILY if cadence == "session" else Rank.NEVER_ASKED
         reason = "never asked" if history.asked_at is None else "asked, and not answered yet"
-        return reason, rank, datetime.min.replace(tzinfo=UTC)
+        return reason, rank, _EVER
     if candidate.request.params.get("outputsize") == "full" and not history.full_seen:
-        return "the whole history was not asked for yet", _NEVER, datetime.min.replace(tzinfo=UTC)
+        return "the whole history was not asked for yet", Rank.NEVER_ASKED, _EVER
     if cadence in _PERIODS and seen_at is not None:
         period = _PERIODS[cadence]
         if seen_at + period - _SLACK > now:
             return None
         reason = f"due every {cadence}, last answered on {seen_at:%Y-%m-%d}"
-        return reason, _DUE, seen_at + period + period / 2
+        return reason, Rank.DUE, seen_at + period + period / 2
     if cadence == "once" or history.closed_at is None:
         return None
     if candidate.has_bars:
@@ -207,25 +205,25 @@ def _news(
     if seen_at is not None and seen_at >= history.closed_at:
         return None
     reason = f"not answered since the session of {history.session_date} closed"
-    return reason, _DUE, history.closed_at
+    return reason, Rank.DUE, history.closed_at
 
 
-def _news_of_bars(history: History, mendable: int) -> tuple[str, int, datetime] | None:
+def _news_of_bars(history: History, mendable: int) -> tuple[str, Rank, datetime] | None:
     closed_at, seen_at = history.closed_at, history.seen_at
     if history.arrived or closed_at is None:
         return None
     if history.bar_date is None:
-        return "no bar is stored", _DUE, closed_at
+        return "no bar is stored", Rank.DUE, closed_at
     if history.missing_since is not None:
         reason = f"{_sessions(history.missing)} missing after {history.bar_date}"
         urgent = history.missing >= _URGENT and history.lacking < _PATIENT
-        return reason, _ABOUT_TO_BE_LOST if urgent else _DUE, history.missing_since
+        return reason, Rank.ABOUT_TO_BE_LOST if urgent else Rank.DUE, history.missing_since
     if seen_at is not None and seen_at >= closed_at:
         return None
     if history.bar_known_from is not None and history.bar_known_from < closed_at:
-        return f"the bar of {history.bar_date} was not finished when it came", _DUE, closed_at
+        return f"the bar of {history.bar_date} was not finished when it came", Rank.DUE, closed_at
     if mendable:
-        return f"{_sessions(mendable)} missing within reach", _DUE, closed_at
+        return f"{_sessions(mendable)} missing within reach", Rank.DUE, closed_at
     return None
 
 
@@ -233,7 +231,7 @@ def _sessions(count: int) -> str:
     return "1 session is" if count == 1 else f"{count} sessions are"
 
 
-def _news_of_month(month: str, history: History) -> tuple[str, int, datetime] | None:
+def _news_of_month(month: str, history: History) -> tuple[str, Rank, datetime] | None:
     """A month of intraday bars is done when it was answered after its end."""
     try:
         end = date.fromisoformat(f"{month}-01") + timedelta(days=32)
@@ -244,7 +242,7 @@ def _news_of_month(month: str, history: History) -> tuple[str, int, datetime] | 
         done_at = min(done_at, history.closed_at)
     if history.seen_at is not None and history.seen_at >= done_at:
         return None
-    return f"{month} was not answered since its last session", _DUE, done_at
+    return f"{month} was not answered since its last session", Rank.DUE, done_at
 
 
 def _wait(candidate: Candidate, history: History) -> tuple[datetime | None, str]:
@@ -282,8 +280,8 @@ def _doubled(first: timedelta, times: int, most: timedelta) -> timedelta:
 
 
 def _refreshed(candidate: Candidate, history: History) -> Wanted:
-    since = history.seen_at or datetime.min.replace(tzinfo=UTC)
-    return Wanted(candidate, "asked for anew", _REFRESH, since, history.asked_at)
+    since = history.seen_at or _EVER
+    return Wanted(candidate, "asked for anew", Rank.REFRESH, since, history.asked_at)
 
 
 def _not_entitled(candidate: Candidate, refused: Sequence[Barred]) -> Held | None:

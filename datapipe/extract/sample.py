@@ -145,7 +145,7 @@ def _overview(symbol: str, sessions: Sequence[Session]) -> dict[str, object]:
     shares = int(10 ** random.uniform(8.5, 10))
     close = bars[-1][3]
     earnings = close / random.uniform(12, 35)
-    year = [bar for session, bar in zip(sessions, bars, strict=True)][-252:]
+    year = bars[-252:]
     return {
         "Symbol": symbol,
         "AssetType": "Common Stock",
