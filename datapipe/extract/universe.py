@@ -19,10 +19,9 @@ _CHECKED_AT_MOST = 50
 
 @frozen
 class Universe:
-    """The symbols that are meant, where they were named, and what seems odd about them."""
+    """The symbols that are meant, and what seems odd about them."""
 
     symbols: tuple[str, ...]
-    source: str
     warnings: tuple[str, ...] = ()
 
 
@@ -43,20 +42,17 @@ def resolve(
     """
     if named or file is not None:
         found = tickers.unique([*named, *(read(file) if file else ())])
-        source = " and ".join(
-            [*(["--symbols"] if named else []), *([str(file)] if file is not None else [])]
-        )
     elif configured:
-        found, source = tickers.unique(configured), "DATAPIPE_SYMBOLS"
+        found = tickers.unique(configured)
     else:
         of_pairs = bool(endpoints) and all(endpoint.of_pairs for endpoint in endpoints)
-        found, source = known(connection, of_pairs=of_pairs), "the warehouse"
+        found = known(connection, of_pairs=of_pairs)
     if not found and not _needs_none(endpoints):
         raise UsageError(
             "No symbols are named. Give --symbols AAPL,MSFT or --symbols-file FILE, or set "
             "DATAPIPE_SYMBOLS."
         )
-    return Universe(found, source, _doubts(connection, found))
+    return Universe(found, _doubts(connection, found))
 
 
 def read(path: Path) -> tuple[str, ...]:
