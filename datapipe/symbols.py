@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from datapipe.errors import UsageError
 
+NO_SYMBOL = "-"  # of requests and rows that are of no share
+
 _SYMBOL = re.compile(r"(?=.*[A-Z0-9])[A-Z0-9.:^&=/-]{1,32}")
 _SHARE_CLASS = re.compile(r"([A-Z]+)[./]([A-Z])")
 

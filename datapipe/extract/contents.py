@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datapipe.extract.endpoints import NO_SYMBOL, Request
+from datapipe.extract.endpoints import Request
+from datapipe.symbols import NO_SYMBOL
 
 _SERIES = re.compile(
     r"(?:TIME_SERIES|FX|DIGITAL_CURRENCY|CRYPTO)_(DAILY|WEEKLY|MONTHLY|INTRADAY)(_ADJUSTED)?"

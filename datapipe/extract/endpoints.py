@@ -11,12 +11,11 @@ from typing import Literal
 
 from datapipe.errors import UsageError
 from datapipe.frozen import frozen
+from datapipe.symbols import NO_SYMBOL
 
 # How often there can be something new: with every session of the symbol's exchange, or once in a
 # day, week, month or quarter of the calendar; once means that nobody waits for anything new.
 Cadence = Literal["session", "day", "week", "month", "quarter", "once"]
-
-NO_SYMBOL = "-"
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _COMPACT: Mapping[str, str] = MappingProxyType({"outputsize": "compact"})

@@ -22,6 +22,7 @@ from datapipe.errors import UsageError
 from datapipe.extract.endpoints import Request
 from datapipe.extract.recordings import Recordings
 from datapipe.frozen import frozen
+from datapipe.symbols import NO_SYMBOL
 
 PREMIUM_FUNCTIONS = frozenset(
     {
@@ -118,7 +119,7 @@ class Folder:
         return frozenset(request.function for request in self._found)
 
     def answer(self, query: Mapping[str, str]) -> str | None:
-        asked = query.get("symbol") or query.get("keywords") or _pair(query) or "-"
+        asked = query.get("symbol") or query.get("keywords") or _pair(query) or NO_SYMBOL
         wanted = "csv" if query.get("datatype") == "csv" else "json"
         best: tuple[bool, bool, Request] | None = None
         for request in self._found:

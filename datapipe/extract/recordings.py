@@ -14,7 +14,7 @@ from datapipe.extract.answers import Answer, prove
 from datapipe.extract.endpoints import Endpoint, Request
 
 _NAME = re.compile(r"(?P<function>[A-Z0-9_]+?)__(?P<symbol>.+?)(?:__(?P<rest>.*))?\.(?:json|csv)")
-_NO_SYMBOL = {"-", "all", "none"}
+_SPELLED_NO_SYMBOL = {tickers.NO_SYMBOL, "all", "none"}
 
 # What export writes after the symbol: when the answer came, its number, and the parameters.
 _EXPORTED = re.compile(r"(?P<at>\d{8}T\d{12}Z)-\d+(?:__(?P<params>.*))?")
@@ -81,7 +81,7 @@ def described(name: str) -> Request | None:
         return None
     spelled = unquote(match["symbol"])
     try:
-        symbol = "-" if spelled in _NO_SYMBOL else tickers.normalise(spelled)
+        symbol = tickers.NO_SYMBOL if spelled in _SPELLED_NO_SYMBOL else tickers.normalise(spelled)
     except UsageError:
         return None
     exported = _EXPORTED.fullmatch(match["rest"] or "")

@@ -37,11 +37,11 @@ from datapipe.load.tables import (
     TOP_MOVERS,
     Table,
 )
+from datapipe.symbols import NO_SYMBOL
 
 _Record = Mapping[str, Any]
 # Stands for a listing's first day where the answer has none: it is part of the key.
 _NO_IPO_DATE = "0001-01-01"
-NO_SYMBOL = "-"
 _INTERVALS = (
     (4, "daily"),
     (9, "weekly"),
