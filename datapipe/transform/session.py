@@ -225,7 +225,7 @@ class Session:
 
         # One that is published by itself takes rows of others with it then.
         cascading = {} if self.options.per_model else published
-        cascades = Cascades(self.connection, self.manifest, cascading)
+        cascades = Cascades(self.connection, self.manifest, cascading, models)
 
         def build_(connection: psycopg.Connection, model: Model, compiler: Compiler) -> Built:
             old = published.get(model.key)

@@ -82,6 +82,15 @@ def test_rows_go_with_those_they_refer_to_and_the_models_that_have_them_see_that
     ]
 
 
+def test_rows_of_what_is_not_built_go_when_all_is_published(
+    run: Any, rows: Any, published: None
+) -> None:
+    run(select=["a", "other", "b"])
+    assert rows("SELECT * FROM shop.b ORDER BY id") == [(10, 1), (20, 2)]
+    assert rows("SELECT * FROM shop.c ORDER BY id") == [(100, 10), (200, 20)]
+    assert rows("SELECT * FROM shop.kept ORDER BY id") == [(10, 1), (20, 2), (30, None)]
+
+
 def test_rows_that_would_go_stay_where_nothing_is_published(
     run: Any, rows: Any, published: None
 ) -> None:

@@ -8,7 +8,7 @@ built, with the key between the copies, and PostgreSQL does the rest as it does 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import psycopg
 
@@ -20,18 +20,22 @@ from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest import Manifest
+from datapipe.transform.manifest.nodes import Model
 
 _KEYS = """
-SELECT confrelid::bigint, conrelid::bigint, conname FROM pg_constraint
-WHERE contype = 'f' AND confdeltype IN ('c', 'n', 'd') AND conrelid <> confrelid
-  AND conrelid = ANY(%(oids)s::oid[]) AND confrelid = ANY(%(oids)s::oid[])
+SELECT k.confrelid::bigint, k.conrelid::bigint, k.conname, n.nspname, c.relname
+FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd') AND k.conrelid <> k.confrelid
+  AND k.confrelid = ANY(%s::oid[])
 """
 
 
 class Cascades:
     """Which of the models that grow take rows of others with them; ``growing`` are their tables.
 
-    Several threads may ask at once.
+    ``building`` are all models of the run. Where a table of which rows go is not built in it, or
+    not after those that take them, they go when all is published. Several threads may ask at once.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Cascades:
         connection: psycopg.Connection,
         manifest: Manifest,
         growing: Mapping[str, RelationState],
+        building: Collection[Model],
     ) -> None:
         self._lock = threading.Lock()
         self._manifest = manifest
@@ -49,9 +54,15 @@ class Cascades:
         if len(growing) < 2:
             return
         models = {state.oid: key for key, state in growing.items()}
-        for to, of, name in connection.execute(_KEYS, {"oids": list(models)}):
-            if self._reads(models[of], models[to]):
+        anew = {each.relation.published for each in building if each.key not in growing}
+        others = set()
+        for to, of, name, schema, table in connection.execute(_KEYS, [list(models)]):
+            if of in models and self._reads(models[of], models[to]):
                 self._keys.setdefault(models[to], []).append((models[of], name))
+            elif (schema, table) not in anew:
+                others.add(models[to])
+        for key in [key for key in self._keys if self._taken_by(key) & others]:
+            del self._keys[key]
 
     def prepare(self, site: Site) -> None:
         """Give the model a copy of its table where it needs one, and those whose rows it takes."""
@@ -82,6 +93,10 @@ class Cascades:
         alter = f"ALTER TABLE {site.aside.local}"
         key = f"ADD CONSTRAINT {quoted(name)} {site.compiler.standing(made)}"
         execute(site.connection, f"{alter} DROP CONSTRAINT {quoted(name)}; {alter} {key}")
+
+    def _taken_by(self, key: str) -> set[str]:
+        """The model itself, and all others that lose rows with it."""
+        return {key}.union(*(self._taken_by(of) for of, _ in self._keys.get(key, ())))
 
     def _reads(self, key: str, other: str) -> bool:
         """Whether one model waits for the other."""
