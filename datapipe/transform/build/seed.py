@@ -92,7 +92,7 @@ def _load_into_columns(
             _load(site, replace(table, columns=columns), _FILE, "CREATE TEMPORARY TABLE")
             execute(site.connection, f"{into}; DROP TABLE {_FILE.local}")
     except psycopg.Error as error:
-        if class_of(error) not in {"22", "42"}:
+        if class_of(error) not in {"22", "23", "42"}:
             raise failure(error, f"loading the seed {site.model.name}") from error
         raise mistake(
             site.model,
