@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from datapipe.cli import console, options
-from datapipe.errors import UsageError
 
 
 def compile(  # noqa: A001 - dbt's word
@@ -46,12 +45,7 @@ def compile(  # noqa: A001 - dbt's word
     for node in nodes:
         if output is None:
             console.say(f"-- {node.resource_type} {node.name} ({node.file})\n{node.sql}")
-            continue
-        path = output / node.file
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(node.sql, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+        else:
+            console.write(output / node.file, node.sql)
     if output is not None:
         console.tell(f"Wrote {len(nodes)} files to {output}.")

@@ -23,6 +23,15 @@ def say(message: str) -> None:
     print(message)  # noqa: T201 - the one place that speaks
 
 
+def write(path: Path, text: str) -> None:
+    """Write a result to a file, and make the folders above it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+
+
 def settings(project_dir: Path | None = None, target_schema: str | None = None) -> Settings:
     """The settings, with what the command line says."""
     from datapipe.settings import Settings  # late, for the sake of --help

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from datapipe.cli import console, options
-from datapipe.errors import UsageError
 
 
 def docs(
@@ -32,10 +31,6 @@ def docs(
     )
     for warning in warnings:
         console.tell(warning)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}.") from None
+    console.write(output, html)
     if not quiet:
         console.tell(f"Wrote {output}.")
