@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,7 @@ def until_asleep(rows: Any, number: int, may_go_on: Callable[[], bool]) -> list[
         if len(found) == number:
             return found
         assert may_go_on()
+        time.sleep(0.02)
 
 
 def test_a_lost_connection_stops_all_the_others(
@@ -222,6 +224,7 @@ def test_a_run_that_ends_early_leaves_no_backend_at_work(
     assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
     while rows(f"select pid {sleeping}"):
         assert how == signal.SIGKILL  # the server looks for its client once a second
+        time.sleep(0.02)
     assert rows("select run from shop.a") == [(1,)]
 
 
