@@ -22,10 +22,11 @@ SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples" / "alpha_va
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_from_outside() -> None:
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
     for name in list(os.environ):
         if name.startswith(("DATAPIPE_", "ALPHA_VANTAGE_", "PG")):
             del os.environ[name]
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("home"))  # not the user's own
 
 
 @pytest.fixture(autouse=True)

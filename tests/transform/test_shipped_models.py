@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,9 +33,10 @@ def _a_server_far_from_utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def build(warehouse: Warehouse) -> Build:
+def build(warehouse: Warehouse, cache_dir: Path) -> Build:
+    asked = Options(project_dir=shipped("sql_models"), cache_dir=cache_dir)
     return lambda **variables: transform.run(
-        warehouse, Options(project_dir=shipped("sql_models"), variables=variables), run_id=1
+        warehouse, replace(asked, variables=variables), run_id=1
     )
 
 
