@@ -192,12 +192,11 @@ class Quota:
         and AskedElsewhere when another run has asked the same since this one began.
         """
         with self._one_at_a_time, self._connection.transaction():
-            row = self._connection.execute(_LOCK, [_LOCK_CLASS, self._key_id]).fetchone()
-            assert row is not None  # noqa: S101 - a query without FROM gives a row
-            elsewhere = self._elsewhere([request], row[1])
+            now = self._locked()
+            elsewhere = self._elsewhere([request], now)
             if elsewhere:
                 raise elsewhere[0]
-            wait = self._wait(row[1])
+            wait = self._wait(now)
             return wait.total_seconds() if wait else self._taken([request])[0]
 
     def take_all(self, requests: Sequence[Request]) -> list[int | AskedElsewhere]:
@@ -207,11 +206,10 @@ class Quota:
         Raises QuotaSpent when the API has said today that they are used up.
         """
         with self._one_at_a_time, self._connection.transaction():
-            row = self._connection.execute(_LOCK, [_LOCK_CLASS, self._key_id]).fetchone()
-            assert row is not None  # noqa: S101 - a query without FROM gives a row
+            now = self._locked()
             if not self._looked:
-                self._until_tomorrow(row[1])
-            found: dict[int, int | AskedElsewhere] = dict(self._elsewhere(requests, row[1]))
+                self._until_tomorrow(now)
+            found: dict[int, int | AskedElsewhere] = dict(self._elsewhere(requests, now))
             ours = [place for place in range(len(requests)) if place not in found]
             found |= zip(ours, self._taken([requests[place] for place in ours]), strict=True)
         return [found[place] for place in range(len(requests))]
@@ -247,6 +245,13 @@ class Quota:
             return 0
         per_day = self._limits.per_day
         return None if per_day is None else max(0, per_day - sent)
+
+    def _locked(self) -> datetime:
+        """The time at which this transaction came to hold the key's lock."""
+        row = self._connection.execute(_LOCK, [_LOCK_CLASS, self._key_id]).fetchone()
+        assert row is not None  # noqa: S101 - a query without FROM gives a row
+        now: datetime = row[1]
+        return now
 
     def _now(self) -> datetime:
         row = self._connection.execute("SELECT clock_timestamp()").fetchone()
