@@ -136,7 +136,7 @@ BEGIN
         WHERE n.nspname IN ('raw', 'meta') AND c.relkind = 'r' AND c.relname <> 'alembic_version'
             AND pg_relation_size(c.oid) > 0
     LOOP
-        EXECUTE format('TRUNCATE %I.%I', found.nspname, found.relname);
+        EXECUTE format('DELETE FROM %I.%I', found.nspname, found.relname);
     END LOOP;
     UPDATE meta.alembic_version SET version_num = '{migrate.head()}';
 END $$
