@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -240,3 +241,71 @@ def test_a_test_has_a_relation_where_it_keeps_the_rows_that_it_finds(
     relations = {node["name"]: node["relation_name"] for node in nodes if node["relation_name"]}
     database = project.renderer.target["dbname"]
     assert relations == {name: f'"{database}"."dbt_test__audit"."{name}"' for name in kept}
+
+
+def test_paths_and_names_begin_within_the_folder_of_their_kind(
+    write: Callable[..., Path],
+) -> None:
+    folder = write(
+        {
+            "dbt_project.yml": """
+                name: shop
+                model-paths: [dbt/models]
+                test-paths: [dbt/tests]
+                sources: {shop: {crm: {+meta: {owner: me}}}}
+            """,
+            "dbt/models/crm/a.sql": "select 1 as id",
+            "dbt/models/crm/schema.yml": """
+                models: [{name: a, columns: [{name: id, data_tests: [unique]}]}]
+                sources: [{name: s, tables: [{name: t}]}]
+                exposures: [{name: e, type: dashboard, owner: {email: a@b.c}}]
+            """,
+            "dbt/tests/crm/odd.sql": "select 1 where false",
+        }
+    )
+    project = opened(None, Options(project_dir=folder))
+    graph = Graph(project.manifest, project.renderer)
+    nodes = {**graph["nodes"], **graph["sources"], **graph["exposures"]}
+    shown = {node["name"]: (node["path"], ".".join(node["fqn"])) for node in nodes.values()}
+    assert shown == {  # as in dbt 1.11, which forgets it for generic tests
+        "a": ("crm/a.sql", "shop.crm.a"),
+        "unique_a_id": ("unique_a_id.sql", "shop.models.crm.unique_a_id"),
+        "odd": ("crm/odd.sql", "shop.crm.odd"),
+        "t": ("dbt/models/crm/schema.yml", "shop.crm.s.t"),
+        "e": ("crm/schema.yml", "shop.crm.e"),
+    }
+    assert nodes["source.shop.s.t"]["meta"] == {"owner": "me"}
+
+
+def test_nodes_are_shown_with_all_that_dbt_tells_of_them(write: Callable[..., Path]) -> None:
+    folder = write(
+        {
+            "models/a.sql": "select * from {{ ref('b') }}, {{ ref('b') }}, {{ source('s', 't') }}",
+            "models/b.sql": "select 1 as id",
+            "models/schema.yml": """
+                groups: [{name: g, owner: {email: a@b.c}}]
+                models: [{name: b, config: {group: g}, columns: [{name: id, tests: [unique]}]}]
+                sources: [{name: s, schema: "{{ target.schema }}", tables: [{name: t}]}]
+                exposures: [{name: e, type: dashboard, owner: {name: me}}]
+                snapshots: [{name: p, relation: ref('b'), config: {
+                    unique_key: id, strategy: check, check_cols: all,
+                    snapshot_meta_column_names: {dbt_valid_to: until}}}]
+            """,
+            "seeds/t.csv": "id\r\n1\r\n",
+            "analyses/c.sql": "select 1",
+        }
+    )
+    project = opened(None, Options(project_dir=folder))
+    graph = Graph(project.manifest, project.renderer)
+    nodes = {node["name"]: node for node in graph["nodes"].values()}
+    assert [ref["name"] for ref in nodes["a"]["refs"]] == ["b", "b"]
+    assert nodes["a"]["depends_on"]["nodes"] == ["source.shop.s.t", "model.shop.b"]
+    assert nodes["t"]["checksum"]["checksum"] == hashlib.sha256(b"id\r\n1").hexdigest()
+    assert nodes["c"]["relation_name"] is None
+    assert nodes["unique_b_id"]["group"] == "g"
+    assert nodes["p"]["config"]["snapshot_meta_column_names"] == {
+        "dbt_valid_from": None, "dbt_valid_to": "until", "dbt_scd_id": None,
+        "dbt_updated_at": None, "dbt_is_deleted": None,
+    }  # fmt: skip
+    assert graph["exposures"]["exposure.shop.e"]["owner"] == {"email": None, "name": "me"}
+    assert graph["groups"]["group.shop.g"]["owner"] == {"email": "a@b.c", "name": None}

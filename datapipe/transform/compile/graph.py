@@ -157,9 +157,8 @@ class Seen(Mapping[str, Any]):
 
 def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
     """The node as ``graph`` has it."""
-    parents = [manifest.sources[key].unique_id for key in node.sources]
-    parents += [manifest.models[key].unique_id for key in node.refs]
-    depends_on = {"macros": list(getattr(node, "macros", ())), "nodes": parents}
+    macros = list(getattr(node, "macros", ()))
+    depends_on = {"macros": macros, "nodes": manifest.parents(node)}
     if isinstance(node, Model) and node.is_seed:
         del depends_on["nodes"]
     shown = {**node.as_template_sees_it(), "depends_on": depends_on}
@@ -176,9 +175,16 @@ def shown_test(
     It has a relation where it keeps them: as its settings say, or for all of a run that ``stores``.
     """
     named = name_of_test(test, renderer)
-    own = {"database": named.database, "schema": named.schema, "alias": named.identifier}
+    own: dict[str, Any] = {
+        "database": named.database,
+        "schema": named.schema,
+        "alias": named.identifier,
+    }
     if stores or test.config.get("store_failures"):
         own["relation_name"] = str(named)
+    tested = manifest.models.get(test.tested_model or "")
+    if tested is not None:
+        own["group"] = tested.config.get("group")
     return {**with_parents(manifest, test), **own}
 
 

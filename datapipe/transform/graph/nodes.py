@@ -8,9 +8,6 @@ from typing import Any
 
 from datapipe.frozen import frozen
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.beside import Exposure
-from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.tests import DataTest
 
 TESTS = frozenset({"test", "unit_test"})
 _BY_FQN = frozenset({"model", "seed", "snapshot", "test", "analysis", "function"})
@@ -90,7 +87,7 @@ def graph_of(manifest: Manifest) -> Graph:
         node = _node(
             model,
             model.resource_type,
-            _parents(manifest, model),
+            manifest.parents(model),
             described_in=model.described_in,
             version=model.version,
             latest_version=model.latest_version,
@@ -100,7 +97,7 @@ def graph_of(manifest: Manifest) -> Graph:
         node = _node(
             test,
             "test",
-            _parents(manifest, test),
+            manifest.parents(test),
             described_in=test.described_in,
             test_type="singular" if test.macro is None else "generic",
             macro=(test.macro or "").rpartition(".")[2].removeprefix("test_"),
@@ -110,7 +107,7 @@ def graph_of(manifest: Manifest) -> Graph:
         tested = manifest.models[unit.model].unique_id
         graph.add(_node(unit, "unit_test", (tested,), test_type="unit"))
     for each in manifest.exposures:
-        graph.add(_node(each, each.resource_type, _parents(manifest, each)))
+        graph.add(_node(each, each.resource_type, manifest.parents(each)))
     return graph
 
 
@@ -126,17 +123,3 @@ def _node(of: Any, resource_type: str, parents: Iterable[str], **more: Any) -> N
         depends_on=tuple(dict.fromkeys(parents)),
         **more,
     )
-
-
-def _parents(manifest: Manifest, node: Model | DataTest | Exposure) -> list[str]:
-    """What ``node`` reads, as dbt knows it: a seed that fills a source is not read by its name."""
-    filled = {manifest.seeds[key] for key in node.sources if key in manifest.seeds}
-    named = {ref.name for ref in getattr(node, "asked", ())}
-    return [
-        *(manifest.sources[key].unique_id for key in node.sources),
-        *(
-            manifest.models[key].unique_id
-            for key in node.refs
-            if key not in filled or manifest.models[key].name in named
-        ),
-    ]

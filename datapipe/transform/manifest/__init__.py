@@ -73,6 +73,22 @@ class Manifest:
         key = self.seeds.get(source.key)
         return self.models[key] if key is not None else None
 
+    def parents(self, node: Model | DataTest | Exposure | Operation) -> list[str]:
+        """What ``node`` reads, by unique ids, as dbt knows it.
+
+        A seed that fills a source is not read by its name.
+        """
+        filled = {self.seeds[key] for key in node.sources if key in self.seeds}
+        named = {ref.name for ref in node.asked}
+        return [
+            *(self.sources[key].unique_id for key in node.sources),
+            *(
+                self.models[key].unique_id
+                for key in node.refs
+                if key not in filled or self.models[key].name in named
+            ),
+        ]
+
     def source(self, *names: Any, package: str) -> Source:
         """The source that ``source(*names)`` means in ``package``; raises ProjectError if none."""
         return self.sources[self.names.source(asked_source(names), package).key]

@@ -51,7 +51,7 @@ class Operation:
             "checksum": seen.checksum(self.sql),
             "tags": [self.moment],
             "meta": {},
-            "config": dict(self.config),
+            "config": seen.settings(self.config),
             "unrendered_config": dict(self.written),
             "index": self.index,
             **seen.asked(self.asked),
@@ -76,6 +76,7 @@ class Exposure:
     resource_type: str = "exposure"
     asked: tuple[Ref, ...] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
+    inside: str = ""
 
     @property
     def unique_id(self) -> str:
@@ -88,13 +89,14 @@ class Exposure:
             of = {"description": "", "label": None, "url": None, "maturity": None, "metrics": []}
             called = {"refs": seen.asked(self.asked)["refs"]}
             of = {**of, **called, "sources": [list(source) for source in self.sources]}
+            of["owner"] = seen.owner(self.described)
         described = self.described
         if self.resource_type == "metric":
             described = seen.metric(described)
         return {
             **of,
-            **{key: described[key] for key in described if key != "depends_on"},
-            "path": self.file.partition("/")[2],
+            **{key: described[key] for key in described if key not in {"depends_on", "owner"}},
+            "path": self.inside,
             "unrendered_config": dict(self.written),
             "meta": dict(self.config.get("meta") or {}),
             "tags": list(self.config.get("tags") or []),

@@ -105,6 +105,7 @@ class Reader:
         of = model.key if model else ".".join(source.key) if source else ""
         macro = self._macro(test, package, of)
         file = self.project.package(package).relative(test.path)
+        # As with dbt, the first folder alone is left out, however long the path of its kind is.
         fqn = (package, *Path(file).parts[1:-1], test.name)
         found = Found(self.renderer.target, self.project.variables_for(package))
         at: dict[str, Any] = {"path": test.path, "line": test.line, "package": package}
@@ -236,7 +237,7 @@ class Reader:
                 raise told from None
             self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
             return None
-        return refs, sources
+        return list(dict.fromkeys(refs)), list(dict.fromkeys(sources))
 
     def singular(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
         """The tests that are a file of SQL each."""
@@ -291,7 +292,7 @@ class Reader:
             return
         yield DataTest(
             name=name,
-            of=next(iter(found.refs)).name if found.refs else "",
+            of=found.refs[0].name if found.refs else "",
             path=path,
             line=1,
             config=config,
@@ -299,6 +300,7 @@ class Reader:
             sources=tuple(found.sources),
             package=package.name,
             file=package.relative(path),
+            inside=package.inside(path),
             fqn=fqn,
             unique_id=f"test.{package.name}.{name}",
             alias=str(config.get("alias") or name),

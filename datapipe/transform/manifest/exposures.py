@@ -8,6 +8,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest import seen
 from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found, written_ref
@@ -29,24 +30,25 @@ def exposures_of(
     renderer: Renderer,
 ) -> Iterator[Exposure]:
     """The exposures that are enabled; what they depend on is known to exist."""
-    seen: dict[str, Path] = {}
+    places: dict[str, Path] = {}
     for path, block in blocks:
-        name, file = str(block["name"]), project.package(package).relative(path)
-        if name in seen:
+        name, owner = str(block["name"]), project.package(package)
+        file, inside = owner.relative(path), owner.inside(path)
+        if name in places:
             raise ProjectError(
-                f"There are two exposures called {name}: the other is in {seen[name]}. Rename one "
-                "of them.",
+                f"There are two exposures called {name}: the other is in {places[name]}. Rename "
+                "one of them.",
                 path=path,
                 line=block.line,
             )
-        seen[name] = path
+        places[name] = path
         if block.get("type") not in _TYPES:
             raise ProjectError(
                 f"The type of the exposure {name} is one of {', '.join(_TYPES)}.",
                 path=path,
                 line=block.line_of("type"),
             )
-        fqn = (package, *Path(file).parts[1:-1], name)
+        fqn = (package, *Path(inside).parts[:-1], name)
         given = layer(config_of(block, path), path, block.line)
         config, _ = configs.of("exposure", package, fqn, given)
         if not config["enabled"]:
@@ -68,6 +70,7 @@ def exposures_of(
         yield Exposure(
             name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block,
             asked=asked, written=configs.as_written("exposure", package, fqn, given),
+            inside=inside,
         )  # fmt: skip
 
 
@@ -84,8 +87,9 @@ def semantics_of(
         ("saved_queries", "saved_query"),
     ):
         for path, block in blocks.get(kind, ()):
-            file = project.package(package).relative(path)
-            fqn = (package, *Path(file).parts[1:-1], str(block["name"]))
+            owner = project.package(package)
+            file, inside = owner.relative(path), owner.inside(path)
+            fqn = (package, *Path(inside).parts[:-1], str(block["name"]))
             given = config_of(block, path)
             config: dict[str, Any] = {"enabled": True, "group": None, "meta": {}, **given}
             asked = written_ref(block.get("model"))
@@ -94,7 +98,7 @@ def semantics_of(
                 yield Exposure(
                     str(block["name"]), path, block.line, package, file, fqn, config,
                     refs=(found.key,) if found else (), described=block, resource_type=name,
-                    asked=(asked,) if asked else (), written=given,
+                    asked=(asked,) if asked else (), written=given, inside=inside,
                 )  # fmt: skip
 
 
@@ -119,15 +123,16 @@ def groups_of(
                 path=path,
                 line=block.line,
             )
-        file = project.package(package).relative(path)
+        owner = project.package(package)
         groups[block["name"]] = {
             **block,
             "resource_type": "group",
             "package_name": package,
             "unique_id": f"group.{package}.{block['name']}",
-            "path": file.partition("/")[2],
-            "original_file_path": file,
+            "path": owner.inside(path),
+            "original_file_path": owner.relative(path),
             "description": block.get("description"),
+            "owner": seen.owner(block),
             "config": {"meta": {}, **config_of(block, path)},
         }
     return groups

@@ -40,7 +40,7 @@ class FoundConfig(Config):
 
 
 class Found:
-    """What a template asked for while the project was read."""
+    """What a template asked for while the project was read: each call of ``ref`` and ``source``."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class Found:
     ) -> None:
         self.config = FoundConfig()
         self.calls = Calls()
-        self.refs: dict[Ref, None] = {}
-        self.sources: dict[SourceKey, None] = {}
+        self.refs: list[Ref] = []
+        self.sources: list[SourceKey] = []
         self._target = target
         self._variables = variables
         self._this = this
@@ -60,17 +60,17 @@ class Found:
 
     def ref(self, *names: Any, version: Any = None, v: Any = None, **_: Any) -> Relation:
         ref = asked(names, version if version is not None else v)
-        self.refs[ref] = None
+        self.refs.append(ref)
         return Relation(self._target["dbname"], self._target["schema"], ref.name)
 
     def function(self, *names: Any) -> Relation:
         function = asked_function(names)
-        self.refs[function] = None
+        self.refs.append(function)
         return Relation(self._target["dbname"], self._target["schema"], function.name, "function")
 
     def source(self, *names: Any) -> Relation:
         source = asked_source(names)
-        self.sources[source] = None
+        self.sources.append(source)
         return Relation(self._target["dbname"], *source)
 
     def variables(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class Reader:
                 )
             line = each.block.line_of("relation")
             code = "\n" * (line - 1) + "select * from {{ " + of + " }}"
-            folders = Path(package.relative(each.path)).parts[1:-1]
+            folders = Path(package.inside(each.path)).parts[:-1]
             yield Written("snapshot", each.name, each.path, package, folders, code, line)
 
     def _add(self, model: Model) -> None:
@@ -139,6 +139,7 @@ class Reader:
             name=name,
             path=path,
             file=package.relative(path),
+            inside=package.inside(path),
             package=package.name,
             fqn=fqn,
             raw_code="" if written.kind == "seed" else written.code,

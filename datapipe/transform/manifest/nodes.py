@@ -71,7 +71,8 @@ class Model:
     is what an ephemeral model would be called; ``macros`` and ``doc_blocks`` are dbt's ids of what
     its template calls and its description names; ``called`` is what it gives to ``config``, and
     ``written`` are its settings with their Jinja. A model that ``is_batched`` has its template
-    rendered once for each batch, and not by itself.
+    rendered once for each batch, and not by itself. ``inside`` is its path within the folder of
+    its kind.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Model:
     called: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict)
     is_batched: bool = False
+    inside: str = ""
 
     @property
     def unique_id(self) -> str:
@@ -165,8 +167,11 @@ class Model:
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
         config = seen.settings(self.config)
+        if self.resource_type == "snapshot":
+            given = self.config.get("snapshot_meta_column_names") or {}
+            config["snapshot_meta_column_names"] = {**dict.fromkeys(_OF_SNAPSHOTS), **given}
         named = self.named or self.relation
-        path = self.file.partition("/")[2]
+        path = self.inside
         if self.resource_type == "analysis":
             path = f"analysis/{path}"
         shown = {
@@ -208,7 +213,7 @@ class Model:
             "database": named.database,
             "schema": named.schema,
             "alias": named.identifier,
-            "relation_name": None if self.materialized == "ephemeral" else str(self.relation),
+            "relation_name": str(self.relation) if self._has_relation else None,
             **seen.asked(self.asked),
             "sources": [list(source) for source in self.sources],
             **(self.signature.as_template_sees_it() if self.signature else {}),
@@ -218,6 +223,12 @@ class Model:
             return shown
         without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
         return {key: value for key, value in shown.items() if key not in without}
+
+    @property
+    def _has_relation(self) -> bool:
+        """Whether dbt tells of a relation: it does not of what can be in no ``from``."""
+        is_relation = self.resource_type not in {"analysis", "function"}
+        return is_relation and self.materialized != "ephemeral"
 
     def _checksum(self) -> dict[str, str]:
         """That of the file, of which the code of a snapshot is only a part."""

@@ -61,7 +61,7 @@ def checksum_of(path: Path, file: str) -> dict[str, str]:
     if path.stat().st_size > _LARGE:
         return {"name": "path", "checksum": file}
     # What is no text is told when the seed is read.
-    return checksum(path.read_text(encoding="utf-8", errors="replace"))
+    return checksum(path.read_bytes().decode(errors="replace"))
 
 
 def root_of(path: Path, file: str) -> str:
@@ -77,6 +77,11 @@ def settings(given: Mapping[str, Any]) -> dict[str, Any]:
 def constraint(given: Mapping[str, Any]) -> dict[str, Any]:
     """A constraint with all that it does not say."""
     return {**_CONSTRAINT, **given}
+
+
+def owner(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Who owns what is ``described``, with all that it does not say."""
+    return {"email": None, "name": None, **(described.get("owner") or {})}
 
 
 def version(written: str | None) -> Any:

@@ -80,7 +80,7 @@ class Reader:
                 line=table.line,
             )
         self._places[place] = path, table.line
-        fqn = (package, *Path(file).parts[1:-1], source_name, name)
+        fqn = (package, *Path(owner.inside(path)).parts[:-1], source_name, name)
         settings = _settings(block, table, path)
         given = Layer(settings, path, table.line, table.lines)
         config, _ = self.configs.of("source", package, fqn, given)

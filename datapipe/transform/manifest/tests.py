@@ -101,6 +101,7 @@ class DataTest:
     attached_node: str | None = None
     macros: tuple[str, ...] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
+    inside: str = ""
 
     @property
     def severity(self) -> str:
@@ -120,7 +121,6 @@ class DataTest:
         )
         package = f"{self.metadata['namespace']}." if self.metadata.get("namespace") else ""
         called = f"{{{{ {package}test_{self.metadata.get('name')}(**_dbt_generic_test_kwargs) }}}}"
-        path = self.file.partition("/")[2]
         return {
             **seen.NOTHING,
             **generic,
@@ -132,7 +132,7 @@ class DataTest:
             "unique_id": self.unique_id,
             "fqn": list(self.fqn),
             "alias": self.alias or self.name,
-            "path": path if self.macro is None else f"{self.alias or self.name}.sql",
+            "path": self.inside if self.macro is None else f"{self.alias or self.name}.sql",
             "original_file_path": self.file,
             "raw_code": self.raw_code.strip() if self.macro is None else called,
             "config": dict(self.config),

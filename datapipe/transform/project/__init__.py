@@ -159,6 +159,21 @@ class Project:
             return text[len(root) + 1 :].replace(os.sep, "/")
         return os.path.relpath(text, root).replace(os.sep, "/")
 
+    def inside(self, path: Path) -> str:
+        """``path`` from that of the project's folders on in which it lies, as dbt tells paths."""
+        file = self.relative(path)
+        for root in self._roots:
+            if file.startswith(root):
+                return file[len(root) :]
+        return file
+
+    @cached_property
+    def _roots(self) -> list[str]:
+        """The folders that files are read from, those within others first."""
+        names = {name for names in self.folders.values() for name in names}
+        roots = {self.relative(Path(os.path.normpath(self.directory / name))) for name in names}
+        return sorted((f"{root}/" for root in roots - {"."}), key=len, reverse=True)
+
     def config_for(self, kind: str, fqn: Sequence[str]) -> Iterator[tuple[dict[str, Any], Block]]:
         """What the tree under ``models:`` (or ``data_tests:``) says of ``fqn``, general first.
 
