@@ -82,40 +82,43 @@ def test_columns_are_traced_where_nothing_was_ever_built(write: Write) -> None:
     assert found["between", "Mixed Case"] == [("raw_like", "Mixed Case")]
 
 
-@pytest.mark.parametrize(
-    ("sql", "columns"),
-    [
-        ("select id, extra from (select * from {source}) s", {"id": "id", "extra": "extra"}),
-        (
-            "with s as (select * from {source}) select s.*, 1 as one from s",
-            {"id": "id", "*": "*", "one": ""},
+TRACED = {
+    "select id, extra from (select * from {source}) s": {"id": "id", "extra": "extra"},
+    "with s as (select * from {source}) select s.*, 1 as one from s": {
+        "id": "id", "*": "*", "one": "",
+    },
+    "select id, b from {source} join {ref} using (id)": {"id": "id a.id", "b": "a.b"},
+    "select (select max(b) + s.extra from {ref}) as m from {source} s": {"m": "extra a.b"},
+    "select count(b), to_jsonb(a) as j from {ref} a": {"count": "a.b", "j": "a.b a.id"},
+    "select sum(id) over w as s from {ref} window w as (order by b)": {"s": "a.b a.id"},
+    "select v from {source}, jsonb_each(doc) as e(k, v) where id in (select 1)": {"v": "doc"},
+    "select m from (select id, b from {ref}) a(k, m), lateral (select k) l": {"m": "a.b"},
+    "with recursive r as (select * from {ref} union select b, id from r) select * from r": {
+        "id": "a.b a.id", "b": "a.b a.id",
+    },
+    " union all ".join(["select id from {ref}"] * 300): {"id": "a.id"},
+}  # fmt: skip
+
+
+def test_columns_are_traced_also_where_not_all_are_known(write: Write) -> None:
+    files = {
+        "models/a.sql": "select 1 as id, 2 as b",
+        "models/schema.yml": (
+            "sources: [{name: outside, tables: [{name: codes, columns: [{name: id}]}]}]"
         ),
-        ("select id, b from {source} join {ref} using (id)", {"id": "id a.id", "b": "a.b"}),
-        ("select (select max(b) + s.extra from {ref}) as m from {source} s", {"m": "extra a.b"}),
-        ("select count(b), to_jsonb(a) as j from {ref} a", {"count": "a.b", "j": "a.b a.id"}),
-        ("select sum(id) over w as s from {ref} window w as (order by b)", {"s": "a.b a.id"}),
-        ("select v from {source}, jsonb_each(doc) as e(k, v) where id in (select 1)", {"v": "doc"}),
-        ("select m from (select id, b from {ref}) a(k, m), lateral (select k) l", {"m": "a.b"}),
-        (
-            "with recursive r as (select * from {ref} union select b, id from r) select * from r",
-            {"id": "a.b a.id", "b": "a.b a.id"},
-        ),
-        (" union all ".join(["select id from {ref}"] * 300), {"id": "a.id"}),
-    ],
-)
-def test_columns_are_traced_also_where_not_all_are_known(
-    write: Write, sql: str, columns: dict[str, str]
-) -> None:
-    sql = sql.replace("{source}", "{{ source('outside', 'codes') }}")
-    yml = "sources: [{name: outside, tables: [{name: codes, columns: [{name: id}]}]}]"
-    models = {"models/a.sql": "select 1 as id, 2 as b", "models/schema.yml": yml}
-    found = origins(page(write(models | {"models/m.sql": sql.replace("{ref}", "{{ ref('a') }}")})))
-    assert {name: of for (node, name), of in found.items() if node == "m"} == {
-        name: sorted(
-            (*each.split("."),) if "." in each else ("outside.codes", each) for each in of.split()
-        )
-        for name, of in columns.items()
     }
+    for n, sql in enumerate(TRACED):
+        ref, source = "{{ ref('a') }}", "{{ source('outside', 'codes') }}"
+        files[f"models/m{n}.sql"] = sql.replace("{ref}", ref).replace("{source}", source)
+    found = origins(page(write(files)))
+    for n, (sql, columns) in enumerate(TRACED.items()):
+        assert {name: of for (node, name), of in found.items() if node == f"m{n}"} == {
+            name: sorted(
+                (*each.split("."),) if "." in each else ("outside.codes", each)
+                for each in of.split()
+            )
+            for name, of in columns.items()
+        }, sql
 
 
 def test_an_expression_is_shown_as_it_is_written_and_of_every_side_of_a_union(
