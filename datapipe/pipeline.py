@@ -45,6 +45,10 @@ class _Step:
 class Pipeline:
     """Extract, load, transform and report.
 
+    A method raises a DatapipeError where it could not do its work. Where it has done some of it,
+    as when one of many symbols is unknown, it returns, and ``error()`` of what was extracted or
+    loaded tells what is missing.
+
     Where a method takes ``source``, it names the warehouse, too: ``sample`` is the one with
     synthetic prices, anything else the real one. Without it the real one is meant, or the sample
     where the real one holds nothing.
