@@ -154,10 +154,7 @@ class Warehouse:
                 prepare_threshold=None,  # a pooler between us and the server would lose them
             )
         except psycopg.ProgrammingError as error:  # a parameter that libpq does not know
-            raise SettingsError(
-                f"DATAPIPE_DATABASE_URL is malformed: {str(error).strip()}.",
-                variable="DATAPIPE_DATABASE_URL",
-            ) from None
+            raise _malformed(error) from None
         settle(connection, session)
         connection.autocommit = autocommit
         return connection
@@ -192,11 +189,15 @@ def _database_of(url: str) -> str:
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise SettingsError(
-            f"DATAPIPE_DATABASE_URL is malformed: {str(error).strip()}.",
-            variable="DATAPIPE_DATABASE_URL",
-        ) from None
+        raise _malformed(error) from None
     return str(parts.get("dbname") or parts.get("user") or "postgres")
+
+
+def _malformed(error: psycopg.ProgrammingError) -> SettingsError:
+    return SettingsError(
+        f"DATAPIPE_DATABASE_URL is malformed: {str(error).strip()}.",
+        variable="DATAPIPE_DATABASE_URL",
+    )
 
 
 def _with_database(url: str, name: str) -> str:
