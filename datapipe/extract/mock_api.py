@@ -169,7 +169,9 @@ class MockApi:
         try:
             self._server = _Server(("127.0.0.1", port), _handler(self))
         except OSError as error:
-            raise UsageError(f"Port {port} cannot be served: {error.strerror}.") from None
+            raise UsageError(
+                f"Port {port} cannot be served: {error.strerror}. Choose another with --port."
+            ) from None
         self.url = f"http://127.0.0.1:{self._server.server_port}/query"
 
     def serve(self) -> None:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from datapipe.errors import UsageError
 from datapipe.extract.answers import Answer, prove
-from datapipe.extract.endpoints import Endpoint, Request, requests
+from datapipe.extract.endpoints import SAMPLE, Endpoint, Request, requests
 from datapipe.warehouse.sessions import Session
 
 FIRST_SESSION = date(2024, 1, 2)
@@ -53,7 +53,8 @@ class Sample:
             "OVERVIEW": _overview,
         }.get(request.function)
         if make is None:
-            raise UsageError(f"The sample has no {request.function}.")
+            names = ", ".join(endpoint.name for endpoint in SAMPLE)
+            raise UsageError(f"The sample has no {request.function}. Ask it for: {names}.")
         document = make(request.symbol, self._sessions)
         return prove(request, json.dumps(document, indent=1).encode(), self._now)
 

@@ -129,7 +129,8 @@ def _check(connection: psycopg.Connection, done: responses.Done) -> None:
     if row is not None:
         raise LoadError(
             f"{done.unreadable[row[0]]} It was loaded before (response_id {row[0]}), and its rows "
-            "would be lost, so nothing was changed."
+            "would be lost, so nothing was changed. To keep them as they are, delete this answer "
+            "from raw.responses."
         )
 
 
