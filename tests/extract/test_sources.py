@@ -73,6 +73,13 @@ def test_every_sample_answer_says_that_it_is_synthetic(
         assert "SYNTHETIC" in asyncio.run(source.fetch(request)).body
 
 
+def test_what_the_sample_cannot_make_is_refused_with_what_it_can(
+    connection: psycopg.Connection,
+) -> None:
+    with pytest.raises(UsageError, match="Ask it for: daily, intraday, overview"):
+        document(sample(connection), "TIME_SERIES_WEEKLY")
+
+
 def test_a_folder_is_read_by_its_files_names(
     tmp_path: Path, connection: psycopg.Connection
 ) -> None:
