@@ -12,6 +12,10 @@ from urllib.parse import parse_qsl, urlsplit
 KEY = "CANARY7KEY"
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 100  # with five, who connects beside thirty others waits for a second
+
+
 class Api:
     """Answers each request with what ``answer`` says: a status and a body."""
 
@@ -33,7 +37,7 @@ class Api:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/query"
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
