@@ -280,6 +280,31 @@ def test_what_is_reused_answers_as_dbt_has_it_done_again(run: Run, rows: Any) ->
         assert rows("select * from said order by node") == expected
 
 
+def test_what_is_selected_is_told_as_by_dbt_and_that_seeds_are_not_compiled(
+    run: Run, rows: Any
+) -> None:
+    told = "{{ selected_resources | map('first') | join }}"
+    told += "{% for each in results %} {{ each.node.compiled }}{% endfor %}"
+    run(
+        {
+            "dbt_project.yml": f"""
+                name: shop
+                models: {{+schema: shop}}
+                on-run-end: create table told as select $${told}$$ as said
+            """,
+            "models/v.sql": "select id from {{ ref('s') }}",
+            "models/schema.yml": """
+                sources: [{name: a, schema: pg_catalog, tables: [{name: b}]}]
+                unit_tests: [{name: u, model: v, given: [{input: ref('s'), rows: []}],
+                              expect: {rows: []}}]
+                models: [{name: v, columns: [{name: id, data_tests: [unique]}]}]
+            """,
+            "seeds/s.csv": "id\n1\n",
+        }
+    )
+    assert rows("select said from told") == [("mst None True True True",)]
+
+
 def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:
     logged = "{% do run_query('insert into log values (1)') %}\ncreate temp table t (\n  a textt\n)"
     with pytest.raises(ProjectError, match="Did you mean text") as caught:

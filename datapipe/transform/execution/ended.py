@@ -156,7 +156,7 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
     told = {
         "resource_type": Word(seen["resource_type"]),
         "config": ConfigTold(seen["config"]),
-        "compiled": True,
+        "compiled": None if isinstance(node, Model) and node.is_seed else True,
     }
     return NodeTold({**seen, **told}, compiled)
 
