@@ -81,6 +81,28 @@ def test_the_table_of_batches_and_materialized_views_are_made_by_the_projects_ma
     assert rows("select to_regclass('shop.v_at_idx')::text") == [("shop.v_at_idx",)]
 
 
+def test_a_strategy_for_batches_sees_the_batch_and_its_code(run: Run, rows: Any) -> None:
+    macro = """
+        {% macro get_incremental_microbatch_sql(arguments) %}
+            {% do run_query("insert into public.seen values ('" ~ model.batch.id ~ "', '"
+                ~ model.compiled_code.split()[0] ~ "', " ~ is_incremental() ~ ")") %}
+            {{ return(get_incremental_merge_sql(arguments)) }}
+        {% endmacro %}
+    """
+    flag = "require_batched_execution_for_custom_microbatch_strategy: true"
+    project = f"""
+        name: shop
+        models: {{+schema: shop}}
+        flags: {{{flag}}}
+        on-run-start: "create table if not exists public.seen (batch text, code text, grows bool)"
+    """
+    batched = MICROBATCH.replace("'day'", "'year'").replace("2026-01-01',", "2025-01-01',")
+    files = {"dbt_project.yml": project, "macros/ours.sql": macro, "models/b.sql": batched}
+    run(files, event_time_start=datetime(2025, 1, 1, tzinfo=UTC),
+        event_time_end=datetime(2027, 1, 1, tzinfo=UTC))  # fmt: skip
+    assert rows("select * from public.seen") == [("2026", "select", True)]
+
+
 def test_what_the_project_makes_relations_with_is_called(run: Run, rows: Any) -> None:
     (warning,) = run(FILES).warnings
     assert warning.startswith("The project's own drop_relation, run_hooks: not called")

@@ -7,6 +7,7 @@ from typing import Any
 from datapipe.transform.build import reshape
 from datapipe.transform.build.reshape import DEST, SOURCE, columns_by_policy
 from datapipe.transform.build.site import Site
+from datapipe.transform.compile import Compiler
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.jinja.context import near
@@ -94,20 +95,23 @@ class Increment:
     def _and_predicates(self) -> str:
         return "".join(f" AND {predicate}" for predicate in self.predicates)
 
-    def by_macro(self, strategy: str, table: Relation, new: Relation) -> str:
+    def by_macro(
+        self, strategy: str, table: Relation, new: Relation, compiler: Compiler | None = None
+    ) -> str:
         """What brings the rows in ``new`` into ``table`` by a strategy of the project's own."""
+        compiler = compiler or self.site.compiler
         columns = {column.name for column in self.columns if column.new_type}
         arguments = {
             "target_relation": table,
             "temp_relation": new,
             "unique_key": self.site.model.config.get("unique_key"),
             "dest_columns": [
-                column for column in self.site.compiler.columns(table) if column.name in columns
+                column for column in compiler.columns(table) if column.name in columns
             ],
             "incremental_predicates": self.predicates or None,
         }
         macro = f"get_incremental_{strategy.replace('+', '_')}_sql"
-        return str(self.site.compiler.call(self.site.model, macro, [arguments]))
+        return str(compiler.call(self.site.model, macro, [arguments]))
 
     def _merged_on(self) -> str:
         matches = [f"{SOURCE}.{key} = {DEST}.{key}" for key in self.keys] or ["FALSE"]

@@ -77,13 +77,14 @@ def gather(site: Site, table: Relation) -> int | None:
         statements.execute(site.connection, compiled, compiler)
         site.compiled = compiled
         if not creates:
-            _merge(site, table, own)
+            seen = {**compiler.seen(site.model, compiled), **_batch(site, start, end)}
+            _merge(site, table, own, compiler.standing_in({"model": seen}, {}))
     row = execute(site.connection, f"SELECT count(*) FROM {table.local}").fetchone()
     execute(site.connection, analyzed(table.local))
     return int(row[0]) if row else None
 
 
-def _merge(site: Site, table: Relation, own: str | None) -> None:
+def _merge(site: Site, table: Relation, own: str | None, compiler: Compiler) -> None:
     """Merge the rows of the last batch into those of the ones before; ``own`` macros may do it."""
     connection = site.connection
     row = connection.execute(
@@ -97,7 +98,7 @@ def _merge(site: Site, table: Relation, own: str | None) -> None:
     if own:
         for statement in alterations(states[here], gained.columns, table.local):
             execute(connection, statement)
-        execute(connection, gained.by_macro(own, table, Relation.create(identifier=name)))
+        execute(connection, gained.by_macro(own, table, Relation.create(identifier=name), compiler))
     else:
         execute(connection, "; ".join(gained.statements()))
     execute(connection, f"DROP TABLE {_BATCH}")
@@ -119,14 +120,19 @@ def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) 
         found = site.compiler.manifest.source(*names, package=site.model.package)
         return during(found.relation, found)
 
-    batch = {"id": _id(site, start), "event_time_start": start, "event_time_end": end}
     own: dict[str, Any] = {
         "source": source,
         "is_incremental": lambda: incremental,
-        "model": {**site.model.as_template_sees_it(), "batch": batch},
+        "model": {**site.compiler.seen(site.model, None), **_batch(site, start, end)},
     }
     placed = site.compiler.at(lambda model: during(site.compiler.place(model), model))
     return placed.standing_in(own, {})
+
+
+def _batch(site: Site, start: datetime, end: datetime) -> dict[str, Any]:
+    """What the model has besides, as long as the batch is built."""
+    batch = {"id": _id(site, start), "event_time_start": start, "event_time_end": end}
+    return {"batch": batch}
 
 
 def _batches(site: Site) -> Iterator[tuple[datetime, datetime]]:
