@@ -235,6 +235,11 @@ class Flags(Mapping[str, Any]):
     """``flags``: how the run was started; a flag that dbt has and datapipe has not is None."""
 
     def __init__(self, options: Options) -> None:
+        self._asked = {
+            "select": tuple(options.select),
+            "exclude": tuple(options.exclude),
+            "vars": dict(options.variables),
+        }
         self._flags: dict[str, Any] = {
             "EMPTY": False,
             "FAIL_FAST": options.fail_fast,
@@ -261,8 +266,8 @@ class Flags(Mapping[str, Any]):
         return len(self._flags)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, in the spelling of ``invocation_args_dict``."""
-        return {name.lower(): value for name, value in self._flags.items()}
+        """The same in the spelling of ``invocation_args_dict``, with what was asked for."""
+        return {**{name.lower(): value for name, value in self._flags.items()}, **self._asked}
 
 
 def env_var(name: str, default: Any = None) -> Any:
