@@ -51,3 +51,22 @@ def test_a_project_may_run_its_data_tests_as_a_package_does_and_does_so_each_tim
         assert found == {"unique_m_id": ("pass", 0), "not_null_m_id": ("warn", 1)}
         seen = [("not_null_m_id", 2), ("unique_m_id", 0)]
         assert sorted(rows("select * from public.seen")) == sorted(seen * times)
+
+
+def test_a_test_sees_where_it_keeps_its_rows_and_is_rendered_once(
+    run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    told = "{{ this.identifier }} {{ schema }} {{ model.schema }} {{ model.relation_name }}"
+    files = {
+        "macros/own.sql": "{% test own(model) %}{% if execute %}{% do run_query("
+        f"'insert into public.seen select $$' ~ told() ~ '$$, 0') %}}{{% endif %}}"
+        "select * from {{ model }} where id > 1{% endtest %}"
+        f"{{% macro told() %}}{told}{{% endmacro %}}",
+        "models/m.yml": """
+            models: [{name: m, data_tests: [own: {name: odd, config: {schema: kept}}]}]
+        """,
+        "tests/even.sql": "select 1 where '{{ this.schema }}' <> 'dbt_test__audit'",
+    }
+    done = run({**FILES, **files})
+    assert {each.name: each.status for each in done.tests} == {"odd": "pass", "even": "pass"}
+    assert rows("select test from public.seen where test like '% %'") == [("odd kept kept ",)]

@@ -49,7 +49,7 @@ def data_tests(
     queries = [each for each in asked if isinstance(each, _Query)]
     answered = iter(_answered(connection, queries, compiler, saw))
     results = [
-        _again(each.test, next(answered), compiler) if isinstance(each, _Query) else each
+        _again(each, next(answered), compiler) if isinstance(each, _Query) else each
         for each in asked
     ]
     return tuple(_with_rows(connection, asked, results, compiler))
@@ -128,13 +128,14 @@ def _count(test: DataTest, rows: str, compiler: Compiler) -> str:
     )
 
 
-def _again(test: DataTest, result: TestResult, compiler: Compiler) -> TestResult:
+def _again(query: _Query, result: TestResult, compiler: Compiler) -> TestResult:
     """``result``, or what macros of the project's own come to, if it has them."""
+    test = query.test
     macro = materialized.macro_of(test, compiler)
     if macro is None or result.status == "error":
         return result
     try:
-        return materialized.again(test, result, macro, compiler)
+        return materialized.again(query.compiled, result, macro, compiler)
     except DatapipeError as error:
         return _unable(test, error)
 

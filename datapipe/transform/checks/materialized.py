@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from datapipe.errors import ProjectError
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.results import Status, TestResult
 
@@ -26,12 +26,15 @@ def macro_of(test: DataTest, compiler: Compiler) -> str | None:
     return compiler.materialization(test) or (_DEFAULT if calls else None)
 
 
-def again(test: DataTest, result: TestResult, macro: str, compiler: Compiler) -> TestResult:
+def again(compiled: Compiled, result: TestResult, macro: str, compiler: Compiler) -> TestResult:
     """``result`` as the materialization ``macro`` comes to it, on the connection of this thread.
 
-    Raises ProjectError for what is wrong with the macro.
+    ``compiled`` is the test, whose template may write and is rendered once. Raises ProjectError for
+    what is wrong with the macro.
     """
-    node = compiler.seen(test, compiler.test(test))
+    test = compiled.node
+    assert isinstance(test, DataTest)  # noqa: S101 - it is the result of one
+    node = compiler.seen(test, compiled)
     sql = f"select * from {result.stored_in}" if result.stored_in else node["compiled_code"]
     own = {"sql": sql, "compiled_code": node["compiled_code"], "model": node}
     found = compiler.call(test, "result_of_test", macro.split("."), own=own)

@@ -13,6 +13,7 @@ from datapipe.errors import ProjectError
 from datapipe.transform.compile import ctes, literals
 from datapipe.transform.compile.as_text import AsText
 from datapipe.transform.compile.graph import Graph, Seen
+from datapipe.transform.compile.naming import name_of_test
 from datapipe.transform.compile.pieces import Compiled, Piece, Place, Unbuilt, parts
 from datapipe.transform.database.relation import Relation, parts_of
 from datapipe.transform.jinja import scope
@@ -163,7 +164,10 @@ class Compiler:
     def seen(self, node: Model | DataTest, compiled: Compiled | None) -> dict[str, Any]:
         """The node as templates see it once it is compiled, where there is anything to compile."""
         own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql} if compiled else {}
-        return {**Seen(self.manifest, node), **own}
+        return {**self._seen(node), **own}
+
+    def _seen(self, node: Model | DataTest) -> Seen:
+        return Seen(self.manifest, node, self.renderer, stores=self.options.store_failures)
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation`` where it stands, on the connection of this thread."""
@@ -314,7 +318,8 @@ class Compiler:
         full_refresh = self.options.full_refresh if own is None else bool(own)
         stores = config.get("store_failures")
         stores = self.options.store_failures if stores is None else bool(stores)
-        relation = this or (node.relation if isinstance(node, Model) else None)
+        named = node.relation if isinstance(node, Model) else name_of_test(node, self.renderer)
+        relation = this or named
         flags = Flags(self.options)
         return {
             **self._named(node.package, needed),
@@ -325,10 +330,10 @@ class Compiler:
             "flags": flags,
             "invocation_args_dict": flags.as_dict(),
             "is_incremental": lambda: isinstance(node, Model) and node.key in self.increments,
-            "model": Seen(self.manifest, node),
+            "model": self._seen(node),
             "post_hooks": config.get("post_hook") or [],
             "pre_hooks": config.get("pre_hook") or [],
-            "schema": relation.schema if relation else self.renderer.target["schema"],
+            "schema": relation.schema,
             "should_full_refresh": lambda: full_refresh,
             "should_store_failures": lambda: stores,
             "this": relation,

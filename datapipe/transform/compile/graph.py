@@ -126,9 +126,13 @@ class Graph(MutableMapping[str, Any]):
 class Seen(Mapping[str, Any]):
     """``model``: a node as its own template sees it, without what it has not."""
 
-    def __init__(self, manifest: Manifest, node: Model | DataTest) -> None:
+    def __init__(
+        self, manifest: Manifest, node: Model | DataTest, renderer: Renderer, *, stores: bool
+    ) -> None:
         self._manifest = manifest
         self._node = node
+        self._renderer = renderer
+        self._stores = stores
 
     def __getitem__(self, key: str) -> Any:
         return self._shown[key]
@@ -144,11 +148,17 @@ class Seen(Mapping[str, Any]):
 
     @cached_property
     def _shown(self) -> dict[str, Any]:
-        shown = with_parents(self._manifest, self._node)
+        node, manifest = self._node, self._manifest
+        if isinstance(node, DataTest):
+            shown = shown_test(manifest, node, self._renderer, stores=self._stores)
+        else:
+            shown = with_parents(manifest, node)
         shown["config"] = _known(shown["config"])
-        if isinstance(self._node, Model) and not self._node.is_seed:
-            columns = promised(self._node).items()
+        if isinstance(node, Model) and not node.is_seed:
+            columns = promised(node).items()
             shown["columns"] = {name: each.as_template_sees_it() for name, each in columns}
+        if "test_metadata" in shown:
+            shown["test_metadata"] = _known(shown["test_metadata"])
         for of_several in ("refs", "arguments"):
             if of_several in shown:
                 shown[of_several] = [_known(each) for each in shown[of_several]]
