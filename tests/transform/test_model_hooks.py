@@ -351,3 +351,40 @@ def test_what_hooks_call_after_their_model_stays_beside_what_is_published(
         run(files, variables={"n": number})
         assert rows("select * from shop.a_now") == [(number,)]
     assert rows("select n from shop.a_log order by n") == [(1,), (2,)]
+
+
+def test_macros_of_hooks_find_what_is_published_and_the_sql_of_the_model(
+    run: Run, rows: Any
+) -> None:
+    files = {
+        "dbt_project.yml": """
+            name: shop
+            models: {+schema: shop}
+            on-run-start: "create table if not exists public.told (what text, number bigint)"
+        """,
+        "macros/hooks.sql": """
+            {% macro before() %}
+                {% if load_relation(this) %}
+                    {% set number = run_query("select count(*) from " ~ this).rows[0][0] %}
+                    {% set columns = adapter.get_columns_in_relation(this) %}
+                    insert into public.told values ('{{ columns[0].name }}', {{ number }});
+                    {% do run_query("delete from " ~ this ~ " where id = 2") %}
+                {% endif %}
+            {% endmacro %}
+            {% macro after() %}
+                insert into public.told values ($${{ model.compiled_code }}$$, 0)
+            {% endmacro %}
+        """,
+        "models/a.sql": "select 1 as id",
+        "models/m.sql": "{{ config(materialized='incremental', unique_key='id', "
+        "pre_hook='{{ before() }}', post_hook=['{{ after() }}', 'select $${{ sql }}$$']) }}"
+        "select id from {{ ref('a') }}{% if not is_incremental() %} union select 2{% endif %}",
+    }
+    told = "select replace(what, %s, ''), number from public.told offset %s"
+    run(files)
+    [(database,)] = rows("select '\"' || current_database() || '\".'")
+    first = 'select id from "shop"."a" union select 2'
+    assert rows(told, database, 0) == [(first, 0)]
+    run({**files, "models/a.sql": "select 3 as id"})
+    assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a"', 0)]
+    assert rows("select id from shop.m order by id") == [(1,), (3,)]

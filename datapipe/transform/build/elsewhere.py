@@ -24,6 +24,7 @@ _CHANGING = (
     r"(?i)\b(insert\s+into|update(?!\s+(of|on|or|set)\b)|delete\s+from|merge\s+into|truncate(\s+table)?)"
     r"\s+(only\s+)?"
 )
+_QUERY = r"(?i)[\s(]*(select|with|values|table)\b"
 _WHOLE = "All of the table, with what hooks of other models have changed in it."
 
 
@@ -52,6 +53,11 @@ def changing(site: Site, text: str) -> str:
             _make_whole(site, model)
             tables[view.standing] = table.local
     return definitions.renamed(text, tables) if tables else text
+
+
+def only_reads(statement: str) -> bool:
+    """Whether ``statement`` is a query that changes no rows."""
+    return bool(re.match(_QUERY, statement)) and not re.search(_CHANGING, statement)
 
 
 def applied(built: Sequence[Built]) -> list[Built]:

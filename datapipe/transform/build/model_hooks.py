@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +23,14 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.build import elsewhere
+from datapipe.transform.build import aside, elsewhere
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
+from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import class_of, failure
@@ -73,8 +74,17 @@ def rendered(model: Model, compiler: Compiler) -> list[str]:
     before, after = of(model, "pre_hook"), of(model, "post_hook")
     hooks = [hook for hook in before if not hook.in_transaction]
     hooks += [hook for hook in (*before, *after) if hook.in_transaction]
+
+    def told(hook: Hook) -> str:
+        return compiler.text(
+            model,
+            hook.text,
+            this=model.relation,
+            compiled=_code(model, compiler, lambda: compiler.model(model)),
+        )
+
     return [
-        *(_statement(compiler.text(model, hook.text, this=model.relation)) for hook in hooks),
+        *(_statement(told(hook)) for hook in hooks),
         *(hook.text for hook in after if not hook.in_transaction),
     ]
 
@@ -102,7 +112,8 @@ class Hooks:
         """Run those of the pre_hooks that belong inside, or outside, of the transaction."""
         site = self.site
         for hook in self.before:
-            text = self._text(hook) if hook.in_transaction is in_transaction else ""
+            with scope.sending(self._sent_before):
+                text = self._text(hook) if hook.in_transaction is in_transaction else ""
             if not text:
                 continue
             if not site.copied and definitions.mentions(text, site.aside.standing):
@@ -131,6 +142,16 @@ class Hooks:
             else:
                 built = self._changed(built, text, hook)
         return built
+
+    def _sent_before(self, statement: str) -> str:
+        """What a template sends for ``statement`` when the model is not built yet."""
+        site = self.site
+        if not site.copied and definitions.mentions(statement, site.aside.standing):
+            if elsewhere.only_reads(statement):
+                published = {site.aside.standing: site.model.relation.published_local}
+                return definitions.renamed(statement, published)
+            self._show_what_is_published()
+        return elsewhere.changing(site, statement)
 
     def _show_what_is_published(self) -> None:
         """Put there what is published, as a table of its own or as a view of what is a view."""
@@ -171,7 +192,7 @@ class Hooks:
     def _text(self, hook: Hook) -> str:
         site = self.site
         try:
-            text = site.compiler.text(site.model, hook.text, this=site.aside)
+            text = self._rendering(hook, site.compiler)
         except ProjectError as error:
             if error.path is None or error.line is not None:
                 raise
@@ -185,6 +206,11 @@ class Hooks:
         if schema := site.compiler.made_in():
             text = _made_in(schema, text, keeps=site.model.relation.identifier)
         return elsewhere.changing(site, site.compiler.standing(text))
+
+    def _rendering(self, hook: Hook, compiler: Compiler) -> str:
+        site = self.site
+        code = _code(site.model, compiler, lambda: site.compiled)
+        return compiler.text(site.model, hook.text, this=site.aside, compiled=code)
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:
@@ -200,7 +226,7 @@ class Hooks:
         from datapipe.transform.compile.place import Place, WrittenHook
 
         def rendered(compiler: Compiler) -> str:
-            return compiler.text(model, hook.text, this=self.site.aside)
+            return self._rendering(hook, compiler)
 
         written = WrittenHook(hook.text, Place(*self._place(hook)), rendered, model.name)
         doing = f"the {setting} of {model.name}"
@@ -212,6 +238,20 @@ class Hooks:
         setting = "pre_hook" if hook in self.before else "post_hook"
         first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
         return place_of_setting(model, setting, first, project=project)
+
+
+def _code(
+    model: Model, compiler: Compiler, compiled: Callable[[], Compiled]
+) -> Callable[[], str] | None:
+    """What gives the SQL of ``model``, naming others as they are published; None if it has none."""
+    if model.is_seed or model.is_batched:
+        return None
+
+    def code() -> str:
+        schemas = {each.relation.schema for each in compiler.manifest.models.values()}
+        return aside.in_public(compiled().sql, schemas)
+
+    return code
 
 
 def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:

@@ -107,9 +107,13 @@ class Compiler:
         *,
         this: Relation | None = None,
         line: int | None = None,
+        compiled: Callable[[], str] | None = None,
     ) -> str:
-        """``text``, such as a hook, rendered with all that the template of ``model`` sees."""
+        """``text``, such as a hook, with what the template of ``model`` sees, and its SQL."""
         own = self._variables(model, [], this)
+        if compiled is not None:
+            late = {name: compiled() for name in ("sql", "compiled_code") if name in text}
+            own |= {"model": self._seen(model, compiled), **late}
         return self.renderer.text(
             text, own, path=model.path, line=line, model=model.name, **self._as(model)
         )
@@ -166,8 +170,9 @@ class Compiler:
         own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql} if compiled else {}
         return {**self._seen(node), **own}
 
-    def _seen(self, node: Model | DataTest) -> Seen:
-        return Seen(self.manifest, node, self.renderer, stores=self.options.store_failures)
+    def _seen(self, node: Model | DataTest, compiled: Callable[[], str] | None = None) -> Seen:
+        stores = self.options.store_failures
+        return Seen(self.manifest, node, self.renderer, stores=stores, compiled=compiled)
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of ``relation`` where it stands, on the connection of this thread."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import cached_property
 from typing import Any
 
@@ -124,24 +124,40 @@ class Graph(MutableMapping[str, Any]):
 
 
 class Seen(Mapping[str, Any]):
-    """``model``: a node as its own template sees it, without what it has not."""
+    """``model``: a node as its own template sees it, without what it has not.
+
+    It has its SQL where ``compiled`` gives that, which is asked when a template looks at it.
+    """
 
     def __init__(
-        self, manifest: Manifest, node: Model | DataTest, renderer: Renderer, *, stores: bool
+        self,
+        manifest: Manifest,
+        node: Model | DataTest,
+        renderer: Renderer,
+        *,
+        stores: bool,
+        compiled: Callable[[], str] | None = None,
     ) -> None:
+        self._compiled = compiled
         self._manifest = manifest
         self._node = node
         self._renderer = renderer
         self._stores = stores
 
     def __getitem__(self, key: str) -> Any:
+        if key in self._late and self._compiled is not None:
+            return self._compiled()
         return self._shown[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._shown)
+        return iter((*self._shown, *self._late))
 
     def __len__(self) -> int:
-        return len(self._shown)
+        return len(self._shown) + len(self._late)
+
+    @property
+    def _late(self) -> tuple[str, ...]:
+        return ("compiled_code", "compiled_sql") if self._compiled is not None else ()
 
     def __repr__(self) -> str:
         return repr(self._shown)

@@ -13,12 +13,14 @@ from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 
 _PIECE = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
-# What is passed over, a comment or a string, or a chain of names.
+# What is passed over, a comment or a string, or a chain of names. Between dollars stands code, as
+# the body of a function is, but for what is given as one value of several.
 _TOKEN = (
     r"(?s)--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"
+    r"|[(,=|]\s*\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"
     rf"|{_PIECE}(?:\s*\.\s*{_PIECE})*"
 )
-_PASSED_OVER = ("'", "e'", "E'", "--", "/*")
+_PASSED_OVER = ("'", "e'", "E'", "--", "/*", "(", ",", "=", "|")
 _NAME = re.compile(_PIECE)
 # Words after which a relation stands, and no column.
 _BEFORE_RELATIONS = frozenset(

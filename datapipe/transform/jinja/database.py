@@ -206,7 +206,14 @@ class Database:
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a relation, in their order; none if there is no such relation."""
-        schema, identifier = self.standing(relation).standing
+        found = self._columns_at(self.standing(relation).standing)
+        if not found and relation.stands_in:  # not built yet, but it was published before
+            found = self._columns_at(relation.published)
+        self.looks += not found
+        return found
+
+    def _columns_at(self, name: tuple[str, str]) -> list[Column]:
+        schema, identifier = name
         rows = self.connection().execute(
             """
             SELECT column_name::text, data_type::text, character_maximum_length::int,
@@ -217,9 +224,7 @@ class Database:
             """,
             [identifier, schema, schema],
         )
-        found = [Column(*row) for row in rows]
-        self.looks += not found
-        return found
+        return [Column(*row) for row in rows]
 
     def has_schema(self, schema: str) -> bool:
         if schema in self.asides:  # it is made at the latest when the run is published
