@@ -106,6 +106,21 @@ CATALOG = """
 """
 
 
+def test_a_table_that_grows_is_a_table_to_those_that_look_it_up(run: Run, rows: Rows) -> None:
+    looked = (
+        "{% set found = load_relation(ref('m')) %}{% set all = adapter.list_relations("
+        "database, found.schema) | selectattr('identifier', 'eq', 'm') | list %}"
+    )
+    files = {
+        "models/a.sql": f"{looked}select '{{{{ found.type }}}} {{{{ all[0].is_table }}}}' as said",
+        "models/m.sql": "{{ config(materialized='incremental') }} select {{ var('n', 1) }} as n",
+    }
+    run(files)
+    run({"models/a.sql": f"{files['models/a.sql']}, 2 as n"}, variables={"n": 2})
+    assert rows("select said from shop.a") == [("table True",)]
+    assert rows("select n from shop.m order by n") == [(1,), (2,)]
+
+
 def test_models_and_tests_that_read_the_catalog_see_it_as_it_will_be(run: Run, rows: Rows) -> None:
     models = {
         "models/event_a.sql": "select 1 as id, 2 as other",

@@ -265,7 +265,7 @@ class Compiler:
 
     @cached_property
     def _database(self) -> Database:
-        return Database(str(self.renderer.target["dbname"]), self._asides)
+        return Database(str(self.renderer.target["dbname"]), self._asides, self.manifest.grown)
 
     @cached_property
     def _asking(self) -> dict[str, Any]:

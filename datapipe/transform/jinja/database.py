@@ -7,7 +7,7 @@ what stands aside, as dbt would have put it there already; so do queries of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -75,12 +75,16 @@ class Database:
     """Asks on the connection of the current thread's rendering.
 
     ``asides`` has, for schemas that are published, those in which the run keeps what it builds.
+    ``grown`` are tables of which that is a view of what is published and what is new.
     ``looks`` counts the questions to which a relation that is not there yet may be an answer.
     """
 
-    def __init__(self, name: str, asides: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, asides: Mapping[str, str], grown: Container[tuple[str, str]] = ()
+    ) -> None:
         self.name = name
         self.asides = asides
+        self._grown = grown
         self.looks = 0
         self._standing = Standing(asides)
         self._columns_of: dict[str, list[tuple[str, str]]] = {}
@@ -164,7 +168,7 @@ class Database:
         }
         aside = self.asides.get(schema)
         if aside is not None and (aside, identifier) in found:
-            kind = _KINDS[found[aside, identifier]]
+            kind = self._kind((schema, identifier), found[aside, identifier])
             return Relation(self.name, schema, identifier, kind).at(aside)
         if (schema, identifier) not in found:
             self.looks += 1
@@ -190,9 +194,13 @@ class Database:
                 list(published),
             ],
         ):
-            relation = Relation(self.name, str(published.get(of, of)), name, _KINDS[kind])
+            told = self._kind((published.get(of, ""), name), kind)
+            relation = Relation(self.name, str(published.get(of, of)), name, told)
             found[relation.schema, name] = relation.at(of) if of in published else relation
         return list(found.values())
+
+    def _kind(self, name: tuple[str, str], kind: str) -> str:
+        return "table" if name in self._grown else _KINDS[kind]
 
     def standing(self, relation: Relation) -> Relation:
         """``relation`` as it stands: aside if the run has built it."""

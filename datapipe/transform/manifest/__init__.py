@@ -9,6 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
+from datapipe.transform.database.catalog import Name
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import (
     data_tests,
@@ -59,6 +60,13 @@ class Manifest:
     def primary_keys(self) -> Mapping[str, list[str]]:
         """Of the models that have one, by their unique ids."""
         return primary_keys(self.models.values(), self.tests)
+
+    @cached_property
+    def grown(self) -> frozenset[Name]:
+        """The names of the tables that grow, as they are published."""
+        kinds = {"incremental", "snapshot"}
+        models = self.models.values()
+        return frozenset(each.relation.published for each in models if each.materialized in kinds)
 
     def ref(self, names: tuple[Any, ...], *, package: str, version: Any = None) -> Model:
         """The model that ``ref(*names)`` means in ``package``; raises ProjectError if none."""
