@@ -11,20 +11,10 @@ from typing import Any, NoReturn
 import jinja2
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja import blocks, places
-from datapipe.transform.jinja.adapter import Adapter
-from datapipe.transform.jinja.columns import Column
-from datapipe.transform.jinja.context import near
-from datapipe.transform.jinja.exceptions import Exceptions
+from datapipe.transform.jinja import blocks, places, wording
 from datapipe.transform.jinja.places import Place
-from datapipe.transform.jinja.tables import Row, Table
-from datapipe.transform.jinja.templates import MACRO_PREFIX
 
 _UNDEFINED = r"'(\w+)' is undefined"
-_ATTRIBUTE = r"'(\w+) object' has no attribute '(\w+)'"
-_OUR_MODULES = r"'datapipe\.[\w.]*\.(\w+) object'"
-_OURS = {each.__name__: each for each in (Adapter, Column, Exceptions, Relation, Row, Table)}
 _UNKNOWN_TAG = r"Encountered unknown tag 'end(\w+)'"
 # A text of several lines in a tag, and what ends a tag.
 _TEXT = r"""(?x)
@@ -59,7 +49,7 @@ def explained(
             raise
         at, at_line = _place_of(error) or (path, line)
         called_for = _called_for(model, at, path, error)
-        message = f"{_ended(str(error))}{called_for}" if called_for else str(error)
+        message = f"{wording.ended(str(error))}{called_for}" if called_for else str(error)
         raise type(error)(message, path=at, line=at_line, model=model) from error.__cause__
     except DatapipeError:
         raise
@@ -70,8 +60,7 @@ def explained(
         undefined = re.fullmatch(_UNDEFINED, str(error))
         if undefined and at_line is not None:
             at_line = places.line_with(undefined[1], (at, at_line)) or at_line
-        message = re.sub(_OUR_MODULES, r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
-        message = _sentence(message) + _hint(message, variables, at)
+        message = wording.of_rendering(error, variables, at, at_line or 0)
         message += _called_for(model, at, path, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
 
@@ -87,17 +76,8 @@ def refuse_unknown(
 ) -> NoReturn:
     """Raise ProjectError for a name that was written and that nobody knows."""
     at, line = place or (path, None)
-    raise ProjectError(f"'{name}' is undefined.{_unknown(name, variables, at)}", path=at, line=line)
-
-
-def _unknown(name: str, variables: Mapping[str, Any], path: Path) -> str:
-    """What may have been meant by ``name``, which the file at ``path`` has."""
-    meant = near(name, [*places.assigned(path), *variables])
-    if meant or not places.calls_of(path, name):
-        return meant
-    return (
-        f" If {name} is a package, its macros are to be in dbt_packages/: list it in packages.yml "
-        "and fetch it with `dbt deps`."
+    raise ProjectError(
+        f"'{name}' is undefined.{wording.unknown(name, variables, at)}", path=at, line=line
     )
 
 
@@ -108,7 +88,7 @@ def _syntax_error(
     message = error.message or "This is not valid Jinja"
     filename = error.filename or error.name
     if not filename or filename in {"<unknown>", "<template>"}:
-        return _sentence(message), path, line
+        return wording.of_syntax(message), path, line
     at, at_line = Path(filename), error.lineno
     ends = re.match(_UNKNOWN_TAG, message)
     if error.source is not None and (ends or message.startswith("Unexpected end of template")):
@@ -124,7 +104,7 @@ def _syntax_error(
             return "Is the quote that opens here ever closed?", at, quote
         if "'end of" in message:
             at_line = _left_open(error.source, at_line)
-    return _sentence(message), at, at_line
+    return wording.of_syntax(message), at, at_line
 
 
 def _left_open(source: str, line: int) -> int:
@@ -138,10 +118,14 @@ def _left_open(source: str, line: int) -> int:
 
 
 def _quote_left_open(source: str, line: int) -> int | None:
-    """The line of a text in Jinja that ends on ``line`` and has swallowed the end of its tag."""
+    """The line on which a text begins that ends on ``line`` and has swallowed what is no text.
+
+    That is the end of its tag, or all up to the quote before a word: a word never follows a text.
+    """
     for text in re.finditer(_TEXT, source):
         ends = source.count("\n", 0, text.end()) + 1
-        if ends == line and re.search(_END_OF_TAG, text[1].partition("\n")[0]):
+        swallowed = re.search(_END_OF_TAG, text[1].partition("\n")[0])
+        if ends == line and (swallowed or source[text.end() : text.end() + 1].isalnum()):
             return source.count("\n", 0, text.start(1)) + 1
     return None
 
@@ -157,31 +141,9 @@ def _is_bug(error: BaseException) -> bool:
     return ours and last.suffix == ".py" and last.name not in _CALLED
 
 
-def _hint(message: str, variables: Mapping[str, Any], path: Path) -> str:
-    undefined = re.fullmatch(_UNDEFINED, message)
-    if undefined:
-        return _unknown(undefined[1], variables, path)
-    attribute = re.fullmatch(_ATTRIBUTE, message)
-    if attribute and attribute[1] in _OURS:
-        return near(attribute[2], dir(_OURS[attribute[1]]))
-    if attribute and attribute[1] == "Package":
-        packages = (each for each in variables.values() if type(each).__name__ == "Package")
-        return near(attribute[2], {name for package in packages for name in package})
-    return ""
-
-
 def _called_for(model: str, at: Path, path: Path, error: BaseException) -> str:
     """Whose rendering it was, and the line of its template, where the path does not tell."""
     if not model or at == path:
         return ""
     line = next((line for each, line in places.passed(error) if each == path), None)
     return f" It was called for {model}{f' at {path}:{line}' if line else ''}."
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return _ended(text[:1].upper() + text[1:] if not text.startswith("'") else text)
-
-
-def _ended(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else text + "."

@@ -63,6 +63,12 @@ def line_with(name: str, place: Place) -> int | None:
     return None
 
 
+def line_of(path: Path, line: int) -> str:
+    """A line of a template as it is written, or an empty text where there is none."""
+    lines = _source(path).split("\n")
+    return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
 def passed(error: BaseException) -> list[Place]:
     """The lines of the project's templates that ``error`` passed through, the innermost last."""
     found = []
