@@ -254,6 +254,12 @@ def test_a_mistake_is_told_with_its_line(render: Render, source: str, message: s
         render(source, ref=lambda name: name)
 
 
+def test_a_variable_that_is_not_set_is_told_where_that_stops_reading(render: Render) -> None:
+    source = "\n{% set names = var('nams') %}\n{% for name in names %}{% endfor %}"
+    with pytest.raises(ProjectError, match=r":2: The variable nams is not set\."):
+        render(source, execute=False)
+
+
 def test_an_undefined_name_in_a_comment_is_a_warning(render: Render, renderer: Renderer) -> None:
     assert render("select 1 -- {{ todo_later }}") == "select 1 -- "
     assert any("todo_later" in warning for warning in renderer.warnings)

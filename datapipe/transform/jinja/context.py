@@ -14,7 +14,7 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja import functions, scope
+from datapipe.transform.jinja import functions, places, scope
 from datapipe.transform.jinja.adapter import ParsingAdapter
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.exceptions import Exceptions
@@ -51,12 +51,16 @@ class Var:
                 return scope.current().variables["render"](value)
             return value
         if default is _NOTHING:
-            if not scope.is_executing():
-                return None
-            raise ProjectError(
+            message = (
                 f"The variable {name} is not set.{near(name, self._variables)} "
                 "Set it under vars: in dbt_project.yml, or give var() a default."
             )
+            if scope.is_executing():
+                raise ProjectError(message)
+            place = places.innermost()
+            if place is not None:
+                scope.current().unset.append(ProjectError(message, path=place[0], line=place[1]))
+            return None
         return default
 
     def has_var(self, name: str) -> bool:

@@ -234,7 +234,12 @@ class Renderer:
     ) -> Iterator[None]:
         scope_ = Scope(variables, replaced or {})
         with explained(variables, model, path, line), scope.entered(scope_):
-            yield
+            try:
+                yield
+            except Exception as error:
+                if scope_.unset and "None" in str(error):
+                    raise scope_.unset[0] from error
+                raise
 
     def _told(self, rendered: Any, path: Path) -> Any:
         """``rendered``; a name in it that nobody knows is an error, or in a comment a warning."""

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from jinja2.utils import missing
 
+from datapipe.errors import ProjectError
 from datapipe.transform.jinja.places import Place
 
 
@@ -77,6 +78,8 @@ class Scope:
         self.executing = bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []
+        # What var() would say when it is compiled; while a project is read, it gives None.
+        self.unset: list[ProjectError] = []
         # Parameters that a call did not give, where a macro writes them, and where the call is.
         self.not_given: list[tuple[str, Place, Place | None]] = []
 
