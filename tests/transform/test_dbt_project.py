@@ -381,12 +381,12 @@ PLACES = {
         )},
     ),
     "an argument that a test does not have": (
-        "s.yml", 5,
+        "s.yml", 7,
         {
             "models/a.sql": "select 1",
             "models/s.yml": (
-                "models:\n  - name: a\n    columns:\n      - name: id\n"
-                "        data_tests: [{accepted_values: {valeus: [1]}}]\n"
+                "models:\n  - name: a\n    columns:\n      - name: id\n        data_tests:\n"
+                "          - accepted_values:\n              valeus: [1]\n"
             ),
         },
     ),

@@ -201,7 +201,9 @@ class Macros:
                 return f"macro.{each}.{bare}"
         return f"macro.{package}.{bare}"
 
-    def names(self) -> list[str]:
+    def names(self, package: str = "") -> list[str]:
+        if package:
+            return list(self._packages.get(package, {}))
         return [name for name, found in self.seen_from("").items() if callable(found)]
 
     def mention(self, word: str) -> bool:

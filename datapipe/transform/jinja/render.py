@@ -135,8 +135,9 @@ class Renderer:
         """Whether there is a macro ``name``, or ``package.name``."""
         return self.macros.has(name)
 
-    def macro_names(self) -> list[str]:
-        return self.macros.names()
+    def macro_names(self, package: str = "") -> list[str]:
+        """The names of all macros there are, or of those of ``package``."""
+        return self.macros.names(package)
 
     def mentions(self, word: str) -> bool:
         """Whether any macro of the project or its packages has ``word`` in its text."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ _PLAIN: Mapping[str, tuple[frozenset[str], ...]] = {
     ),
     "relationships": (frozenset({"column_name", "to", "field"}),),
 }
+_NOT_TAKEN = re.compile(r"takes no argument (\w+)")
 _SEVERITIES = ("error", "warn")
 
 
@@ -113,7 +115,10 @@ class Reader:
         arguments = self.renderer.value(dict(test.arguments), own, **at)
         is_plain = not test.package and arguments.keys() in _PLAIN.get(test.test, ())
         if not is_plain:
-            self.renderer.call(macro, {"model": tested, **arguments}, own, **at, model=of)
+            try:
+                self.renderer.call(macro, {"model": tested, **arguments}, own, **at, model=of)
+            except ProjectError as error:
+                raise _at_argument(error, test) from error.__cause__
         given = self._rendered(test.config, package, test.path, test.line)
         places = (
             Layer(found.config.given, test.path, test.line, {}, written=found.config.called),
@@ -189,7 +194,7 @@ class Reader:
             return bare
         names = [
             name.removeprefix("test_")
-            for name in self.renderer.macro_names()
+            for name in self.renderer.macro_names(test.package)
             if name.startswith("test_")
         ]
         raise ProjectError(
@@ -321,3 +326,13 @@ class Reader:
             config["store_failures"] = kept_as != "ephemeral"
         elif config.get("store_failures") is not None:
             config["store_failures_as"] = "table" if config["store_failures"] else "ephemeral"
+
+
+def _at_argument(error: ProjectError, test: WrittenTest) -> ProjectError:
+    """``error`` at the line of the argument that it names, if it says that one is not taken."""
+    named = _NOT_TAKEN.search(str(error))
+    if named is None or (error.path, error.line) != (test.path, test.line):
+        return error
+    message = str(error).removeprefix(f"{error.path}:{error.line}: ")
+    line = below(test.path, test.line, named[1]) or test.line
+    return ProjectError(message, path=test.path, line=line, model=error.model)
