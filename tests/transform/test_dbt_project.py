@@ -397,6 +397,13 @@ PLACES = {
             "models/s.yml": "models:\n  - name: a\n    description: \"{{ doc('x') }}\"\n",
         },
     ),
+    "a name in YAML that nobody knows": (
+        "s.yml", 3,
+        {
+            "models/a.sql": "select 1",
+            "models/s.yml": "models:\n  - name: a\n    description: \"{{ docs('x') }}\"\n",
+        },
+    ),
     "a snapshot without a key": (
         "s.sql", 2,
         {"snapshots/s.sql": (

@@ -204,7 +204,9 @@ class Renderer:
             template = self._values.get(text)
             if template is None:
                 template = self._values[text] = self._native.from_yaml(text)
-            return self._native.value(template, variables)
+            value = self._native.value(template, variables)
+            context.refuse_unknown(value)
+            return value
 
     def _plainly(
         self, form: Callable[[plain.Plain, Variables], Any], source: str, scope_: Scope
