@@ -17,10 +17,12 @@ from functools import partial
 from datapipe.transform.build import copies, elsewhere, function
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
+from datapipe.transform.compile.locate import query_error
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.jinja import scope
+from datapipe.transform.jinja.database import QueryError
 
 _OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNORECASE)
 
@@ -36,8 +38,12 @@ def build(site: Site) -> Built:
         copies.refreshable(site, old)
     elif old is not None:
         copies.show(site, old)
-    with scope.sending(partial(_sent, site)):
-        made = site.compiler.materialize(model, site.compiled, this=site.aside)
+    try:
+        with scope.sending(partial(_sent, site)):
+            made = site.compiler.materialize(model, site.compiled, this=site.aside)
+    except QueryError as error:
+        told = query_error(error, site.compiled, site.compiler, site.connection)
+        raise told from error.__cause__
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
     places |= {part.standing: part for part in _partitions(site)}
     there = catalog.states(site.connection, [*places, site.aside.standing])

@@ -14,6 +14,7 @@ from datapipe.transform.compile import Compiled, Compiler, guess, lexer
 from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.compile.place import Place, WrittenHook, hook_place, template_place
 from datapipe.transform.jinja import meant, said
+from datapipe.transform.jinja.database import QueryError
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, place_of_setting
@@ -86,6 +87,22 @@ def _to_be_loaded(error: psycopg.Error, compiler: Compiler) -> str:
                 f"({source.path}:{source.line}), which has to be loaded before a run."
             )
     return ""
+
+
+def query_error(
+    error: QueryError, compiled: Compiled, compiler: Compiler, connection: psycopg.Connection
+) -> DatapipeError:
+    """What to raise for a statement of a template: it may hold ``compiled``, and that be wrong."""
+    cause, start = error.__cause__, error.sql.find(compiled.sql)
+    if start < 0 or not isinstance(cause, psycopg.Error):
+        return error
+    position, sent_at = cause.diag.statement_position, 0
+    if position is not None:
+        offset = start - 1 if error.offset is None else error.offset
+        if not start <= offset < start + len(compiled.sql):
+            return error
+        sent_at = int(position) - 1 - (offset - start)
+    return project_error(cause, compiled, [sent_at], compiler, connection)
 
 
 def stray_error(error: psycopg.Error, model: Model, compiler: Compiler) -> DatapipeError:

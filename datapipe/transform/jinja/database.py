@@ -64,11 +64,18 @@ _NO_ALIAS = {
 
 
 class QueryError(ProjectError):
-    """A query of a template is wrong; ``written`` is the line of it that PostgreSQL points at."""
+    """A query of a template is wrong; ``written`` is the line of it that PostgreSQL points at.
 
-    def __init__(self, message: str, *, written: str = "", **options: Any) -> None:
-        super().__init__(message, **options)
+    ``sql`` is all of it, and ``offset`` where in that it points.
+    """
+
+    def __init__(
+        self, message: str, *, written: str = "", sql: str = "", offset: int | None = None
+    ) -> None:
+        super().__init__(message)
         self.written = written
+        self.sql = sql
+        self.offset = offset
 
 
 class Database:
@@ -142,7 +149,8 @@ class Database:
 
             message = said.message(error, "a query of this template")
             message += meant.near_name(error, connection, sql)
-            raise QueryError(message, written=said.line(error, sent, sql)) from error
+            written, offset = said.line(error, sent, sql), said.offset(error, sent, sql)
+            raise QueryError(message, written=written, sql=sql, offset=offset) from error
 
     def connection(self) -> psycopg.Connection:
         connection = scope.connection()

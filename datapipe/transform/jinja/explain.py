@@ -50,7 +50,9 @@ def explained(
         at, at_line = _place_of(error) or (path, line)
         called_for = _called_for(model, at, path, error)
         message = f"{wording.ended(str(error))}{called_for}" if called_for else str(error)
-        raise type(error)(message, path=at, line=at_line, model=model) from error.__cause__
+        # The same error, as it may carry more than its message.
+        ProjectError.__init__(error, message, path=at, line=at_line, model=model)
+        raise
     except DatapipeError:
         raise
     except Exception as error:

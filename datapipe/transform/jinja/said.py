@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 
 # The classes of SQLSTATE that are no fault of the SQL: the connection, other transactions, the
 # server and its resources.
 _NOT_OURS = {"08", "25", "40", "53", "54", "55", "57", "58", "XX"}
+_TOKEN = re.compile(r"\w+|\W")
 
 
 def is_fault_of_sql(error: psycopg.Error) -> bool:
@@ -29,14 +32,28 @@ def message(error: psycopg.Error, doing: str, *, at_end: bool = False) -> str:
     return " ".join(part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
 
 
+def offset(error: psycopg.Error, sent: str, sql: str) -> int | None:
+    """Where in ``sql`` PostgreSQL points, which was sent with more before it and other names."""
+    if error.diag.statement_position is None:
+        return None
+    position = int(error.diag.statement_position) - 1
+    number = sent.count("\n", 0, position) - sent.count("\n") + sql.count("\n")
+    lines = sql.split("\n")
+    token = _TOKEN.match(sent, position)
+    if not 0 <= number < len(lines) or token is None:
+        return None
+    before = sent[sent.rfind("\n", 0, position) + 1 : position].count(token[0])
+    at = -1
+    for _ in range(before + 1):
+        at = lines[number].find(token[0], at + 1)
+    return sum(len(line) + 1 for line in lines[:number]) + max(at, 0)
+
+
 def line(error: psycopg.Error, sent: str, sql: str = "") -> str:
     """The line of what was ``sent`` that PostgreSQL points at, or an empty string.
 
     Of ``sql``, where that was written, and sent with more lines before it and other names in it.
     """
-    if error.diag.statement_position is None:
-        return ""
-    number = sent.count("\n", 0, int(error.diag.statement_position) - 1)
-    lines = (sql or sent).split("\n")
-    number -= sent.count("\n") + 1 - len(lines)
-    return lines[number].strip() if 0 <= number < len(lines) else ""
+    sql = sql or sent
+    at = offset(error, sent, sql)
+    return "" if at is None else sql[:at].rpartition("\n")[2] + sql[at:].partition("\n")[0]
