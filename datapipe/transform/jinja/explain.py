@@ -14,7 +14,7 @@ from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.jinja import blocks, places, wording
 from datapipe.transform.jinja.places import Place
 
-_UNDEFINED = r"'(\w+)' is undefined"
+_WRITTEN = r"^'(\w+)' is undefined$|takes no keyword argument '(\w+)'"
 _UNKNOWN_TAG = r"Encountered unknown tag 'end(\w+)'"
 # A text of several lines in a tag, and what ends a tag.
 _TEXT = r"""(?x)
@@ -59,9 +59,9 @@ def explained(
         if _is_bug(error) and not isinstance(error, RecursionError):
             raise
         at, at_line = places.innermost_of(error) or (path, line)
-        undefined = re.fullmatch(_UNDEFINED, str(error))
-        if undefined and at_line is not None:
-            at_line = places.line_with(undefined[1], (at, at_line)) or at_line
+        written = re.search(_WRITTEN, str(error))
+        if written and at_line is not None:
+            at_line = places.line_with(written[1] or written[2], (at, at_line)) or at_line
         message = wording.of_rendering(error, variables, at, at_line or 0)
         message += _called_for(model, at, path, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
