@@ -118,6 +118,11 @@ BROKEN = {
         "select\n  case when id = 1 then 'one'\n    else 0\n  end as n\nfrom {{ ref('a') }}",
         "unlike_else.sql:3.",
     ),
+    "no_from": ("select id\nform {{ ref('a') }}", "no_from.sql:2"),
+    "no_group": ("select id\nfrom {{ ref('a') }}\ngruop by id", "no_group.sql:3"),
+    "no_select": ("slect\n  id, name\nfrom {{ ref('a') }}", "no_select.sql:1"),
+    "no_comma_before_a_call": ("select id\n  abs(id) as a\nfrom {{ ref('a') }}", "call.sql:1?"),
+    "no_space": ("select id,\n  \u00a0id as b\nfrom {{ ref('a') }} t", "no_space.sql:2"),
     "no_as": ("with b (\n  select 1 as id\n)\nselect * from b", "no_as.sql:1"),
     "macro_left_open": (
         "select\n  {{ opened('id') }} as n\nfrom {{ ref('a') }}",

@@ -171,6 +171,13 @@ MEANT = {
     "select coalesc(1, 2)": "Did you mean coalesce?",
     "select '1'::int64": "Did you mean bigint?",
     "select '1'::intger": "Did you mean integer?",
+    "select nvl(1, 2)": "In PostgreSQL it is coalesce(a, b).",
+    "select re\u200blname from pg_class": "has the invisible character U+200B in it",
+    "select \u2018a\u2019 as name": "Quotes are straight in SQL",
+    "select 1 as id;": "ends without a semicolon",
+    "select sum(case when true then 1 else 0) as n": "Is END missing",
+    "select\n  (1 as id": "A bracket is not closed: one of this line.",
+    "with a as (select abs(1)) as b) select 1 from a": ".sql:1 one too many?",
     'select 1 from pg_class where relkind = "r"': "text stands in single ones: 'r'.",
 }
 

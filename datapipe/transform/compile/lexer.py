@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _QUOTED = re.compile(
     r"""
@@ -41,13 +42,28 @@ _OVER = re.compile(r"\s*(?:filter\s*\([^()]*(?:\([^()]*\)[^()]*)*\)\s*)?over\b",
 _NOT_SQL = (
     (re.compile("`"), " Names stand in double quotes in PostgreSQL, not in backticks."),
     (re.compile(r"^[ \t]*(?:#[# \t]|//)", re.MULTILINE), " A comment begins with -- in SQL."),
+    (
+        re.compile(r"(?:^|(?<=[\s(,]))[\u00a0\u2000-\u200d\u202f\u2060\u3000\ufeff]"),
+        " Here is a character that looks like a space and is none to PostgreSQL. Type it anew.",
+    ),
+    (re.compile("[\u201c-\u201f\u2018-\u201b]"), " Quotes are straight in SQL: ' and \"."),
     (re.compile(r"^<{7} ", re.MULTILINE), " A merge left both versions here."),
 )
 _CASE = re.compile(r"\bcase\s*\Z", re.IGNORECASE)
 _NO_AS = re.compile(
     r'(?:\bwith(?:\s+recursive)?|\)\s*,)\s*(?P<name>\w+|"[^"]+")\s*\(\s*\Z', re.IGNORECASE
 )
+_WORD_HERE = re.compile(r"([^\W\d]\w*)(?!\s*\.)")
+_WORD_BEFORE = re.compile(r"(?<![\w.\"])([^\W\d]\w*)\s+\Z")
+_FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)\s")
+_BEFORE_BY: tuple[str, ...] = ("group", "order", "partition")
+_WORDS: tuple[str, ...] = (
+    *("select", "distinct", "from", "where", "join", "inner", "left", "right", "cross", "having"),
+    *("limit", "offset", "union", "except", "intersect", "between", "case", "when", "then", "else"),
+    *("group", "order", "partition", "over", "with", "values", "interval", "lateral", "using"),
+)
 _THEN = re.compile(r"\bthen\s*\Z", re.IGNORECASE)
+_NO_CASE = re.compile(r"[),]|(?:as|from)\b", re.IGNORECASE)
 _OF_CASE = re.compile(r"[()]|\b(?:case|else|end)\b", re.IGNORECASE)
 _LAST_OF_LINE = re.compile(r'(?:[\w"\]]+|\))\Z')
 # Behind these a line goes on with the next one, which may not begin with those.
@@ -189,6 +205,32 @@ def as_missing(sql: str, offset: int) -> int | None:
     return None if found is None else found.start("name")
 
 
+def misspelt(sql: str, offset: int) -> tuple[int, str] | None:
+    """Where a word of SQL is misspelt, at ``offset`` or before, and the word that was meant.
+
+    It is what PostgreSQL stumbles over, the word before that, or the first one of the query.
+    """
+    text = hidden(sql)
+    found, meant = _WORD_HERE.match(text, offset), _WORDS
+    if found and found[1].lower() == "by":
+        found, meant = _WORD_BEFORE.search(text, 0, offset), _BEFORE_BY
+    for each in (found, _WORD_BEFORE.search(text, 0, offset)):
+        near = _near(each[1], meant) if each else ""
+        if each and near:
+            return each.start(1), near
+    start, _ = _brackets_round(text, offset)
+    found = _FIRST_WORD.match(text, start)
+    near = _near(found[1], ("select", "with", "values")) if found else ""
+    return (found.start(1), near) if found and near else None
+
+
+def _near(word: str, meant: Sequence[str]) -> str:
+    """The one of ``meant`` that ``word`` is likely to be, but for a letter or two."""
+    word = word.lower()
+    found = difflib.get_close_matches(word, meant, n=1, cutoff=0.75)
+    return found[0] if found and not word.startswith(found[0]) else ""
+
+
 def bracket_too_many(sql: str, offset: int) -> int | None:
     """The bracket up to ``offset`` that closes none, if there is one."""
     depth = 0
@@ -197,6 +239,29 @@ def bracket_too_many(sql: str, offset: int) -> int | None:
         if depth < 0:
             return at
     return None
+
+
+def bracket_before(sql: str, offset: int) -> int | None:
+    """The last bracket that closes before ``offset``, if more are closed than opened."""
+    text = hidden(sql, names=True)
+    if text.count(")") <= text.count("("):
+        return None
+    return max(text.rfind(")", 0, offset + 1), -1) if ")" in text[: offset + 1] else None
+
+
+def case_left_open(sql: str, offset: int) -> int | None:
+    """Where the CASE begins that has no END before ``offset``, where it can not go on."""
+    text = hidden(sql)
+    if not _NO_CASE.match(text, offset):
+        return None
+    start, _ = _brackets_round(text, offset)
+    opened: list[int] = []
+    for word in re.finditer(r"\b(?:case|end)\b", text[start:offset], re.IGNORECASE):
+        if word[0].lower() == "case":
+            opened.append(start + word.start())
+        elif opened:
+            opened.pop()
+    return opened[-1] if opened else None
 
 
 def aggregate_beside(sql: str, offset: int) -> int | None:
@@ -213,7 +278,7 @@ def aggregate_beside(sql: str, offset: int) -> int | None:
 def _brackets_round(text: str, offset: int) -> tuple[int, int]:
     """Behind the bracket that opens before ``offset``, and the one that closes behind."""
     start = end = depth = 0
-    for start in range(offset, 0, -1):
+    for start in range(min(offset, len(text)), 0, -1):
         depth += {")": 1, "(": -1}.get(text[start - 1], 0)
         if depth < 0:
             break

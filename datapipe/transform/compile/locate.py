@@ -67,7 +67,8 @@ def project_error(
             place.path,
             place.line,
             about=about,
-            with_line_before=offset is not None and _begins_its_line(error, compiled.sql, offset),
+            with_line_before="comma missing" in more
+            or (offset is not None and _begins_its_line(error, compiled.sql, offset)),
         ),
         path=place.path,
         line=place.line,
@@ -163,9 +164,8 @@ def _pointed_at(
         opens, here = (_place(compiler, compiled, at) for at in (bracket, offset))
         if opens.path != here.path:  # a macro closes what it opens
             return opens, " Is the bracket that opens here ever closed?"
-        is_here = opens.line == here.line
-        more = f" A bracket is not closed: the last that is open opens at {opens}."
-        return here, "" if is_here else more
+        which = "one of this line" if opens.line == here.line else f"the last opens at {opens}"
+        return here, f" A bracket is not closed: {which}."
     more = ""
     if error.sqlstate == "42803" and "GROUP BY" in (error.diag.message_primary or ""):
         aggregate = lexer.aggregate_beside(compiled.sql, offset)
@@ -194,11 +194,22 @@ def _wrong_before(error: psycopg.Error, compiled: Compiled, offset: int) -> tupl
     if no_as is not None:
         return no_as, " Is AS missing before the bracket?"
     many = lexer.bracket_too_many(sql, offset)
-    return None if many is None else (many, " This bracket closes none that is open.")
+    if many is not None:
+        return many, " This bracket closes none that is open."
+    case = lexer.case_left_open(sql, offset)
+    if case is not None:
+        return offset, " Is END missing, which ends a CASE?"
+    if sql.startswith(";", offset):
+        return offset, " A template is one query, and ends without a semicolon."
+    misspelt = lexer.misspelt(sql, offset)
+    return None if misspelt is None else (misspelt[0], f" Did you mean {misspelt[1]}?")
 
 
 def _about_commas(compiled: Compiled, compiler: Compiler, offset: int) -> str:
-    """What to ask of the comma before ``offset``, or of one that there is not."""
+    """What to ask of a comma or a bracket before ``offset``, or of a comma that there is not."""
+    many = lexer.bracket_before(compiled.sql, offset)
+    if many is not None:
+        return f" Is the bracket that closes at {_place(compiler, compiled, many)} one too many?"
     comma = lexer.comma_too_much(compiled.sql, offset)
     if comma is not None:
         return f" Is the comma at {_place(compiler, compiled, comma)} one too many?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import psycopg
@@ -31,6 +32,30 @@ _OF_OTHERS = {
     **dict.fromkeys(("variant", "object"), "jsonb"),
     **dict.fromkeys(("blob", "binary", "varbinary"), "bytea"),
 }
+# What the functions of other databases are called here, or are written as.
+_FUNCTIONS_OF_OTHERS = {
+    **dict.fromkeys(("ifnull", "isnull", "nvl", "zeroifnull"), "coalesce(a, b)"),
+    **dict.fromkeys(("iff", "if", "decode", "nvl2"), "CASE WHEN ... THEN ... ELSE ... END"),
+    **dict.fromkeys(("dateadd", "date_add", "timestampadd"), "a + interval '1 day'"),
+    **dict.fromkeys(
+        ("datediff", "date_diff", "timestampdiff"), "a - b, for dates a number of days"
+    ),
+    **dict.fromkeys(("getdate", "sysdate", "current_datetime"), "now()"),
+    **dict.fromkeys(("listagg", "group_concat"), "string_agg(a, ', ')"),
+    **dict.fromkeys(("charindex", "instr", "locate"), "strpos(text, part)"),
+    **dict.fromkeys(("safe_cast", "try_cast", "convert"), "cast(a as type)"),
+    **dict.fromkeys(("safe_divide", "div0"), "a / nullif(b, 0)"),
+    "len": "length(a)",
+    "countif": "count(*) FILTER (WHERE ...)",
+    "median": "percentile_cont(0.5) WITHIN GROUP (ORDER BY a)",
+    "parse_date": "to_date(text, format)",
+    "date_format": "to_char(a, format)",
+    "last_day": "date_trunc('month', a) + interval '1 month - 1 day'",
+    "regexp_contains": "text ~ pattern",
+    "ucase": "upper(a)",
+    "lcase": "lower(a)",
+    "rand": "random()",
+}
 _CTE = re.compile(
     r'(?:\bwith\s+(?:recursive\s+)?|,\s*)"?(\w+)"?\s*(?:\([^()]*\)\s*)?as\s+'
     r"(?:not\s+)?(?:materialized\s+)?\(",
@@ -45,10 +70,12 @@ _KEYWORDS = frozenset({
 
 def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) -> str:
     """A question that names what may have been meant, or an empty string."""
-    if error.diag.message_hint and error.sqlstate != "42883":  # PostgreSQL has a better one
-        return ""
     said = error.diag.message_primary or ""
     quoted = said.partition('"')[2].partition('"')[0]
+    if error.sqlstate in {"42703", "42P01", "42883"} and (odd := _unseen(quoted or said)):
+        return odd
+    if error.diag.message_hint and error.sqlstate != "42883":  # PostgreSQL has a better one
+        return ""
     try:
         if error.sqlstate == "42703":
             asked = quoted or said.removeprefix("column ").partition(" ")[0]
@@ -59,6 +86,8 @@ def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) ->
             asked = said.removeprefix("function ").partition("(")[0].rpartition(".")[2]
             if asked in _OF_TEMPLATES:
                 return f" In a template it is called so: {{{{ {asked}(...) }}}}."
+            if asked.lower() in _FUNCTIONS_OF_OTHERS:
+                return f" In PostgreSQL it is {_FUNCTIONS_OF_OTHERS[asked.lower()]}."
             return _near(asked, [*_names(connection, _FUNCTIONS), *_OF_THE_GRAMMAR])
         if error.sqlstate == "42704" and said.startswith("type "):
             asked = quoted.rpartition(".")[2].lower()
@@ -67,6 +96,16 @@ def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) ->
     except psycopg.Error:  # such as in a transaction that has failed
         pass
     return ""
+
+
+def _unseen(name: str) -> str:
+    """What to say of a name with a character in it that looks like none, or like another."""
+    if any(quote in name for quote in "\u2018\u2019\u201c\u201d"):
+        return " Quotes are straight in SQL: ' round text, and \" round names."
+    odd = next((each for each in name if unicodedata.category(each) in {"Cf", "Zs"}), "")
+    return (
+        f" The name has the invisible character U+{ord(odd):04X} in it." if odd.strip(" ") else ""
+    )
 
 
 def _column(asked: str, connection: psycopg.Connection, sql: str) -> str:
