@@ -9,6 +9,7 @@ import psycopg
 # The classes of SQLSTATE that are no fault of the SQL: the connection, other transactions, the
 # server and its resources.
 _NOT_OURS = {"08", "25", "40", "53", "54", "55", "57", "58", "XX"}
+_CTE = "__dbt__cte__"
 _TOKEN = re.compile(r"\w+|\W")
 
 
@@ -29,7 +30,8 @@ def message(error: psycopg.Error, doing: str, *, at_end: bool = False) -> str:
         first, newline, _ = token.partition("\n")
         said += f'{near}{first} ..."' if newline else f"{near}{token}"
     parts = [f"PostgreSQL stopped {doing}: {said}", diag.message_detail, diag.message_hint]
-    return " ".join(part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
+    told = " ".join(part if part.endswith((".", "?")) else f"{part}." for part in parts if part)
+    return told.replace(_CTE, "")  # what is read through one has the name of a model
 
 
 def offset(error: psycopg.Error, sent: str, sql: str) -> int | None:
