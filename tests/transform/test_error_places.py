@@ -14,6 +14,12 @@ from datapipe.transform import Transformed
 Run = Callable[..., Transformed]
 
 TABLE = "{{ config(materialized='table') }}\n"
+NUMBERS = """{% set kinds = [
+    'first',
+    'secnd'
+] %}
+with numbers as (select * from {{ ref('numbers') }})
+"""
 A = "select 1 as id, 'a' as name, 10 as amount"
 
 BROKEN = {
@@ -123,6 +129,27 @@ BROKEN = {
     "no_select": ("slect\n  id, name\nfrom {{ ref('a') }}", "no_select.sql:1"),
     "no_comma_before_a_call": ("select id\n  abs(id) as a\nfrom {{ ref('a') }}", "call.sql:1?"),
     "no_space": ("select id,\n  \u00a0id as b\nfrom {{ ref('a') }} t", "no_space.sql:2"),
+    "no_such_item": (
+        NUMBERS + "select {% for k in kinds %}a.{{ k }}_n, {% endfor %} 1\nfrom numbers as a",
+        "no_such_item.sql:3",
+    ),
+    "no_comma_in_list": (
+        "{% set c = [\n  'id'\n  'name'] %}\nselect {{ c | join(', ') }}\nfrom {{ ref('a') }}",
+        "no_comma_in_list.sql:2",
+    ),
+    "comment_left_open": (
+        "{# the first\nselect\n  {# the second #}\n  1 as one",
+        "comment_left_open.sql:1",
+    ),
+    "set_in_comment": (
+        "{# of all\n{% set one = 1 %}\n{# of one #}\nselect {{ one.x }}",
+        "set_in_comment.sql:1",
+    ),
+    "ordered_by_two": (
+        "select\n  a.id,\n  b.id\nfrom {{ ref('a') }} a, {{ ref('a') }} b\norder by id",
+        "ordered_by_two.sql:3",
+    ),
+    "called_at": ("select\n  {{ half('id') }}\nfrom {{ ref('a') }}", "called_at.sql:2."),
     "no_as": ("with b (\n  select 1 as id\n)\nselect * from b", "no_as.sql:1"),
     "macro_left_open": (
         "select\n  {{ opened('id') }} as n\nfrom {{ ref('a') }}",
@@ -180,6 +207,7 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     hidden = "{{ config(materialized='ephemeral') }}\nselect id,\n  amout\nfrom {{ ref('a') }}"
     unsound = "select id,\n  name::int as n\nfrom {{ ref('a') }}"
     models |= {"models/unsound.sql": unsound}
+    models |= {"models/numbers.sql": "select 1 as first_n, 2 as second_n"}
     models |= {"models/crm.yml": "sources:\n  - name: crm\n    tables:\n      - name: people\n"}
     models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
     with pytest.raises(RunFailedError) as caught:

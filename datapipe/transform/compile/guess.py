@@ -24,7 +24,7 @@ _BY_WORDS = {
     "logarithm": (r"\b(?:ln|log|log10)\s*\(",),
     "square root": (r"\bsqrt\s*\(|\|/",),
     "substring": (r"\bsubstr(?:ing)?\s*\(|\bleft\s*\(|\bright\s*\(",),
-    "regular expression": (r"~|\bregexp_\w+\s*\(|\bsimilar\b",),
+    "regular expression": (r"~|\bregexp_\w+\s*\(|\bsimilar\b|\bsubstring\s*\(",),
     "power": (r"\bpower\s*\(|\^",),
     "step size": (r"\bgenerate_series\s*\(",),
     "field position": (r"\bsplit_part\s*\(",),

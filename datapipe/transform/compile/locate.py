@@ -12,9 +12,17 @@ from psycopg.pq import TransactionStatus
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler, guess, lexer
 from datapipe.transform.compile.columns import place_of_column
-from datapipe.transform.compile.place import Place, WrittenHook, hook_place, template_place
+from datapipe.transform.compile.place import (
+    Place,
+    WrittenHook,
+    composed_at,
+    hook_place,
+    joined_at,
+    template_place,
+)
 from datapipe.transform.jinja import meant, said
 from datapipe.transform.jinja.database import QueryError
+from datapipe.transform.jinja.places import comment_left_open
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, place_of_setting
@@ -59,6 +67,8 @@ def project_error(
         # At a word that makes bad syntax it is seldom the word that is bad, but what is round it.
         word = about if error.sqlstate != "42601" else ""
         place, more = _pointed_at(error, compiled, compiler, offset, word)
+        known = meant.columns(connection, compiled.as_written) if connection else []
+        place, more = _before_it(error, place, more, word, known)
     return ProjectError(
         message
         + more
@@ -167,6 +177,11 @@ def _pointed_at(
         which = "one of this line" if opens.line == here.line else f"the last opens at {opens}"
         return here, f" A bracket is not closed: {which}."
     more = ""
+    if error.sqlstate == "42702" and "ORDER BY" in (error.diag.message_primary or ""):
+        given = guess.likely_offsets(error, compiled.sql)
+        if given:
+            more = f" It is asked for at {_place(compiler, compiled, offset)}, and given twice."
+            return _place(compiler, compiled, given[0]), more
     if error.sqlstate == "42803" and "GROUP BY" in (error.diag.message_primary or ""):
         aggregate = lexer.aggregate_beside(compiled.sql, offset)
         if aggregate is not None:
@@ -177,6 +192,25 @@ def _pointed_at(
         if beside is not None:
             more = f" A CASE is of the type of its ELSE at {_place(compiler, compiled, beside)}."
     return _place(compiler, compiled, offset, word), more
+
+
+def _before_it(
+    error: psycopg.Error, place: Place, more: str, word: str, known: list[str]
+) -> tuple[Place, str]:
+    """``place`` and ``more``, or what stands elsewhere in the templates and led to that."""
+    own = place.called or place
+    if error.sqlstate == "42703" and place.through is None:
+        line = joined_at(own.path, word)
+        if line is not None:
+            return Place(own.path, line, place), " Is a comma missing between two texts here?"
+        line = composed_at(own.path, word, known)
+        if line is not None and (own.path, line) != (place.path, place.line):
+            return Place(own.path, line, place), more
+    if error.sqlstate == "42601" and place.line is not None:
+        line = comment_left_open(place.path, place.line)
+        if line is not None:
+            return Place(place.path, line), " Is the comment that opens here ever closed?"
+    return place, more
 
 
 def _wrong_before(error: psycopg.Error, compiled: Compiled, offset: int) -> tuple[int, str] | None:
@@ -268,14 +302,33 @@ def _views(node: Model | DataTest, compiler: Compiler) -> Iterator[Compiled]:
 
 
 def _place(compiler: Compiler, compiled: Compiled, offset: int, word: str = "") -> Place:
-    return template_place(compiler, *compiled.origin(offset), word)
+    node, inside = compiled.origin(offset)
+    place = template_place(compiler, node, inside, word)
+    if isinstance(node, DataTest) and place.path != node.path:
+        setting = _setting_of(node, compiled.sql, offset)
+        line = below(node.path, node.line, setting) if setting else None
+        if line is not None:
+            return Place(node.path, line, place)
+    return place
+
+
+def _setting_of(test: DataTest, sql: str, offset: int) -> str:
+    """The argument of a test, or its ``where``, that is SQL and stands at ``offset``."""
+    for name, value in {**test.arguments, "where": test.config.get("where")}.items():
+        if isinstance(value, str) and re.search(r"\W", value):
+            at = sql.find(value)
+            if 0 <= at <= offset <= at + len(value):
+                return name
+    return ""
 
 
 def _through(place: Place) -> str:
     """Where a word came into the SQL that is written elsewhere, or would have come."""
     if place.without:
         return f" The macro gets no {place.without} here, which it writes at {place.through}."
-    return f" It came into the SQL at {place.through}." if place.through else ""
+    if place.through:
+        return f" It came into the SQL at {place.through}."
+    return f" It was called at {place.called}." if place.called else ""
 
 
 def _asked(error: psycopg.Error, sql: str, offset: int) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import difflib
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from datapipe.errors import ProjectError
@@ -19,6 +21,7 @@ from datapipe.transform.manifest.written import below, column_above
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
 _TOKEN = re.compile(r'[\w"]+|\S')
+_JOINED = re.compile(r"""(['"])(\w+)\1\s+(['"])(\w+)\3""")
 # A block that is set is one with its text, which a macro may be given.
 _TAG = re.compile(
     r"\{%[-+]?\s*set\s+\w+\s*[-+]?%\}.*?\{%[-+]?\s*endset\b|\{[{%].*?[}%]\}", re.DOTALL
@@ -30,13 +33,15 @@ class Place:
     """A line of a template; ``through`` is the one that brought into the SQL what is written here.
 
     That is another one where an argument of a macro, or an item of a list, is what is wrong, or
-    where one is not given: that is ``without``.
+    where one is not given: that is ``without``. ``called`` is where the node has what is written in
+    another file.
     """
 
     path: Path
     line: int | None
     through: Place | None = None
     without: str = ""
+    called: Place | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
@@ -72,6 +77,9 @@ def template_place(
         called = Place(*call) if call else of_test
         if called is not None and (path, line) == (place_.path, place_.line):
             return Place(called.path, called.line, place_, name)
+    called = found[-1][0] if len(found) > 1 else of_test
+    if called is not None and called.path != place_.path:
+        place_ = replace(place_, called=called)
     if counts or not word or _has(word, _line(place_)):
         return place_
     calling = [each for each, _ in found[1:]] + ([of_test] if of_test else [])
@@ -79,6 +87,39 @@ def template_place(
     if written is None:
         return place_
     return written if place_ == of_test else Place(written.path, written.line, place_)
+
+
+def composed_at(path: Path, word: str, known: Iterable[str]) -> int | None:
+    """The line of a template on which a part of ``word`` is written that makes no name.
+
+    It is a text in Jinja that a template makes names of, such as an item of a list: there is one of
+    the ``known`` names for another text of the template, or for one that is much like it.
+    """
+    text = _read(path)
+    written = {
+        found[1]: text.count("\n", 0, tag.start() + found.start()) + 1
+        for tag in _TAG.finditer(text)
+        for found in re.finditer(r"['\"](\w{2,})['\"]", tag[0])
+    }
+    for part in filter(word.__contains__, written):
+        before, _, after = word.partition(part)
+        for name in known:
+            other = name[len(before) : len(name) - len(after)]
+            if name != f"{before}{other}{after}" or other.strip("_") == part.strip("_"):
+                continue
+            if other in written or difflib.SequenceMatcher(None, part, other).ratio() > 0.6:
+                return written[part]
+    return None
+
+
+def joined_at(path: Path, word: str) -> int | None:
+    """The line of a template on which two texts in Jinja that make ``word`` have no comma."""
+    text = _read(path)
+    for tag in _TAG.finditer(text):
+        for found in _JOINED.finditer(tag[0]):
+            if found[2] + found[4] in word:
+                return text.count("\n", 0, tag.start() + found.start()) + 1
+    return None
 
 
 @frozen

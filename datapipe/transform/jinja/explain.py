@@ -63,6 +63,10 @@ def explained(
         if written and at_line is not None:
             at_line = places.line_with(written[1] or written[2], (at, at_line)) or at_line
         message = wording.of_rendering(error, variables, at, at_line or 0)
+        comment = places.comment_left_open(at, at_line or 0)
+        if comment is not None and isinstance(error, jinja2.UndefinedError):
+            message += f" Is the comment that opens at {at}:{comment} ever closed?"
+            at_line = comment
         message += _called_for(model, at, path, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
 

@@ -98,6 +98,14 @@ def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) ->
     return ""
 
 
+def columns(connection: psycopg.Connection, sql: str) -> list[str]:
+    """The names of all columns of the relations that ``sql`` names, if that can be asked."""
+    try:
+        return _names(connection, _COLUMNS, sql)
+    except psycopg.Error:
+        return []
+
+
 def _unseen(name: str) -> str:
     """What to say of a name with a character in it that looks like none, or like another."""
     if any(quote in name for quote in "\u2018\u2019\u201c\u201d"):

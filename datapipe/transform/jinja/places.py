@@ -69,6 +69,15 @@ def line_of(path: Path, line: int) -> str:
     return lines[line - 1] if 0 < line <= len(lines) else ""
 
 
+def comment_left_open(path: Path, line: int) -> int | None:
+    """The line of a comment that ends before ``line``, and has another one begin in it."""
+    source = _source(path)
+    for found in re.finditer(r"\{#.*?#\}", source, re.DOTALL):
+        if "{#" in found[0][2:] and source.count("\n", 0, found.end()) < line:
+            return source.count("\n", 0, found.start()) + 1
+    return None
+
+
 def passed(error: BaseException) -> list[Place]:
     """The lines of the project's templates that ``error`` passed through, the innermost last."""
     found = []
