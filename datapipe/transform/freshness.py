@@ -12,11 +12,14 @@ from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.build import overrides
 from datapipe.transform.database.statements import execute
+from datapipe.transform.jinja import meant, said
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Source
+from datapipe.transform.manifest.written import below
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
+from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
 
 Status = Literal["pass", "warn", "error", "runtime error"]
@@ -82,7 +85,7 @@ def _checked(connection: psycopg.Connection, source: Source, renderer: Renderer)
         error_after = _threshold(source, "error_after")
         newest, now = _asked(connection, source, _query(source, renderer))
     except DatapipeError as error:
-        return SourceFreshness(source.unique_id, name, "runtime error", message=str(error))
+        return SourceFreshness(source.unique_id, name, "runtime error", message=str(shown(error)))
     age = timedelta.max if newest is None else now - newest
     status: Status = "pass"
     if error_after is not None and age > error_after:
@@ -102,6 +105,7 @@ def _threshold(source: Source, name: str) -> timedelta | None:
             source,
             f"{name} takes a whole count and a period of {', '.join(_PERIODS)}, not "
             f"{dict(given)}.{near(period, _PERIODS) if period not in _PERIODS else ''}",
+            name,
         )
     return count * _PERIODS[period]
 
@@ -137,8 +141,8 @@ def _asked(
         doing = f"looking at the source {source.source_name}.{source.name}"
         if connection.broken:
             raise failure(error, doing) from error
-        said = error.diag.message_primary or str(error).strip()
-        raise _mistake(source, f"PostgreSQL stopped {doing}: {said}.") from error
+        message = said.message(error, doing) + meant.near_name(error, connection, query)
+        raise _mistake(source, message, "loaded_at_query", "loaded_at_field") from error
     assert row is not None  # noqa: S101 - an aggregate gives a row
     newest, now = row
     if newest is not None and not isinstance(newest, datetime):
@@ -146,6 +150,7 @@ def _asked(
             source,
             f"When the source {source.source_name}.{source.name} was loaded is no timestamp, "
             f"but {newest!r}. Write a cast into loaded_at_field, such as my_date::timestamp.",
+            "loaded_at_field",
         )
     return None if newest is None else _utc(newest), _utc(now)
 
@@ -155,5 +160,8 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _mistake(source: Source, message: str) -> ProjectError:
-    return ProjectError(message, path=source.path, line=source.line)
+def _mistake(source: Source, message: str, *settings: str) -> ProjectError:
+    """An error at the first of ``settings`` that the table has, or else where the table begins."""
+    lines = (below(source.path, source.line, setting) for setting in settings)
+    line = next(filter(None, lines), source.line)
+    return ProjectError(message, path=source.path, line=line)
