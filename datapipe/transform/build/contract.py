@@ -58,14 +58,18 @@ def check(site: Site) -> tuple[Column, ...]:
         raise _not_understood(site, error) from error
     lines = list(_differences(given, expected, declared))
     if lines:
-        widths = [max(len(line[at]) for line in lines) for at in range(4)]
+        widths = [max(len(line[at]) for line in (_HEAD, *lines)) for at in range(4)]
         table = "\n".join(
-            "  " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            "  "
+            + " | ".join(
+                cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+            ).rstrip()
             for line in (_HEAD, *lines)
         )
         name = lines[0][0]
+        given_as = next((each for each, type_, *_ in lines if type_), name)
         setting = "data_type" if name in {column for column, *_ in given} else ""
-        raise _broken(site, name, f"is not what {_in_sql(site, name)} gives:\n{table}", setting)
+        raise _broken(site, name, f"is not what {_in_sql(site, given_as)} gives:\n{table}", setting)
     return declared
 
 
