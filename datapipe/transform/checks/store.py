@@ -20,6 +20,7 @@ from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model, Source
 from datapipe.transform.manifest.tests import DataTest
+from datapipe.transform.manifest.written import below
 
 _MARK = "Rows that a data test found; made anew by datapipe transform each time it is run."
 _TAKEN = ("raw", "meta")
@@ -57,7 +58,7 @@ def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
         raise ProjectError(
             f"store_failures_as is table, view or ephemeral, not {kind}.",
             path=test.path,
-            line=test.line,
+            line=below(test.path, test.line, "store_failures_as") or test.line,
             model=test.of,
         )
     return kind if kind in {"table", "view"} else None
