@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from datapipe.errors import ProjectError
 from datapipe.transform.manifest.nodes import Model
@@ -19,11 +20,18 @@ def ordered(models: Mapping[str, Model]) -> tuple[Model, ...]:
     first = models[circle[-1]]  # graphlib names each before the one that selects from it
     raise ProjectError(
         f"These models select from each other in a circle: {' -> '.join(reversed(circle))}. "
-        "Take one ref out.",
+        f"Take one ref out.{_others(models, circle)}",
         path=first.path,
         line=_line_of_ref(first, circle[-2]),
         model=first.name,
     )
+
+
+def _others(models: Mapping[str, Model], circle: Sequence[str]) -> str:
+    """Where all but the first of a circle select from the next."""
+    pairs = [(models[one], other) for one, other in pairwise(reversed(circle))][1:]
+    places = [f"{model.path}:{_line_of_ref(model, other)}" for model, other in pairs]
+    return f" The others are at {', '.join(places)}." if places else ""
 
 
 def _line_of_ref(model: Model, name: str) -> int:
