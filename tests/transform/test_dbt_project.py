@@ -404,6 +404,7 @@ PLACES = {
             "models/s.yml": "models:\n  - name: a\n    description: \"{{ docs('x') }}\"\n",
         },
     ),
+    "a name without quotes": ("a.sql", 2, {"models/a.sql": "select *\nfrom {{ ref(orders) }}"}),
     "a snapshot without a key": (
         "s.sql", 2,
         {"snapshots/s.sql": (

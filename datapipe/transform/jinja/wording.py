@@ -57,13 +57,16 @@ def of_rendering(error: Exception, variables: Mapping[str, Any], path: Path, lin
     if macro is not None:
         return _of_call(message, macro)
     told = ended(message)
+    written = places.line_of(path, line)
     undefined = re.fullmatch(_UNDEFINED, message)
     if undefined:
+        named = re.search(rf"\b(ref|source|var|env_var|doc)\(\s*{undefined[1]}\b", written)
+        if named:
+            return f"{told} Is it a name, in quotes: {named[1]}('{undefined[1]}')?"
         return told + unknown(undefined[1], variables, path)
     attribute = re.fullmatch(_ATTRIBUTE, message)
     if attribute and attribute[1] in _OURS:
         return told + near(attribute[2], dir(_OURS[attribute[1]]))
-    written = places.line_of(path, line)
     if attribute and attribute[1] == "Package":
         return _no_macro(attribute[2], variables, written)
     if message.startswith("'None' has no attribute") and "load_result(" in written:

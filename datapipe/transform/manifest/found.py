@@ -90,6 +90,7 @@ class Found:
 def asked(names: tuple[Any, ...], version: Any = None) -> Ref:
     """What the arguments of ``ref`` ask for: a model, or a package and a model of it."""
     if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
+        refuse_unknown(names)
         raise ProjectError("ref() takes the name of a model, or of a package and a model.")
     package = names[0] if len(names) == 2 else None
     return Ref(names[-1], package, None if version is None else str(version))
