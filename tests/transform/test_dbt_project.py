@@ -405,6 +405,15 @@ PLACES = {
         },
     ),
     "a name without quotes": ("a.sql", 2, {"models/a.sql": "select *\nfrom {{ ref(orders) }}"}),
+    "a macro of schemas that does not take a node": (
+        "schema_name.sql", 2,
+        {
+            "models/a.sql": "select 1",
+            "macros/schema_name.sql": (
+                "{# one #}\n{% macro generate_schema_name(name) %}a{% endmacro %}"
+            ),
+        },
+    ),
     "a snapshot without a key": (
         "s.sql", 2,
         {"snapshots/s.sql": (

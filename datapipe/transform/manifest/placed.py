@@ -75,12 +75,14 @@ def _named(renderer: Renderer, part: str, model: Model, node: Mapping[str, Any])
     macro = f"generate_{part}_name"
     if part == "database" and not renderer.has_macro(macro):
         return str(model.config.get(part) or renderer.target["dbname"])
+    own = renderer.macros.found(macro, model.package)
+    path, line = (own and renderer.macros.place(own)) or (model.path, model.line)
     given = renderer.call(
         macro,
         {},
         {"node": node},
-        path=model.path,
-        line=model.line,
+        path=path,
+        line=line,
         model=model.name,
         package=model.package,
         values=(model.config.get(part), node),
