@@ -414,6 +414,9 @@ PLACES = {
             ),
         },
     ),
+    "an exposure without an owner": (
+        "s.yml", 2, {"models/s.yml": "exposures:\n  - name: board\n    type: dashboard\n"},
+    ),
     "a snapshot without a key": (
         "s.sql", 2,
         {"snapshots/s.sql": (

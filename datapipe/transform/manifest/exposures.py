@@ -48,6 +48,12 @@ def exposures_of(
                 path=path,
                 line=block.line_of("type"),
             )
+        if not isinstance(block.get("owner"), dict):
+            raise ProjectError(
+                f"The exposure {name} has no owner. Add owner: with a name or an email.",
+                path=path,
+                line=block.line_of("owner"),
+            )
         fqn = (package, *Path(inside).parts[:-1], name)
         given = layer(config_of(block, path), path, block.line)
         config, _ = configs.of("exposure", package, fqn, given)
