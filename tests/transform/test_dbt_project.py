@@ -417,6 +417,9 @@ PLACES = {
     "an exposure without an owner": (
         "s.yml", 2, {"models/s.yml": "exposures:\n  - name: board\n    type: dashboard\n"},
     ),
+    "a package from nowhere": (
+        "packages.yml", 2, {"packages.yml": "packages:\n  - dbt-labs/dbt_utils: 1.0.0\n"},
+    ),
     "a snapshot without a key": (
         "s.sql", 2,
         {"snapshots/s.sql": (

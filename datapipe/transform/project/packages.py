@@ -11,6 +11,7 @@ from datapipe.transform import project
 from datapipe.transform.project import yaml_file
 from datapipe.transform.project.blocks import Block
 
+_KINDS = ("package", "git", "local", "tarball", "private")
 _LISTS = ("packages.yml", "dependencies.yml")
 
 
@@ -29,6 +30,12 @@ def installed(root: project.Project) -> tuple[project.Project, ...]:
     missing = []
     for asked, file in _asked(root.directory, root):
         name = _name(asked)
+        if not asked.keys() & {*_KINDS}:
+            raise ProjectError(
+                f"A package is asked for by one of {', '.join(_KINDS)}, and where it is from.",
+                path=file,
+                line=asked.line,
+            )
         if not name or {name, name.replace("-", "_")} & {*folders, *found}:
             continue
         local = root.directory / str(asked["local"]) if "local" in asked else None
@@ -90,7 +97,7 @@ def _asked(directory: Path, root: project.Project) -> Iterator[tuple[Block, Path
 
 def _name(asked: Block) -> str:
     """The folder that a package will most likely have: what stands last in where it comes from."""
-    for key in ("package", "git", "local", "tarball", "private"):
+    for key in _KINDS:
         if isinstance(asked.get(key), str):
             given = asked["name"] if key == "tarball" and "name" in asked else asked[key]
             return str(given).rstrip("/").rpartition("/")[2].removesuffix(".git")
