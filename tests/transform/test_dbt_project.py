@@ -457,6 +457,17 @@ def test_what_nobody_reads_in_the_project_is_a_warning(run: Run) -> None:
     assert "yml:3: There is no key varz here. Did you mean vars?" in warnings
 
 
+def test_what_stands_twice_is_a_warning(run: Run) -> None:
+    files = {
+        "dbt_project.yml": "name: shop\nvars: {a: 1}\nvars: {a: 2}\n",
+        "models/a.sql": "select 1 as id",
+        "models/s.yml": "models: [{name: a, columns: [{name: id},\n  {name: id}]}]",
+    }
+    warnings = "\n".join(run(files).warnings)
+    assert "dbt_project.yml:3: The key vars stands here for the second time" in warnings
+    assert "s.yml:2: The column id is described twice" in warnings
+
+
 def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     transformed = run(
         {

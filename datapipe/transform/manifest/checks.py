@@ -53,6 +53,11 @@ _PROJECT_KEYS = frozenset({
 def check_project(project: Project, renderer: Renderer) -> None:
     """Warn of keys of the project's file that nobody reads, and of a folder that is not there."""
     settings = project.settings
+    renderer.warnings += [
+        f"{project.path}:{line}: The key {key} stands here for the second time; only this one "
+        "counts."
+        for line, key in getattr(settings, "repeated", ())
+    ]
     for key in settings:
         if key in _PROJECT_KEYS:
             continue

@@ -227,8 +227,15 @@ class Reader:
         return list(versions)
 
     def _check_columns(self, block: Block, path: Path) -> None:
+        seen = set()
         for column in column_blocks(block, path):
             self._near(column, _COLUMN, path)
+            if column["name"] in seen:
+                self.renderer.warnings.append(
+                    f"{path}:{column.line}: The column {column['name']} is described twice; what "
+                    "is said here counts."
+                )
+            seen.add(column["name"])
 
 
 def _has_jinja(value: Any) -> bool:
