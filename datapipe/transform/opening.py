@@ -18,12 +18,15 @@ from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.options import Indirect, Options
 from datapipe.transform.project import Project
+from datapipe.transform.snippet import shown
 from datapipe.transform.state import sources
 from datapipe.transform.state.facts import facts
 
 # The methods that ask of the last run, and of how fresh sources were.
 _RUN = ("state", "result")
 _SOURCES = ("source_status",)
+
+_WARNINGS_AT_MOST = 20
 
 
 @frozen
@@ -52,7 +55,13 @@ def opened(
     wanted = _asked(loaded, options, lambda: renderer)
     if wanted.default:
         on_log(f"What {SELECTORS} has as its default is selected: {wanted.default}.")
-    read = manifest.read(loaded, renderer)
+    try:
+        read = manifest.read(loaded, renderer)
+    except ProjectError as error:
+        if renderer.warnings:
+            warnings = "\n".join(f"  {each}" for each in renderer.warnings[:_WARNINGS_AT_MOST])
+            error.args = (f"{shown(error)}\nThere are warnings, too:\n{warnings}",)
+        raise
     earlier = _earlier(connection, read, renderer, wanted, options) if connection else None
     return Opened(read, renderer, select(read, wanted, earlier=earlier))
 

@@ -468,6 +468,17 @@ def test_what_stands_twice_is_a_warning(run: Run) -> None:
     assert "s.yml:2: The column id is described twice" in warnings
 
 
+def test_warnings_are_told_where_a_project_cannot_be_read(run: Run) -> None:
+    files = {
+        "models/a.sql": "select * from {{ source('crm', 'people') }}",
+        "models/s.yml": "sources:\n  - name: crm\n    tabels: [{name: people}]\n",
+    }
+    with pytest.raises(
+        ProjectError, match=r"There is no source crm\.people[\s\S]*s\.yml:3: .*tables"
+    ):
+        run(files)
+
+
 def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     transformed = run(
         {
