@@ -498,6 +498,8 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
                         tests:
                           - unique
                           - relationships: {to: ref('off'), field: id}
+                          - not_null:
+                              config: {severty: warn}
             """,
             "tests/of_off.sql": "select * from {{ ref('off') }}",
         }
@@ -508,9 +510,10 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     assert sorted(told) == [
         f"b.sql:1: There is no setting materialised{vain} materialized?",
         f"b.sql:2: on_schema_change is one of {policies}. As with dbt, changes are ignored.",
+        f"s.yml:11: There is no setting severty{vain} severity?",
         f"s.yml:5: There is no key test here{vain} tests?",
     ]
-    assert {each.name for each in transformed.results} == {"a", "b", "unique_a_id"}
+    assert {each.name for each in transformed.results} == {"a", "b", "unique_a_id", "not_null_a_id"}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def check_model(
     _check_group(model, layers, properties)
     _check_contract(model, layers, renderer)
     if model.package == renderer.project.name:
-        _check_spelling(layers, renderer)
+        check_spelling(layers, renderer)
 
 
 def _check_materialization(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
@@ -250,7 +250,7 @@ def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -
             raise ProjectError(message, path=path, line=line, model=model.name)
 
 
-def _check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
+def check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
     """Warn of a setting that nobody reads, as with dbt, and that is nearly the name of one."""
     for each in layers:
         for key in each.values:

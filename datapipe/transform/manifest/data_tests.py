@@ -12,6 +12,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.checks import check_spelling
 from datapipe.transform.manifest.configs import Configs, Layer, place_of
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import Found
@@ -125,6 +126,8 @@ class Reader:
             Layer(given, test.path, test.line, test.lines),
         )
         config, layers = self.configs.of("test", package, fqn, *places)
+        if package == self.project.name:
+            check_spelling(places, self.renderer)
         inherited = [str(tag) for tag in source.config["tags"]] if source else []
         config["tags"] = sorted({*inherited, *test.tags, *config["tags"]})
         self._check(config, layers, test.path)
