@@ -404,6 +404,9 @@ PLACES = {
             "models/s.yml": "models:\n  - name: a\n    description: \"{{ docs('x') }}\"\n",
         },
     ),
+    "a hook without its SQL": (
+        "a.sql", 2, {"models/a.sql": "{{ config(\n  post_hook={'sq': 'select 1'}) }} select 1"},
+    ),
     "a name without quotes": ("a.sql", 2, {"models/a.sql": "select *\nfrom {{ ref(orders) }}"}),
     "a macro of schemas that does not take a node": (
         "schema_name.sql", 2,

@@ -138,7 +138,8 @@ class Configs:
             config = merged(config, each.values)
         for key in _HOOKS:
             if config.get(key):
-                config = {**config, key: [_hook(given) for given in config[key]]}
+                at = place_of(key, layers, self.project.path)
+                config = {**config, key: [_hook(each, *at) for each in config[key]]}
         return dict(config), layers
 
     def as_written(
@@ -228,7 +229,7 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list | tuple | set) and all(isinstance(each, str) for each in value)
 
 
-def _hook(given: Any) -> dict[str, Any]:
+def _hook(given: Any, path: Path, line: int) -> dict[str, Any]:
     """A hook in one spelling; dbt's ``before_begin`` and ``after_commit`` write it as JSON."""
     if isinstance(given, str):
         try:
@@ -237,5 +238,9 @@ def _hook(given: Any) -> dict[str, Any]:
             found = None
         given = found if isinstance(found, dict) and "sql" in found else {"sql": given}
     if not isinstance(given, Mapping) or not isinstance(given.get("sql"), str):
-        raise ProjectError(f"A hook is SQL, or a mapping with sql and transaction, not {given!r}.")
+        raise ProjectError(
+            f"A hook is SQL, or a mapping with sql and transaction, not {given!r}.",
+            path=path,
+            line=line,
+        )
     return {"transaction": True, "index": None, **given}
