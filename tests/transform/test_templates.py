@@ -239,6 +239,8 @@ def test_what_hangs_on_a_query_is_nothing_while_a_project_is_read(render: Render
         ("\n{% foreach x in [1] %}", r":2: Encountered unknown tag 'foreach'\. Did you mean for\?"),
         ("\n{% if a = 1 %}{% endif %}", r":2: Expected .* got '='\. What compares is written =="),
         ("\n{% include 'a.sql' %}", r":2: A template of dbt takes nothing from other files"),
+        ("\n{{ greet }}", r":2: A macro is called with brackets: {{ greet\(\) }}"),
+        ("\n{% else %}", r":2: Encountered unknown tag 'else'. No tag that else belongs to"),
         ("\n{{ return(1) }}", r":2: return\(\) gives back what a macro comes to"),
         (
             "{% for x in [1] %}{% set y = x %}{% endfor %}\n{{ y.z }}",

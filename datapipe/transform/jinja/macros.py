@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jinja2
 
 from datapipe.errors import ProjectError
-from datapipe.transform.jinja import scope
+from datapipe.transform.jinja import places, scope
 from datapipe.transform.jinja.blocks import Block, blocks
 from datapipe.transform.jinja.explain import explained
 from datapipe.transform.jinja.places import BUILT_IN
@@ -39,6 +39,21 @@ def noted(unique_id: str, macro: Macro) -> Macro:
             return macro(*values, **options)
 
     return called
+
+
+MACRO_AS_TEXT = "<function noted.<locals>.called at "
+
+
+def refuse_macro(rendered: str, variables: Mapping[str, Any], path: Path) -> NoReturn:
+    """Raise ProjectError for the macro that a template at ``path`` writes and does not call."""
+    known = (
+        each for each, found in variables.items() if str(found) in rendered and callable(found)
+    )
+    name = next(known, "name")
+    line = places.line_with(name, (path, 1), anywhere=True)
+    raise ProjectError(
+        f"A macro is called with brackets: {{{{ {name}() }}}}.", path=path, line=line
+    )
 
 
 class Package(MutableMapping[str, Macro]):

@@ -51,14 +51,16 @@ def writing(name: str) -> Place | None:
     return innermost()
 
 
-def line_with(name: str, place: Place) -> int | None:
-    """The line that has ``name`` in a tag, which Jinja calls by its first line."""
+def line_with(name: str, place: Place, *, anywhere: bool = False) -> int | None:
+    """The line that has ``name`` in a tag, which Jinja calls by its first line; or ``anywhere``."""
     path, first = place
     lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     for number, line in enumerate(lines[first - 1 :], first):
         if re.search(rf"\b{re.escape(name)}\b", line):
             return number
-        if max(line.rfind("}}"), line.rfind("%}")) > max(line.rfind("{{"), line.rfind("{%")):
+        if not anywhere and max(line.rfind("}}"), line.rfind("%}")) > max(
+            line.rfind("{{"), line.rfind("{%")
+        ):
             break  # no tag goes on with the next line
     return None
 

@@ -13,7 +13,7 @@ import psycopg
 
 from datapipe.transform.jinja import context, plain, scope
 from datapipe.transform.jinja.explain import explained, refuse_unknown
-from datapipe.transform.jinja.macros import Macros
+from datapipe.transform.jinja.macros import MACRO_AS_TEXT, Macros, refuse_macro
 from datapipe.transform.jinja.native import NativeEnvironment
 from datapipe.transform.jinja.places import Place
 from datapipe.transform.jinja.scope import Scope, Variables
@@ -248,6 +248,8 @@ class Renderer:
         """``rendered``; a name in it that nobody knows is an error, or in a comment a warning."""
         if self.environment.marked != "nothing":
             self.not_given += scope.current().not_given
+        if isinstance(rendered, str) and MACRO_AS_TEXT in rendered:
+            refuse_macro(rendered, scope.current().variables, path)
         unknown = scope.current().unknown
         if not unknown:
             return rendered

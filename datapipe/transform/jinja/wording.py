@@ -110,6 +110,8 @@ _HINTS: tuple[tuple[str, Callable[..., str]], ...] = (
 
 
 def _tag(name: str) -> str:
+    if name in _TAGS:
+        return f" No tag that {name} belongs to is open here."
     other = _OF_OTHERS.get(name)
     return f" Did you mean {other}?" if other else near(name, _TAGS)
 
