@@ -17,6 +17,7 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import yaml_file
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"
@@ -66,7 +67,11 @@ def _cells(seed: Model) -> tuple[list[str], list[list[str]], list[int]]:
             lines.append(reader.line_num)
     except (OSError, UnicodeDecodeError) as error:
         raise yaml_file.unreadable(seed.path, error) from None
-    except (csv.Error, TypeError) as error:
+    except TypeError:
+        path, line = place_of_setting(seed, "delimiter")
+        message = f"The delimiter of a seed is one character, not {delimiter!r}."
+        raise ProjectError(message, path=path, line=line, model=seed.name) from None
+    except csv.Error as error:
         raise mistake(seed, f"This is not valid CSV: {error}.", None) from None
     last = lines[-2] + 1 if len(lines) > 1 else 2
     if lines and _is_left_open(io.StringIO(text, newline="").readlines()[last - 1 :], delimiter):
