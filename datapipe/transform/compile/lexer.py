@@ -47,6 +47,7 @@ _NOT_SQL = (
         " Here is a character that looks like a space and is none to PostgreSQL. Type it anew.",
     ),
     (re.compile("[\u201c-\u201f\u2018-\u201b]"), " Quotes are straight in SQL: ' and \"."),
+    (re.compile(r"\{"), " Jinja stands in two braces: {{ ... }}."),
     (re.compile(r"^<{7} ", re.MULTILINE), " A merge left both versions here."),
 )
 _CASE = re.compile(r"\bcase\s*\Z", re.IGNORECASE)
