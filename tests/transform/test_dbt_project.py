@@ -537,6 +537,30 @@ def test_a_project_that_asks_for_another_dbt_is_warned_of(
     assert told in warnings if told else "dbt" not in warnings.replace(str(folder), "")
 
 
+OTHER_TYPES = {
+    "dbt_project.yml": (
+        *("quoting: x", "flags: [x]", "dispatch: x", "docs-paths: [1]"),
+        "on-run-end: {sql: select 1}",
+    ),
+    "models/s.yml": (
+        "exposures: [{name: e, type: ml, owner: {name: x}, depends_on: 3}]",
+        "models: [{name: a, meta: x}]",
+        "models: [{name: a, columns: [{name: b, meta: 3}]}]",
+        "models: [{name: a, columns: [{name: b, constraints: true}]}]",
+        "sources: [{name: s, quoting: x, tables: [{name: t}]}]",
+        "unit_tests: [{name: u, model: a, given: [], expect: {rows: [{at: 2024-13-01}]}}]",
+    ),
+}
+
+
+@pytest.mark.parametrize("file", OTHER_TYPES)
+def test_a_value_of_another_type_is_told_with_its_line(read: Read, file: str) -> None:
+    for text in OTHER_TYPES[file]:
+        first = "name: shop\n" if file == "dbt_project.yml" else "version: 2\n"
+        error = error_of(read, {"models/a.sql": "select 1 as b", file: first + text})
+        assert place(error) == (file.rpartition("/")[2], 2), text
+
+
 @pytest.mark.parametrize("case", PLACES)
 def test_a_mistake_is_told_with_its_place_and_its_line(read: Read, case: str) -> None:
     name, line, files = PLACES[case]

@@ -48,6 +48,10 @@ def exposures_of(
                 path=path,
                 line=block.line_of("type"),
             )
+        if not isinstance(block.get("depends_on") or [], list):
+            raise ProjectError(
+                "depends_on must be a list.", path=path, line=block.line_of("depends_on")
+            )
         if not isinstance(block.get("owner"), dict):
             raise ProjectError(
                 f"The exposure {name} has no owner. Add owner: with a name or an email.",

@@ -60,6 +60,7 @@ _COLUMN = frozenset({
 })  # fmt: skip
 _FILE = frozenset({*_KEYS, "version", "anchors"})
 _OUTSIDE = ("meta", "tags", "enabled", "docs", "group", "contract", "access", "freshness")
+_TYPES = {"meta": dict, "quoting": dict, "constraints": list}
 _UNRENDERED = frozenset({"description", "tests", "data_tests", "loaded_at_query"})
 _HOOKS = frozenset({"pre_hook", "post_hook", "pre-hook", "post-hook"})
 
@@ -230,6 +231,7 @@ class Reader:
         seen = set()
         for column in column_blocks(block, path):
             self._near(column, _COLUMN, path)
+            refuse_other_types(column, path)
             if column["name"] in seen:
                 self.renderer.warnings.append(
                     f"{path}:{column.line}: The column {column['name']} is described twice; what "
@@ -262,11 +264,21 @@ def near_keys(block: Block, known: frozenset[str], path: Path) -> Iterator[str]:
             )
 
 
+def refuse_other_types(block: Block, path: Path) -> None:
+    """Raise ProjectError for what is written in ``block`` and is no mapping, or no list."""
+    for key, kind in _TYPES.items():
+        value = block.get(key)
+        if value is not None and not isinstance(value, kind):
+            called = "mapping" if kind is dict else "list"
+            raise ProjectError(f"{key} must be a {called}.", path=path, line=block.line_of(key))
+
+
 def config_of(block: Block, path: Path) -> dict[str, Any]:
     """The settings that ``block`` gives, under ``config:`` and beside it."""
     config = block.get("config") or {}
     if not isinstance(config, dict):
         raise ProjectError("config must be a mapping.", path=path, line=block.line_of("config"))
+    refuse_other_types(block, path)
     outside = {key: block[key] for key in _OUTSIDE if key in block}
     if not outside:
         return config

@@ -18,6 +18,7 @@ from datapipe.transform.manifest.properties import (
     column_blocks,
     columns_of,
     near_keys,
+    refuse_other_types,
     text,
 )
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
@@ -81,6 +82,8 @@ class Reader:
             )
         self._places[place] = path, table.line
         fqn = (package, *Path(owner.inside(path)).parts[:-1], source_name, name)
+        for each in (block, table):
+            refuse_other_types(each, path)
         settings = _settings(block, table, path)
         given = Layer(settings, path, table.line, table.lines)
         config, _ = self.configs.of("source", package, fqn, given)

@@ -13,13 +13,17 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.project import config, ignored, yaml_file
-from datapipe.transform.project.blocks import Block
+from datapipe.transform.project.blocks import Block, Items
 from datapipe.transform.project.config import merged
 
 __all__ = ["FILE", "Hook", "Project", "load", "merged"]
 
 FILE = "dbt_project.yml"
 
+_MAPPINGS = (
+    *("vars", "models", "seeds", "snapshots", "tests", "data_tests", "unit_tests", "sources"),
+    *("functions", "exposures", "metrics", "semantic-models", "saved-queries", "quoting", "flags"),
+)
 _FOLDERS = {
     "model-paths": ("models",),
     "macro-paths": ("macros",),
@@ -192,7 +196,7 @@ class Project:
         given = self.settings.get(moment)
         line = self.settings.line_of(moment)
         statements = given if isinstance(given, list) else [] if given is None else [given]
-        lines = getattr(given, "lines", [line])
+        lines = given.lines if isinstance(given, Items) else [line]
         for statement, at in zip(statements, lines, strict=False):
             if not isinstance(statement, str):
                 raise ProjectError(f"{moment} is SQL, or a list of it.", path=self.path, line=at)
@@ -228,28 +232,30 @@ def read(directory: Path, given: Mapping[str, Any], cache_dir: Path | None) -> P
             path=path,
             line=settings.line_of("name"),
         )
-    for key in (
-        "vars",
-        "models",
-        "seeds",
-        "snapshots",
-        "tests",
-        "data_tests",
-        "sources",
-        "functions",
-    ):
+    for key in _MAPPINGS:
         if not isinstance(settings.get(key) or {}, dict):
             raise ProjectError(
                 f"{key} must be a mapping of names to values.",
                 path=path,
                 line=settings.line_of(key),
             )
+    orders = settings.get("dispatch") or []
+    if not isinstance(orders, list) or not all(isinstance(order, dict) for order in orders):
+        raise ProjectError(
+            "dispatch must be a list of mappings with macro_namespace and search_order.",
+            path=path,
+            line=settings.line_of("dispatch"),
+        )
     folders = _folders(settings, path, given)
     return Project(directory, name, folders, settings, given, cache_dir=cache_dir)
 
 
 def _folders(settings: Block, path: Path, given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     folders = {}
+    docs = settings.get(_DOCS)
+    if isinstance(docs, list) and not all(isinstance(name, str) for name in docs):
+        line = settings.line_of(_DOCS)
+        raise ProjectError(f"{_DOCS} must be a list of folders.", path=path, line=line)
     for key, default in _FOLDERS.items():
         former = _FORMER.get(key, key)
         key_given = former if former in settings and key not in settings else key

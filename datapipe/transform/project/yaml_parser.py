@@ -54,6 +54,14 @@ def _sequence(loader: _Loader, node: yaml.SequenceNode) -> Items:
     return items
 
 
+def _timestamp(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError as error:  # a date that is none
+        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _timestamp)
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 _Loader.add_constructor("tag:yaml.org,2002:seq", _sequence)
 
@@ -68,7 +76,7 @@ def parse(text: str, path: Path) -> File:
     except yaml.MarkedYAMLError as error:
         line = _line(error, text)
         raise ProjectError(_explained(error, text, line), path=path, line=line) from None
-    except (yaml.YAMLError, ValueError) as error:  # a date that is none is a ValueError
+    except (yaml.YAMLError, ValueError) as error:
         position = getattr(error, "position", None)
         line = None if position is None else text.count("\n", 0, position) + 1
         raise ProjectError(f"This is not valid YAML: {error}.", path=path, line=line) from None
