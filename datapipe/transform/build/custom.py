@@ -17,7 +17,6 @@ from functools import partial
 from datapipe.transform.build import copies, elsewhere, function
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile.locate import query_error
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
@@ -42,6 +41,8 @@ def build(site: Site) -> Built:
         with scope.sending(partial(_sent, site)):
             made = site.compiler.materialize(model, site.compiled, this=site.aside)
     except QueryError as error:
+        from datapipe.transform.compile.locate import query_error  # seldom needed
+
         told = query_error(error, site.compiled, site.compiler, site.connection)
         raise told from error.__cause__
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
