@@ -41,7 +41,8 @@ def decided(
     own: Iterable[int] = (),
 ) -> Decisions:
     """Decide what need not be done; changes nothing."""
-    recorded = records.states(connection, options.target_schema)
+    packages = manifest.project.all_packages
+    recorded = records.states(connection, options.target_schema, packages)
     known = {
         *(manifest.models[key].unique_id for key in selection.models),
         *(test.unique_id for test in selection.tests),

@@ -26,7 +26,7 @@ def facts(
     project = manifest.project.name
     if not _may_know(connection) or records.last_run(connection, project) is None:
         return None
-    before = records.states(connection, target_schema)
+    before = records.states(connection, target_schema, manifest.project.all_packages)
     fingerprints = Fingerprints(manifest, renderer)
     modified: dict[str, frozenset[str]] = {}
     new: set[str] = set()

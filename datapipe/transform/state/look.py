@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -128,7 +128,7 @@ def define(connection: psycopg.Connection, found: dict[str, Token], views: Itera
     """Add hashes of their texts to ``views`` among ``found``."""
     for key, (rule, text) in tokens.definitions(connection, sorted(views)).items():
         if found[key].rule == rule:  # else somebody has changed it since
-            found[key] = replace(found[key], definition=hashed(text))
+            found[key] = found[key]._replace(definition=hashed(text))
 
 
 def _recorded_tokens(recorded: Iterable[NodeState]) -> Iterator[tuple[str, Token]]:

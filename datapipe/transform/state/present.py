@@ -119,7 +119,7 @@ class Present:
             digests |= tokens.digests(connection, tokens.small(connection, in_place))
         with self._lock:
             for key, token in there.items():
-                self._tokens[key] = replace(token, digest=digests.get(key, ""))
+                self._tokens[key] = token._replace(digest=digests.get(key, ""))
             self._published |= there.keys()
 
     def has_published(self, names: Set[str]) -> bool:

@@ -91,12 +91,15 @@ class Aside:
     built_on: Mapping[str, int]
 
 
-def states(connection: psycopg.Connection, target_schema: str) -> dict[str, NodeState]:
-    """What is written down of each node, by its unique id."""
+def states(
+    connection: psycopg.Connection, target_schema: str, packages: Iterable[str]
+) -> dict[str, NodeState]:
+    """What is written down of each node of these packages, by its unique id."""
     rows = connection.execute(
         "SELECT unique_id, form, sql_hash, settings, parts, unsteady, relation, output, inputs, "
-        "seconds FROM meta.node_states WHERE target_schema = %s",
-        [target_schema],
+        "seconds FROM meta.node_states "
+        "WHERE target_schema = %s AND split_part(unique_id, '.', 2) = ANY(%s)",
+        [target_schema, list(packages)],
     )
     return {row[0]: _state(row) for row in rows}
 

@@ -9,17 +9,15 @@ table's rows decides: how many there are of each transaction. No change leaves i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
-from datapipe.frozen import frozen
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 
 _TABLES = frozenset({"r", "m", "p"})
-_SMALL_BYTES = 32 * 2**20  # a digest of so much takes some 50 ms
+_SMALL_BYTES = 8 * 2**20  # a digest of so much takes some 15 ms
 _AT_ONCE = 200  # tables read in one statement: each takes a lock
 
 # The counts are void after a crash of the server, or where somebody has reset them.
@@ -95,12 +93,12 @@ SELECT inhparent::bigint, inhrelid::bigint FROM pg_inherits WHERE inhparent = AN
 """
 
 
-@frozen
-class Token:
+class Token(NamedTuple):
     """One look at a relation. What is empty does not apply, or was not looked at.
 
     ``shape`` is which relation it is and what columns it has; ``counts`` those of its rows, within
-    an ``epoch``; ``rule`` the version of a view, and ``definition`` its text.
+    an ``epoch``; ``rule`` the version of a view, and ``definition`` its text. It is a tuple, as one
+    is made of every relation in the database.
     """
 
     kind: str
@@ -133,7 +131,7 @@ class Token:
 
     def stored(self) -> dict[str, Any]:
         """What is kept of it, without what is empty."""
-        return {key: value for key, value in vars(self).items() if value}
+        return {key: value for key, value in self._asdict().items() if value}
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Token:
@@ -261,7 +259,7 @@ def digests(connection: psycopg.Connection, keys: Iterable[str]) -> dict[str, st
 def digested(tokens: Tokens, found: Mapping[str, str]) -> None:
     """Add digests to ``tokens``."""
     for key, digest in found.items():
-        tokens[key] = replace(tokens[key], digest=digest)
+        tokens[key] = tokens[key]._replace(digest=digest)
 
 
 def _value(connection: psycopg.Connection, query: str) -> str:
