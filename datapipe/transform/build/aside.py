@@ -121,16 +121,21 @@ def drop(
     empty = [quoted(name) for name in names if name not in kept_schemas]
     connection.execute("SET lock_timeout = '5s'")
     try:
+        due: list[str] = []
         for kind, together in groupby(found, key=lambda each: each[0]):
             relations = [relation for _, relation in together]
             if kind == "ROUTINE" and keep:
+                _send(connection, due)
+                due = []
                 stay = _drop_functions(connection, relations)
                 empty = [name for name in empty if not any(f.startswith(f"{name}.") for f in stay)]
                 continue
             for start in range(0, len(relations), _AT_ONCE):
-                execute(connection, f"DROP {kind} {', '.join(relations[start : start + _AT_ONCE])}")
+                due.append(f"DROP {kind} {', '.join(relations[start : start + _AT_ONCE])}")
         if empty:
-            execute(connection, f"DROP SCHEMA {', '.join(empty)}")
+            due.append(f"DROP SCHEMA {', '.join(empty)}")
+        # Each statement waits for the disk.
+        _send(connection, ["; ".join(due)] if len(found) <= _AT_ONCE else due)
     except psycopg.errors.DependentObjectsStillExist as error:
         detail = (error.diag.message_detail or "").splitlines()
         raise PublishError(
@@ -156,6 +161,11 @@ def discard(connection: psycopg.Connection, name: Name) -> None:
     if name in states:
         with suppress(psycopg.errors.DependentObjectsStillExist):
             execute(connection, f"DROP {catalog.KINDS[states[name].kind]} {states[name].local}")
+
+
+def _send(connection: psycopg.Connection, statements: Iterable[str]) -> None:
+    for statement in filter(None, statements):
+        execute(connection, statement)
 
 
 def _drop_functions(connection: psycopg.Connection, functions: Iterable[str]) -> list[str]:
