@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from importlib import import_module
 from typing import Any
 
 import psycopg
@@ -97,6 +99,8 @@ class Session:
         self._hooks("on-run-start", hook_view.before(nodes))
         memory = self._memory()
         execution, compiler = self._prepared(memory, nodes)
+        if execution.steps:  # while PostgreSQL builds, there is time to import what comes after
+            threading.Thread(target=import_module, args=["datapipe.transform.publish"]).start()
         with self._connections(min(self.options.threads, len(execution.steps))) as connections:
             execution.run(connections)
             warned = (*self.renderer.warnings, *self.selection.warnings, *unread)
@@ -119,7 +123,8 @@ class Session:
         try:
             self._hooks("on-run-end", self._ended(nodes, execution), is_published=True)
         finally:
-            self._clean()
+            if execution.built:
+                self._clean()
         self.warnings += checks.store.views(self.connection, tests, self.final)
         warned = (*self.renderer.warnings, *self.selection.warnings, *unread, *self.warnings)
         return Transformed(tuple(execution.results), warned)

@@ -178,10 +178,11 @@ class Warehouse:
 
 def settle(connection: psycopg.Connection, session: str) -> None:
     """Set ``session``, and what each of our sessions has; ``connection`` is in autocommit."""
-    connection.execute(f"{session}; SET client_min_messages = warning".encode())
-    # So that the query of a client that was killed ends; not every system can tell.
-    with suppress(psycopg.errors.InvalidParameterValue):
-        connection.execute("SET client_connection_check_interval = '1s'")
+    settings = f"{session}; SET client_min_messages = warning"
+    try:  # so that the query of a client that was killed ends
+        connection.execute(f"{settings}; SET client_connection_check_interval = '1s'".encode())
+    except psycopg.errors.InvalidParameterValue:  # not every system can tell
+        connection.execute(settings.encode())
 
 
 def _database_of(url: str) -> str:

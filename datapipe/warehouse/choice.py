@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 
 from datapipe.settings import Settings
-from datapipe.warehouse import Warehouse, migrate
+from datapipe.warehouse import Warehouse
 
 
 def chosen(settings: Settings, *, sample: bool | None) -> Warehouse:
@@ -55,11 +55,12 @@ def _is_sample_meant(sample: Warehouse, real: psycopg.Connection | None) -> bool
 
 
 def _holds_anything(connection: psycopg.Connection) -> bool:
-    """Whether any data ever came into a warehouse."""
-    if migrate.current(connection) is None:
+    """Whether any data ever came into a warehouse; ``connection`` is in autocommit."""
+    try:
+        row = connection.execute(
+            "SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices) "
+            "OR EXISTS (SELECT FROM raw.intraday_prices)"
+        ).fetchone()
+    except psycopg.errors.UndefinedTable:  # it was never upgraded
         return False
-    row = connection.execute(
-        "SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices) "
-        "OR EXISTS (SELECT FROM raw.intraday_prices)"
-    ).fetchone()
     return bool(row and row[0])

@@ -87,8 +87,9 @@ def create(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
 
     Raises PublishError where somebody else's schema has the name.
     """
-    there = set(left_over(connection))
-    missing = [schema for schema in schemas if schema not in there]
+    wanted = list(schemas)
+    there = set(left_over(connection)) if wanted else ()
+    missing = [schema for schema in wanted if schema not in there]
     if not missing:
         return
     statements = [

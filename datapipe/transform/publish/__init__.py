@@ -85,13 +85,20 @@ class Publication:
         until = time.monotonic() + self.wait_seconds
         while True:
             with self.connection.transaction() as whole:
+                seen = self._changes_seen()
                 plan, of_functions = self._planned()
                 if not plan.is_keyed:
                     self._fill(plan, of_functions)
-                if not self._swapped(plan, of_functions, until):
+                if not self._swapped(plan, of_functions, seen, until):
                     raise psycopg.Rollback(whole)
                 break
         self._afterwards()
+
+    def _changes_seen(self) -> str:
+        """Which transactions have ended: the same as before if nobody has committed since."""
+        row = self.connection.execute("SELECT pg_current_snapshot()::text").fetchone()
+        assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
+        return str(row[0])
 
     def _planned(self) -> tuple[Plan, Functions]:
         """What is to be done now; the views to be pointed at new functions are among the others."""
@@ -126,13 +133,14 @@ class Publication:
                         f"{error.diag.message_primary or error}."
                     )
 
-    def _swapped(self, plan: Plan, of_functions: Functions, until: float) -> bool:
+    def _swapped(self, plan: Plan, of_functions: Functions, seen: str, until: float) -> bool:
         """Whether all but the tables filled in place was published; False if the plan is outdated.
 
         Asks for the locks again and again; what was done before stays done. Tables with keys that
-        are in the way are filled under the locks.
+        are in the way are filled under the locks. ``seen`` is what the plan knows of.
         """
         attempt = 0
+        changes = plan.is_filled or bool(of_functions.fates)
         while True:
             try:
                 with self.connection.transaction():
@@ -142,9 +150,11 @@ class Publication:
                         away = keys.of(self.connection, plan)
                         execute(self.connection, "; ".join(each.dropped for each in away))
                         self._fill(plan, of_functions)
-                    locked, of_functions = self._planned()
-                    if locked.in_place != plan.in_place:
-                        return False
+                    locked = plan
+                    if changes or self._changes_seen() != seen:
+                        locked, of_functions = self._planned()
+                        if locked.in_place != plan.in_place:
+                            return False
                     self._swap(locked, of_functions, away)
                 return True
             except BUSY as error:

@@ -67,6 +67,11 @@ class Plan:
         grown = {name_of(each.model) for each in self.increments}
         return any(key.of in grown for key in (*self.rekeyed, *self.unkeyed))
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether anything of it is done before the swap."""
+        return bool(self.increments or self.in_place or any(each.keys for each in self.moved))
+
     def aside(self, each: Built) -> RelationState:
         return self.states[each.aside.standing]
 

@@ -109,7 +109,7 @@ def look(
                 doubtful.add(key)  # what was rolled back is counted, too
             elif now.epoch != before.epoch or not is_quiet:
                 compared.add(key)
-    small = {*tokens.small(connection, compared | doubtful)} if compared or doubtful else set()
+    small = {*tokens.small(connection, compared | doubtful)}
     tokens.digested(found, tokens.digests(connection, sorted(small)))
     seen.large = compared - small
     define(connection, found, redefined)

@@ -115,8 +115,7 @@ class Present:
             self._functions = self._functions.again(connection)
         digests = dict(digests)
         in_place = {key for key in there if there[key].has_rows and not digests.get(key)}
-        if in_place:
-            digests |= tokens.digests(connection, tokens.small(connection, in_place))
+        digests |= tokens.digests(connection, tokens.small(connection, in_place))
         with self._lock:
             for key, token in there.items():
                 self._tokens[key] = token._replace(digest=digests.get(key, ""))

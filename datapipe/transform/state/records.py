@@ -140,12 +140,14 @@ def forget(connection: psycopg.Connection, target_schema: str, unique_ids: Itera
     )
 
 
-def doubt(connection: psycopg.Connection, target_schema: str, unique_ids: Iterable[str]) -> None:
+def doubt(connection: psycopg.Connection, target_schema: str, unique_ids: Sequence[str]) -> None:
     """Let the next run do these tests again, as they did not pass."""
+    if not unique_ids:
+        return
     connection.execute(
         "UPDATE meta.node_states SET unsteady = %s "
         "WHERE target_schema = %s AND unique_id = ANY(%s)",
-        [NOT_PASSED, target_schema, list(unique_ids)],
+        [NOT_PASSED, target_schema, unique_ids],
     )
 
 

@@ -231,6 +231,8 @@ def definitions(
 
 def small(connection: psycopg.Connection, keys: Collection[str]) -> list[str]:
     """Those tables of ``keys`` of which a digest takes no time to speak of."""
+    if not keys:
+        return []
     rows = connection.execute(
         """
         SELECT key FROM unnest(%s::text[]) AS key JOIN pg_class c ON c.oid = to_regclass(key)
