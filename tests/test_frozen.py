@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -88,4 +89,23 @@ def test_it_differs_from_a_dataclass_in_nothing_that_is_public() -> None:
         symbol: str
         close: float = 0.0
 
-    assert set(vars(Ours)) ^ set(vars(Theirs)) == {"__compared__"}
+    assert set(vars(Ours)) ^ set(vars(Theirs)) == {"__form__", "__signature__"}
+    assert signature(Ours) == signature(Theirs)
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "wrong"),
+    [
+        ((), {}, "missing a required argument: 'symbol'"),
+        (("AAPL",), {"colse": 1.5}, "unexpected keyword argument 'colse'"),
+        (("AAPL",), {"symbol": "MSFT"}, "multiple values for argument 'symbol'"),
+        (("AAPL", 1.5, "", [], "2026-05-15"), {}, "too many positional arguments"),
+        (("AAPL",), {}, "missing a required .*'day'"),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_told(
+    given: tuple[Any, ...], named: dict[str, Any], wrong: str
+) -> None:
+    kind = Price if "day" not in wrong else Dated
+    with pytest.raises(TypeError, match=wrong):
+        kind(*given, **named)
