@@ -18,6 +18,8 @@ import pytest
 from datapipe import transform
 from datapipe.errors import ProjectError, PublishError, TestsFailedError, WarehouseError
 from datapipe.transform import Listener, Options, Transformed
+from datapipe.transform.publish import Publication
+from datapipe.transform.publish.plan import Plan
 from datapipe.warehouse import Warehouse
 
 Run = Callable[..., Transformed]
@@ -431,6 +433,21 @@ def test_what_is_made_while_the_run_waits_is_kept_too(
     assert rows("select distinct run from public.kept") == [(1,)]
     connection.execute("refresh materialized view public.kept")
     assert rows("select distinct run from public.kept") == [(2,)]
+
+
+def test_what_is_made_just_before_the_locks_are_taken_is_kept_too(
+    run: Run, rows: Any, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(SHOP)
+    lock = Publication._lock
+
+    def late(self: Publication, plan: Plan) -> None:
+        connection.execute("create view public.mine as select * from shop.prices")
+        lock(self, plan)
+
+    monkeypatch.setattr(Publication, "_lock", late)
+    run(SECOND)
+    assert rows("select distinct run from public.mine") == [(2,)]
 
 
 def test_a_reader_never_sees_an_error_or_two_versions(
