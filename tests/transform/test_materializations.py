@@ -43,6 +43,17 @@ def test_a_view_a_table_and_an_ephemeral_model_are_built(run: Run, rows: Any) ->
     assert told == {"seen": ("shop", "view", None), "kept": ("shop", "table", 4)}
 
 
+def test_an_ephemeral_model_is_told_where_it_would_stand(run: Run, rows: Any) -> None:
+    own = "select '{{ this.schema }} {{ this.name }} {{ schema }} {{ this.is_cte }}' as told"
+    run(
+        {
+            "models/base.sql": "{{ config(materialized='ephemeral', alias='other') }}" + own,
+            "models/seen.sql": "select told from {{ ref('base') }}",
+        }
+    )
+    assert rows("select told from shop.seen") == [("shop other shop False",)]
+
+
 def test_only_a_large_table_is_analyzed(
     run: Run, rows: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

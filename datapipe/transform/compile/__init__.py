@@ -323,7 +323,10 @@ class Compiler:
         full_refresh = self.options.full_refresh if own is None else bool(own)
         stores = config.get("store_failures")
         stores = self.options.store_failures if stores is None else bool(stores)
-        named = node.relation if isinstance(node, Model) else name_of_test(node, self.renderer)
+        if isinstance(node, Model):
+            named = node.named or node.relation  # an ephemeral model is told where it would stand
+        else:
+            named = name_of_test(node, self.renderer)
         relation = this or named
         flags = Flags(self.options)
         return {
