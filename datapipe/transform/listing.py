@@ -46,7 +46,12 @@ def compiled(
     read, models = found.manifest, list(found.manifest.models.values())
     growing = growth.starting(connection, models, full_refresh=options.full_refresh)
     compiler = Compiler(
-        read, found.renderer, _published, increments=growing.keys(), options=options
+        read,
+        found.renderer,
+        _published,
+        increments=growing.keys(),
+        options=options,
+        own={"selected_resources": found.selection.resources},
     )
     with found.renderer.using(connection):
         nodes = tuple(_compiled(read, found.selection, compiler))

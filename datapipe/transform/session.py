@@ -44,9 +44,6 @@ from datapipe.transform.results import Progress, Transformed
 from datapipe.transform.state.published import into_meta_models
 from datapipe.warehouse import Warehouse
 
-# What dbt's build has among its selected resources.
-_RESOURCES = frozenset({"model", "seed", "snapshot", "test", "function", "exposure", "saved_query"})
-
 
 class Session:
     """One run of a project over ``connection``, which is in autocommit."""
@@ -77,9 +74,7 @@ class Session:
         self.placement = Placement(self.manifest, self.selection)
         self.seen = {
             "graph": Graph(self.manifest, self.renderer, stores=options.store_failures),
-            "selected_resources": [
-                node.unique_id for node in self.selection.nodes if node.resource_type in _RESOURCES
-            ],
+            "selected_resources": self.selection.resources,
         }
         self.final = self._compiler(lambda model: model.relation)
 

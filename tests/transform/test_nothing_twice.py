@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from datapipe.errors import TestsFailedError
+from datapipe.transform import Listener
 
 FILES = {
     "models/sources.yml": """
@@ -319,6 +320,22 @@ def test_tests_run_again_where_they_or_their_data_changed(
     connection.execute("UPDATE ext.limits SET high = 9")
     assert again() == {"small", "odd"}
     assert again({"tests/small.sql": "select 1 where false"}) == {"small", "odd"}
+
+
+def test_templates_are_heard_once_whether_they_are_reused_or_not(run: Any) -> None:
+    told: list[str] = []
+    says = "{{ log('%s of ' ~ selected_resources | length, true) if execute }}"
+    warns = "{% do exceptions.warn('careful') if execute %}"
+    files = {
+        "models/one.sql": says % "one" + warns + "select {{ var('n') }} as id",
+        "models/two.sql": says % "two" + "select 1 as id",
+        "tests/three.sql": says % "three" + "select id from {{ ref('two') }} where id > 1",
+    }
+    for n in (1, 1, 2):
+        done = run(files, variables={"n": n}, rebuild=False, listener=Listener(message=told.append))
+        assert sorted(told) == ["one of 3", "three of 3", "two of 3"]
+        assert done.warnings == ("careful",)
+        told.clear()
 
 
 def test_a_rebuild_and_a_full_refresh_do_all(again: Again) -> None:

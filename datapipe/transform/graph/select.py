@@ -21,6 +21,9 @@ from datapipe.transform.options import Indirect
 
 __all__ = ["Earlier", "Facts", "Node", "Selection", "select"]
 
+# What dbt's build has among its selected resources.
+_RESOURCES = frozenset({"model", "seed", "snapshot", "test", "function", "exposure", "saved_query"})
+
 
 @frozen
 class Selection:
@@ -35,6 +38,11 @@ class Selection:
     tests: tuple[DataTest, ...]
     warnings: tuple[str, ...] = ()
     unit_tests: tuple[UnitTest, ...] = ()
+
+    @property
+    def resources(self) -> list[str]:
+        """The unique ids that templates have as ``selected_resources``."""
+        return [node.unique_id for node in self.nodes if node.resource_type in _RESOURCES]
 
 
 def select(manifest: Manifest, asked: Asked, *, earlier: Earlier | None = None) -> Selection:

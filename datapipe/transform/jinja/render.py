@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Renderer:
         self._plain: dict[str, plain.Plain | None] = {}
         self._shared: dict[str, dict[str, Any]] = {}
         self._on_log = on_log
+        self._held: list[Callable[[], None]] | None = None
 
     def variables(
         self,
@@ -69,8 +71,8 @@ class Renderer:
                 package,
                 self.target,
                 dispatch=self.macros.dispatched,
-                on_log=self._on_log,
-                on_warning=self.warnings.append,
+                on_log=self._unless_held(self._on_log),
+                on_warning=self._unless_held(self.warnings.append),
             )
             shared["render"] = self._rendered_inside
         named = {
@@ -79,6 +81,25 @@ class Renderer:
             if name in own
         }
         return Variables({**own, **named}, self.macros.seen_from(package), shared, replaced or {})
+
+    @contextmanager
+    def holding(self) -> Iterator[list[Callable[[], None]]]:
+        """What templates log and warn of meanwhile is held: the calls that tell it are given."""
+        before = self._held
+        held = self._held = []
+        try:
+            yield held
+        finally:
+            self._held = before
+
+    def _unless_held(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        def told(message: str) -> None:
+            if self._held is None:
+                tell(message)
+            else:
+                self._held.append(partial(tell, message))
+
+        return told
 
     def using(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
         """What this thread renders asks its questions on ``connection``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -94,10 +94,9 @@ class Decisions:
             key for key, model in manifest.models.items() if model.materialized == "incremental"
         )
         self._event_time = options.event_time
-        self._whole = Compiler(manifest, renderer, _published, options=options)
-        self._increment = Compiler(
-            manifest, renderer, _published, increments=incremental, options=options
-        )
+        chosen = {"selected_resources": selection.resources}
+        self._whole = Compiler(manifest, renderer, _published, options=options, own=chosen)
+        self._increment = self._whole.growing(incremental)
         self._built: dict[str, str] = {}  # relation -> model, of what is built
         self._built_functions: dict[str, str] = {}  # the same by name
         self._new = ""  # a model that has no relation yet
@@ -107,14 +106,20 @@ class Decisions:
             for model in ordered(manifest.models)
             if model.key in selection.models and model.materialized != "ephemeral"
         ]
+        held: dict[str, list[Callable[[], None]]] = {}
         with renderer.using(connection), _only_read(connection):
             for model in self.in_order:
-                self._decide(model.unique_id, self._reason(model), model)
+                with renderer.holding() as held[model.unique_id]:
+                    self._decide(model.unique_id, self._reason(model), model)
             self._decide_again()
             for test in selection.tests:
-                self._decide(test.unique_id, self._reason_to_test(test))
+                with renderer.holding() as held[test.unique_id]:
+                    self._decide(test.unique_id, self._reason_to_test(test))
             for unit in selection.unit_tests:
                 self._decide(unit.unique_id, self._reason_to_unit_test(unit))
+        for unique_id, calls in held.items():
+            for tell in calls if unique_id in self.reused else ():  # others tell it when built
+                tell()
 
     def form(self, model: Model) -> str:
         """How a run would build ``model``, which is published: whole, or by an increment."""
