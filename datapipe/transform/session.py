@@ -71,7 +71,8 @@ class Session:
             if model.materialized != "ephemeral" and model.key in self.selection.models
         ]
         self._schemas = sorted({model.relation.published[0] for model in self.models})
-        self.placement = Placement(self.manifest, self.selection)
+        macros = self.renderer.macros
+        self.placement = Placement(self.manifest, self.selection, macros.has_own_ref)
         self.seen = {
             "graph": Graph(self.manifest, self.renderer, stores=options.store_failures),
             "selected_resources": self.selection.resources,

@@ -190,6 +190,32 @@ def test_a_model_that_reads_what_was_never_published_is_refused_with_the_cure(
     assert rows("select id from shop.top") == [(1,)]
 
 
+def test_what_a_ref_of_the_projects_own_reads_instead_may_be_there(run: Run, rows: Any) -> None:
+    done = run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models: {+schema: shop}
+                on-run-start: create schema prod; create table prod.base as select 7 as id
+            """,
+            "macros/ref.sql": """
+                {% macro ref(name) %}
+                {% set known = selected_resources | map('replace', 'model.shop.', '') | list %}
+                {% set found = builtins.ref(name) %}
+                {{ return(found if name in known else found.replace_path(schema='prod')) }}
+                {% endmacro %}
+            """,
+            "models/base.sql": "select 1 as id",
+            "models/top.sql": "select id from {{ ref('base') }}",
+            "tests/seven.sql": "select * from {{ ref('top') }} join {{ ref('base') }} using (id) "
+            "where id <> 7",
+        },
+        select=["top"],
+    )
+    assert rows("select id from shop.top") == [(7,)]
+    assert [test.status for test in done.tests] == ["pass"]
+
+
 def test_a_test_that_reads_what_was_never_published_is_left_out_aloud(run: Run) -> None:
     transformed = run(
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import psycopg
 
@@ -17,11 +17,18 @@ from datapipe.transform.manifest.tests import DataTest
 
 
 class Placement:
-    """Answers for the models of one run; what is not selected is read where readers read it."""
+    """Answers for the models of one run; what is not selected is read where readers read it.
 
-    def __init__(self, manifest: Manifest, selection: Selection) -> None:
+    ``has_own_ref`` tells of a package whether templates of it call a macro ``ref`` instead of
+    dbt's: that may send them to what others built, so only PostgreSQL knows what is there.
+    """
+
+    def __init__(
+        self, manifest: Manifest, selection: Selection, has_own_ref: Callable[[str], bool]
+    ) -> None:
         self._manifest = manifest
         self._selection = selection
+        self._has_own_ref = has_own_ref
         self._published: set[str] = set()
 
     def __call__(self, model: Model) -> Relation:
@@ -74,6 +81,8 @@ class Placement:
 
     def _elsewhere(self, node: Model | DataTest) -> Iterator[Model]:
         """The models that ``node`` reads, itself or through ephemeral ones, and are not built."""
+        if self._has_own_ref(node.package):
+            return
         for name in node.refs:
             model = self._manifest.models[name]
             if model.materialized == "ephemeral":

@@ -167,6 +167,10 @@ class Macros:
             return bare in self._packages.get(package, {})
         return callable(self.seen_from("").get(name))
 
+    def has_own_ref(self, package: str) -> bool:
+        """Whether ``ref`` in a template of ``package`` is a macro, and not dbt's function."""
+        return "ref" in self.seen_from(package)
+
     def found(self, name: str, package: str) -> Macro | None:
         """A macro that is not dbt's: the project's, that of ``package``, or another package's."""
         order = (self._project.name, package, *self._packages)
