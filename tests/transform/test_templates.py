@@ -43,6 +43,7 @@ def renderer(write: Callable[..., Path]) -> Renderer:
             """,
             "macros/own.sql": """
                 {% macro greet(name='you') %}hello {{ name }}{% endmacro %}
+                {% macro get_test_day(day) %}{{ day }}{% endmacro %}
                 {% macro typed(amount: int, factor: float = 2) %}
                     {{ return(amount * factor) }}
                 {% endmacro %}
@@ -234,6 +235,7 @@ def test_what_hangs_on_a_query_is_nothing_while_a_project_is_read(render: Render
         ("\n{{ var('day') }}", r":2: The variable day is not set. Did you mean days\?"),
         ("\n{{ greet(1, 2) }}", r":2: The macro greet takes at most 1 arguments: name\.$"),
         ("\n{{ greet(nam=1) }}", r":2: The macro greet takes no argument nam. Did you mean name\?"),
+        ("\n{{ get_test_day(dy=1) }}", r":2: The macro get_test_day takes no argument dy\. Did"),
         ("\n{{ pack.nothing_of() }}", r":2: The package pack has no macro nothing_of\."),
         ("\n{{ 'a' | uper }}", r":2: No filter named 'uper'\. Did you mean upper\?"),
         ("\n{% foreach x in [1] %}", r":2: Encountered unknown tag 'foreach'\. Did you mean for\?"),

@@ -22,9 +22,9 @@ from datapipe.transform.jinja.templates import MACRO_PREFIX, Return
 
 _UNDEFINED = r"'(\w+)' is undefined"
 _ATTRIBUTE = r"'(\w+) object' has no attribute '(\w+)'"
-_OUR_MODULES = r"'?datapipe\.[\w.]*\.(\w+) object'?"
+_OUR_MODULES = r"'?datapipe\.[\w.]*\.(\w+?)(?:Told)? object'?"
 _OURS = {each.__name__: each for each in (Adapter, Column, Exceptions, Relation, Row, Table)}
-_OF_TEST = r"(?:default__|postgres__)?test_(?=\w)"
+_OF_TEST = r"^(?:default__|postgres__)?test_(?=\w)"
 _TAGS = (
     *("for", "endfor", "if", "elif", "else", "endif", "set", "endset", "do", "macro", "endmacro"),
     *("call", "endcall", "filter", "endfilter", "raw", "endraw", "break", "continue"),
@@ -131,7 +131,7 @@ def _of_call(message: str, macro: Macro) -> str:
     """What a macro, or a generic test, says of arguments that it does not take."""
     name = macro.name.removeprefix(MACRO_PREFIX)
     kind = "test" if re.match(_OF_TEST, name) else "macro"
-    whose = f"The {kind} {re.sub(_OF_TEST, '', name, count=1)}"
+    whose = f"The {kind} {re.sub(_OF_TEST, '', name)}"
     takes = ", ".join(macro.arguments)
     wrong = re.search(r"takes no keyword argument '(\w+)'", message)
     if wrong:
