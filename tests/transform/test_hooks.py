@@ -136,17 +136,24 @@ def test_the_end_of_a_run_that_failed_is_told_and_nothing_is_published_by_it(
     ]
 
 
-def test_a_broken_end_of_a_run_that_failed_hides_nothing(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ("select oops", 'PostgreSQL stopped on-run-end: column "oops" does not exist.'),
+        ("{{ results[0].node.oops.name }}", "'Node object' has no attribute 'oops'."),
+    ],
+)
+def test_a_broken_end_of_a_run_that_failed_hides_nothing(run: Run, hook: str, said: str) -> None:
     with pytest.raises(TestsFailedError, match="1 of 1 data test failed") as caught:
         run(
             {
-                "dbt_project.yml": "name: shop\non-run-end: select nothing_there\n",
+                "dbt_project.yml": f"name: shop\non-run-end: '{hook}'\n",
                 "models/a.sql": "select 1 as id",
                 "tests/none.sql": "select * from {{ ref('a') }}",
             }
         )
     (note,) = caught.value.__notes__
-    assert note.endswith('PostgreSQL stopped on-run-end: column "nothing_there" does not exist.')
+    assert note.endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +224,35 @@ def test_results_are_what_packages_take_them_for(run: Run, rows: Any) -> None:
         ('select * from "shop"."b"',),
         ("select 1 as id",),
     ]
+
+
+def test_results_come_in_the_order_in_which_dbt_with_one_thread_has_them(
+    run: Run, rows: Any
+) -> None:
+    names = "results | map(attribute='node') | map(attribute='name') | join(' ')"
+    run(
+        {
+            "dbt_project.yml": f"""
+                name: shop
+                models: {{+schema: shop}}
+                on-run-end: "create table told as select '{{{{ {names} }}}}' as said"
+            """,
+            "models/e.sql": "{{ config(materialized='ephemeral') }} select 1 as id",
+            "models/a.sql": "select id from {{ ref('z') }}",
+            "models/z.sql": "select 1 as id",
+            "models/f.sql": "select id from {{ ref('e') }}",
+            "models/schema.yml": """
+                models:
+                  - {name: e, columns: [{name: id, data_tests: [unique: {name: of_e}]}]}
+                  - {name: z, columns: [{name: id, data_tests: [unique: {name: of_z}]}]}
+                unit_tests: [{name: unit_of_a, model: a, given: [{input: ref('z'), rows: []}],
+                              expect: {rows: []}}]
+            """,
+            "seeds/s.csv": "id\n1\n",
+            "tests/both.sql": "select * from {{ ref('a') }} join {{ ref('s') }} on false",
+        }
+    )
+    assert rows("select said from told") == [("z s of_e of_z f unit_of_a a both",)]
 
 
 def test_a_model_in_batches_shows_when_it_begins_and_how_it_ended(run: Run, rows: Any) -> None:

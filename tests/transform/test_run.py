@@ -150,6 +150,18 @@ def test_models_are_published_one_by_one_where_that_is_asked_for(run: Run, rows:
     assert rows("select nspname from pg_namespace where nspname like 'shop%'") == [("shop",)]
 
 
+def test_a_model_waits_also_for_the_tests_of_the_ephemeral_models_that_it_reads(run: Run) -> None:
+    files = {
+        "models/base.sql": "{{ config(materialized='ephemeral') }} select 1 as id",
+        "models/middle.sql": "{{ config(materialized='ephemeral') }} table {{ ref('base') }}",
+        "models/top.sql": "select * from {{ ref('middle') }}",
+        "tests/t.sql": "select * from {{ ref('base') }}",
+    }
+    with pytest.raises(TestsFailedError) as caught:
+        run(files, per_model=True)
+    assert ended(caught.value.results) == {"t": "fail", "top": "skipped"}
+
+
 def test_what_is_published_by_itself_is_no_longer_found_aside(run: Run, rows: Any) -> None:
     grown = "{{ config(materialized='incremental') }} select 1 as n -- "
     named = "{{ api.Relation.create(schema=schema, identifier='%s') }}"

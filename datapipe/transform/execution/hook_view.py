@@ -10,6 +10,7 @@ from datapipe.errors import DatapipeError
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.execution.schedule import Node
+from datapipe.transform.execution.steps import as_dbt_comes_to_them
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.results import NodeResult, Status, TestResult
 
@@ -30,7 +31,7 @@ def after(
     *,
     unpublished: DatapipeError | None = None,
 ) -> Mapping[str, Any]:
-    """``results``, one for each node, and the schemas of what is there now.
+    """``results``, one for each node in the order of dbt, and the schemas of what is there now.
 
     Where nothing could be published, ``unpublished`` is why: what was built is ``skipped`` then, or
     an ``error`` where publishing itself failed. ``compiler`` tells what was compiled.
@@ -43,7 +44,8 @@ def after(
     compiler = compiler.growing(each.model.key for each in made.values() if each.grown)
     ended: list[Ended] = []
     there: set[tuple[str, str]] = set()
-    for result in results:
+    place = as_dbt_comes_to_them(compiler.manifest, nodes)
+    for result in sorted(results, key=lambda each: place(by_id[each.unique_id])):
         node, shown = by_id[result.unique_id], result
         if unpublished is not None and isinstance(node, Model) and result.status == "success":
             why = str(unpublished).partition("\n")[0]
