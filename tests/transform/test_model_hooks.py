@@ -388,3 +388,47 @@ def test_macros_of_hooks_find_what_is_published_and_the_sql_of_the_model(
     run({**files, "models/a.sql": "select 3 as id"})
     assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a"', 0)]
     assert rows("select id from shop.m order by id") == [(1,), (3,)]
+
+
+def test_a_view_that_a_hook_makes_elsewhere_is_seen_with_what_is_published(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    connection.execute("create schema audit; create view audit.gone as select 1")
+    hooks = [
+        "drop view audit.gone; drop materialized view if exists audit.kept",
+        "create materialized view audit.kept as select * from {{ this }}",
+        "-- all\ncreate or replace view audit.seen as select * from {{ this }}",
+        "create or replace view bare as select id from audit.seen",
+        "comment on view bare is 'of a'; grant select on audit.seen to public",
+    ]
+    files = {
+        "models/a.sql": f"{{{{ config(materialized='table', post_hook={hooks!r}) }}}} "
+        "select {{ var('n', 1) }} as id {{ var('more', '') }}",
+        "models/b.sql": "select 1 / {{ var('n', 1) }} as x from {{ ref('a') }}",
+        "tests/t.sql": "select x from {{ ref('b') }} where x > 1",
+    }
+
+    def seen() -> Any:
+        """What a view of a user's shows, and whether that of somebody else is gone."""
+        return rows("select mine.*, to_regclass('audit.gone') is null from public.mine")
+
+    with pytest.raises(RunFailedError):
+        run(files, variables={"n": 0})
+    assert rows("select to_regclass('audit.seen'), to_regclass('bare')") == [(None, None)]
+    assert rows("select count(*) from audit.gone") == [(1,)]
+    run()
+    connection.execute(
+        "create view public.mine as select seen.id, kept.id as kept, bare.id as bare "
+        "from audit.seen, audit.kept, bare"
+    )
+    assert seen() == [(1, 1, 1, True)]
+    with pytest.raises(RunFailedError):
+        run(variables={"n": 0, "more": ", 2 as more"})
+    assert seen() == [(1, 1, 1, True)]
+    run(variables={"n": 2, "more": ", 2 as more"})
+    assert seen() == [(2, 2, 2, True)]
+    assert rows("select more from audit.seen union all select more from audit.kept") == [(2,), (2,)]
+    assert rows(
+        "select obj_description('bare'::regclass), has_table_privilege('public', 'audit.seen', "
+        "'select'), count(*) from pg_namespace where nspname like '%\\_\\_build'"
+    ) == [("of a", True, 0)]

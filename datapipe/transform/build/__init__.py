@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from datapipe.transform.build import elsewhere, overrides
+from datapipe.transform.build import elsewhere, overrides, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.cascades import Cascades
 from datapipe.transform.build.growth import starting as growing
@@ -38,9 +38,11 @@ class Witness(Protocol):
         answer: Sequence[tuple[Any, ...]],
         hooks: Sequence[str] = (),
         changed: Collection[str] = (),
+        alone: bool = True,
     ) -> None:
         """Take the answer, what the hooks are, and other models whose rows were changed.
 
+        The model stands aside ``alone`` where hooks have not made views elsewhere.
         ``connection`` may be in that transaction.
         """
 
@@ -78,6 +80,7 @@ def build(
         compiled=None if model.is_seed else site.compiled,
         keys=tuple(site.keys),
         elsewhere=site.elsewhere,
+        also=(*built.also, *views_of_hooks.also(site, built)),
     )
 
 
@@ -101,7 +104,8 @@ def _built(site: Site, witness: Witness | None) -> Built:
         if witness is not None:
             answer = execute(site.connection, witness.question(model)).fetchall()
             compiled = None if model.is_seed else site.compiled
-            witness.saw(site.connection, model, compiled, answer, hooks.told(), site.changed)
+            told, alone = hooks.told(), not site.views
+            witness.saw(site.connection, model, compiled, answer, told, site.changed, alone)
     return hooks.run_after(built, in_transaction=False)
 
 

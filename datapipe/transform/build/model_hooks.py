@@ -23,7 +23,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.build import aside, elsewhere
+from datapipe.transform.build import aside, elsewhere, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiled, Compiler
@@ -203,6 +203,8 @@ class Hooks:
         self._rendered.append(text)
         text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
         text = _beside_published(site, text)
+        if hook in self.after:
+            text = views_of_hooks.made_aside(site, text)
         if schema := site.compiler.made_in():
             text = _made_in(schema, text, keeps=site.model.relation.identifier)
         return elsewhere.changing(site, site.compiler.standing(text))

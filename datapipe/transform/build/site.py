@@ -10,7 +10,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.catalog import Name, RelationState
 from datapipe.transform.database.fresh import leaves
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
@@ -48,6 +48,9 @@ class Site:
         # What publishes other models, which only grow and which hooks have changed, by their keys.
         self.elsewhere: dict[str, tuple[str, ...]] = {}
         self.changed: set[str] = set()  # other models whose rows were changed, by unique id
+        self.views: dict[
+            Name, Relation
+        ] = {}  # those that hooks make elsewhere, as they stand aside
         self.leaves = False  # whether statements of the project may leave something in the session
         # What is asked with the last statements of a build, and what came back.
         self.question = ""

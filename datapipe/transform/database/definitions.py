@@ -192,7 +192,7 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
         if text.startswith(_PASSED_OVER):
             before, end = (before, token.end()) if text[0] in "-/" else ("", token.end())
             continue
-        parts = [_plain(piece[0]) for piece in _NAME.finditer(text)]
+        parts = [plain(piece[0]) for piece in _NAME.finditer(text)]
         is_relation = before in _BEFORE_RELATIONS and not sql[end : token.start()].strip(" \t\r\n(")
         if len(parts) == 1 or is_relation:
             aliases.add(parts[-1])
@@ -227,7 +227,7 @@ def _names(token: str) -> list[tuple[Name, int]]:
     """The relations that a chain of names may stand for, and where their names end in it."""
     if token.startswith(_PASSED_OVER):
         return []
-    parts = [(_plain(piece[0]), piece.end()) for piece in _NAME.finditer(token)]
+    parts = [(plain(piece[0]), piece.end()) for piece in _NAME.finditer(token)]
     return [((one, two), end) for (one, _), (two, end) in pairwise(parts[:3])]
 
 
@@ -236,5 +236,6 @@ def plain_name(name: Name) -> str:
     return ".".join(part if _BARE.fullmatch(part) else quoted(part) for part in name)
 
 
-def _plain(piece: str) -> str:
+def plain(piece: str) -> str:
+    """A name as the catalog spells it, of how it is written in SQL."""
     return piece[1:-1].replace('""', '"') if piece.startswith('"') else piece.lower()

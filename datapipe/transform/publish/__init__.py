@@ -51,7 +51,9 @@ class Publication:
         on_wait: Callable[[str], None],
     ) -> None:
         self.connection = connection
-        self.all = elsewhere.applied([one for each in built for one in (each, *each.also)])
+        # Hooks of several models may make one view.
+        all_ = {(each.aside, each.function): each for of in built for each in (of, *of.also)}
+        self.all = elsewhere.applied(list(all_.values()))
         self.built = [each for each in self.all if not each.function]
         self.final = final
         self.record = record

@@ -124,8 +124,12 @@ class Memory:
         answer: Sequence[tuple[Any, ...]],
         hooks: Sequence[str] = (),
         changed: Collection[str] = (),
+        alone: bool = True,
     ) -> None:
-        """Notice what the build of ``model`` has read, by the answer to the question."""
+        """Notice what the build of ``model`` has read, by the answer to the question.
+
+        Where it does not stand aside ``alone``, a run that goes on from there makes all of it anew.
+        """
         if not self._is_present:
             return
         schema, name = aside.place_of(model)
@@ -156,7 +160,7 @@ class Memory:
             seen.table = local if done.token.has_rows else ""
             others = {key: oid for key, oid in oids.items() if key != local}
             state = replace(state, output=done.token, inputs=inputs)
-            if form == "whole":
+            if form == "whole" and alone:
                 seen.aside = Aside(self._run_id, schema, name, done.oid, state, others)
         with self._lock:
             self._seen[model.unique_id] = seen

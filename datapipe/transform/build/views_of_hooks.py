@@ -1,0 +1,109 @@
+"""Views that post_hooks make elsewhere: nobody sees those either before all is published.
+
+One of what stands aside would show readers what the run may never publish. So it is made aside,
+too, and published with its model. One that is dropped, and not made again, publishing drops.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from datapipe.transform.build import aside
+from datapipe.transform.build.built import Built
+from datapipe.transform.build.site import Site
+from datapipe.transform.database import definitions
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.statements import execute, literal
+
+_LOADED = "raw"  # publishing leaves it to what datapipe loads
+_PIECE = r'(?:"[^"]+"|\w+)'
+_VIEW = rf"""(?isx)(?P<before>(?:^|;)(?:\s|--[^\n]*\n|/\*.*?\*/)*)
+    (?:create\s+(?:or\s+replace\s+)?(?:recursive\s+|materialized\s+)?view\s+(?:if\s+not\s+exists\s+)?
+       |(?P<drop>drop\s+(?:materialized\s+)?view\s+)(?:if\s+exists\s+)?)
+    (?!if\b)(?P<name>{_PIECE}(?:\s*\.\s*{_PIECE}){{0,2}})"""
+_BEFORE_BARE = r"(?i)\b(?P<before>view|exists|from|join|on|table)(?P<space>\s+)"
+
+
+def made_aside(site: Site, text: str) -> str:
+    """``text`` of a hook, with the views that it or one before it makes as they stand aside.
+
+    A view that something else of the project reads, which cannot know of that, stays where it is.
+    """
+
+    def never_missed(found: re.Match[str]) -> str:
+        name = _name(site, found["name"])
+        if name not in site.views and not _goes_aside(site, name):
+            return found[0]
+        schema = aside.beside(name[0], aside.BUILD)
+        site.views[name] = Relation(site.aside.database, *name, "view").at(schema)
+        if not found["drop"]:
+            return found[0]
+        return f"{found['before']}{found['drop']}IF EXISTS {found['name']}"
+
+    text = re.sub(_VIEW, never_missed, text)
+    if not site.views:
+        return text
+    searched = _searched(site)
+    for schema, identifier in site.views:
+        if schema == searched:
+            bare = rf'(?P<name>"{re.escape(identifier)}"|\b{re.escape(identifier)}\b)(?!\s*[.(])'
+            in_full = rf"\g<before>\g<space>{quoted(schema)}.\g<name>"
+            text = re.sub(_BEFORE_BARE + bare, in_full, text)
+    return definitions.renamed(text, {name: each.local for name, each in site.views.items()})
+
+
+def also(site: Site, built: Built) -> Iterator[Built]:
+    """What is to be published with ``built``: its hooks have given it all that it is to have."""
+    hooks = {key: site.model.config.get(key) for key in ("pre_hook", "post_hook")}
+    for relation in site.views.values():
+        published = replace(relation, stands_in=None)
+        model = replace(site.model, relation=published, config={"materialized": "view", **hooks})
+        yield Built(model, relation, None, built.seconds, moves=True)
+
+
+def _name(site: Site, written: str) -> Name:
+    *schema, identifier = (definitions.plain(each) for each in re.findall(_PIECE, written))
+    return (schema[-1] if schema else _searched(site)), identifier
+
+
+def _searched(site: Site) -> str:
+    """The schema in which a bare name is made."""
+    row = site.connection.execute("SELECT coalesce(current_schema(), '')").fetchone()
+    return site.compiler.made_in() or (str(row[0]) if row else "")
+
+
+def _goes_aside(site: Site, name: Name) -> bool:
+    """Whether the view is to be made aside; then there is a schema for it."""
+    schema = name[0]
+    models = site.compiler.manifest.models.values()
+    asides = aside.left_over(site.connection)
+    if schema in (_LOADED, *asides) or any(each.relation.published == name for each in models):
+        return False
+    # What names a relation in a schema of the project's models gets the one aside.
+    if schema not in {each.relation.published[0] for each in models} and _is_read(site, name):
+        return False
+    beside = aside.beside(schema, aside.BUILD)
+    with site.connection.transaction():
+        # Hooks of two models may need it at once.
+        execute(site.connection, f"SELECT pg_advisory_xact_lock(hashtext({literal(beside)}))")
+        there = "SELECT FROM pg_namespace WHERE nspname = %s AND nspname NOT LIKE 'pg\\_%%'"
+        if site.connection.execute(there, [schema]).fetchone() is None:
+            return False
+        aside.create(site.connection, [beside])
+    return True
+
+
+def _is_read(site: Site, name: Name) -> bool:
+    """Whether something else of the project names the view, as far as can be seen."""
+    manifest = site.compiler.manifest
+    if any(source.relation.published == name for source in manifest.sources.values()):
+        return True
+    others = [each for each in manifest.models.values() if each.key != site.model.key]
+    hooks = [each.config.get(key) for each in others for key in ("pre_hook", "post_hook")]
+    texts = [*map(str, hooks), *(each.raw_code for each in others)]
+    texts += [test.raw_code for test in manifest.tests]
+    word = re.compile(rf"(?<!\w){re.escape(name[1])}(?!\w)", re.IGNORECASE)
+    return any(map(word.search, texts))
