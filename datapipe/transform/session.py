@@ -129,6 +129,7 @@ class Session:
         """Send ``on-run-end`` of a run that ends with ``error``, which tells if that fails, too."""
         unpublished = None if self.options.per_model else error
         try:
+            aside.publish_bodies(self.connection, self._schemas)
             self._hooks("on-run-end", self._ended(nodes, execution, unpublished))
         except (DatapipeError, psycopg.Error) as another:
             error.add_note(str(another))
@@ -210,6 +211,8 @@ class Session:
         """Drop what runs have built aside and what publishing has put aside."""
         left_over = aside.left_over(self.connection)
         if left_over:
+            if memory is not None:  # an earlier run was stopped
+                aside.publish_bodies(self.connection, self._schemas)
             checks.store.forget(self.connection)
             aside.drop(self.connection, left_over, keep=memory.aside if memory else ())
 

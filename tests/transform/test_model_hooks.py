@@ -390,7 +390,7 @@ def test_macros_of_hooks_find_what_is_published_and_the_sql_of_the_model(
     assert rows("select id from shop.m order by id") == [(1,), (3,)]
 
 
-def test_a_view_that_a_hook_makes_elsewhere_is_seen_with_what_is_published(
+def test_what_hooks_make_elsewhere_shows_what_is_published_before_and_after_a_failure(
     run: Run, rows: Rows, connection: psycopg.Connection
 ) -> None:
     connection.execute("create schema audit; create view audit.gone as select 1")
@@ -400,6 +400,7 @@ def test_a_view_that_a_hook_makes_elsewhere_is_seen_with_what_is_published(
         "-- all\ncreate or replace view audit.seen as select * from {{ this }}",
         "create or replace view bare as select id from audit.seen",
         "comment on view bare is 'of a'; grant select on audit.seen to public",
+        "create or replace function f() returns int as 'select id from {{ this }}' language sql",
     ]
     files = {
         "models/a.sql": f"{{{{ config(materialized='table', post_hook={hooks!r}) }}}} "
@@ -409,8 +410,8 @@ def test_a_view_that_a_hook_makes_elsewhere_is_seen_with_what_is_published(
     }
 
     def seen() -> Any:
-        """What a view of a user's shows, and whether that of somebody else is gone."""
-        return rows("select mine.*, to_regclass('audit.gone') is null from public.mine")
+        """What a view of a user's shows, what the function gives, and what of a view is left."""
+        return rows("select mine.*, f(), to_regclass('audit.gone') from public.mine")
 
     with pytest.raises(RunFailedError):
         run(files, variables={"n": 0})
@@ -421,12 +422,12 @@ def test_a_view_that_a_hook_makes_elsewhere_is_seen_with_what_is_published(
         "create view public.mine as select seen.id, kept.id as kept, bare.id as bare "
         "from audit.seen, audit.kept, bare"
     )
-    assert seen() == [(1, 1, 1, True)]
+    assert seen() == [(1, 1, 1, 1, None)]
     with pytest.raises(RunFailedError):
         run(variables={"n": 0, "more": ", 2 as more"})
-    assert seen() == [(1, 1, 1, True)]
+    assert seen() == [(1, 1, 1, 1, None)]
     run(variables={"n": 2, "more": ", 2 as more"})
-    assert seen() == [(2, 2, 2, True)]
+    assert seen() == [(2, 2, 2, 2, None)]
     assert rows("select more from audit.seen union all select more from audit.kept") == [(2,), (2,)]
     assert rows(
         "select obj_description('bare'::regclass), has_table_privilege('public', 'audit.seen', "

@@ -12,7 +12,7 @@ import psycopg
 
 from datapipe.errors import PublishError
 from datapipe.transform.compile import Compiled, Piece
-from datapipe.transform.database import catalog
+from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.drop_order import drop_order
 from datapipe.transform.database.relation import quoted
@@ -70,6 +70,19 @@ def _names(schemas: Iterable[str]) -> Callable[[str], str]:
         return quoted(names[found[1]]) if found[1] else names[found[2]]
 
     return lambda text: written.sub(in_public, text)
+
+
+def publish_bodies(connection: psycopg.Connection, schemas: Collection[str]) -> None:
+    """Let functions that hooks made of what stands aside read what is published in ``schemas``.
+
+    PostgreSQL knows their bodies as texts, which name what they read.
+    """
+    texts = functions.naming(connection, [beside(schema, BUILD) for schema in schemas])
+    names = _names(schemas)
+    changed = [names(text) for text in texts if names(text) != text]
+    if changed:
+        with connection.transaction():
+            execute(connection, "SET LOCAL check_function_bodies = off; " + ";\n".join(changed))
 
 
 def left_over(connection: psycopg.Connection) -> list[str]:

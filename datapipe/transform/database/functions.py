@@ -89,6 +89,23 @@ def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, Fun
     return {row[0]: _state(row) for row in rows}
 
 
+def naming(connection: psycopg.Connection, schemas: Iterable[str]) -> list[str]:
+    """The definitions of functions elsewhere with one of ``schemas`` in a body that is text."""
+    rows = connection.execute(
+        """
+        SELECT pg_get_functiondef(p.oid)
+        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+        WHERE p.prokind IN ('f', 'p') AND n.nspname <> ALL(%(schemas)s)
+          AND pg_has_role(p.proowner, 'USAGE')
+          AND EXISTS (SELECT FROM unnest(%(schemas)s) AS named (schema)
+                      WHERE strpos(p.prosrc, named.schema) > 0)
+        ORDER BY p.oid
+        """,
+        {"schemas": list(schemas)},
+    )
+    return [text for (text,) in rows]
+
+
 def row_types(connection: psycopg.Connection, names: Mapping[Name, Name]) -> dict[str, str]:
     """The oids of the types of rows, and of lists of them: for those of each value, its key's."""
     both = [*names, *names.values()]

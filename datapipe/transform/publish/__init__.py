@@ -263,6 +263,8 @@ class Publication:
         keys.give_back(run, [key for key in (*taken, *more) if key.added])
         self._restore(plan)
         self._restore_functions(of_functions)
+        if any(plans.has_hooks(each.model) for each in self.all):
+            aside.publish_bodies(run, schemas)
         self.record(self.connection)
 
     def _restore(self, plan: Plan) -> None:
