@@ -372,21 +372,22 @@ def test_macros_of_hooks_find_what_is_published_and_the_sql_of_the_model(
                 {% endif %}
             {% endmacro %}
             {% macro after() %}
-                insert into public.told values ($${{ model.compiled_code }}$$, 0)
+                insert into public.told values ($${{ compiled_code if sql in model.values() }}$$, 0)
             {% endmacro %}
         """,
         "models/a.sql": "select 1 as id",
         "models/m.sql": "{{ config(materialized='incremental', unique_key='id', "
         "pre_hook='{{ before() }}', post_hook=['{{ after() }}', 'select $${{ sql }}$$']) }}"
-        "select id from {{ ref('a') }}{% if not is_incremental() %} union select 2{% endif %}",
+        "select id from {{ ref('a') }} -- {{ sql }}\n"
+        "{% if not is_incremental() %} union select 2{% endif %}",
     }
     told = "select replace(what, %s, ''), number from public.told offset %s"
     run(files)
     [(database,)] = rows("select '\"' || current_database() || '\".'")
-    first = 'select id from "shop"."a" union select 2'
+    first = 'select id from "shop"."a" -- None\n union select 2'
     assert rows(told, database, 0) == [(first, 0)]
     run({**files, "models/a.sql": "select 3 as id"})
-    assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a"', 0)]
+    assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a" -- None', 0)]
     assert rows("select id from shop.m order by id") == [(1,), (3,)]
 
 

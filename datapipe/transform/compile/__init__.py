@@ -111,12 +111,12 @@ class Compiler:
     ) -> str:
         """``text``, such as a hook, with what the template of ``model`` sees, and its SQL."""
         own = self._variables(model, [], this)
+        late = None
         if compiled is not None:
-            late = {name: compiled() for name in ("sql", "compiled_code") if name in text}
-            own |= {"model": self._seen(model, compiled), **late}
-        return self.renderer.text(
-            text, own, path=model.path, line=line, model=model.name, **self._as(model)
-        )
+            own["model"] = self._seen(model, compiled)
+            late = scope.Late({"compiled_code": compiled, "sql": compiled})
+        at: dict[str, Any] = {"path": model.path, "line": line, "model": model.name}
+        return self.renderer.text(text, own, late=late, **at, **self._as(model))
 
     @property
     def looks(self) -> int:
@@ -342,6 +342,8 @@ class Compiler:
             "post_hooks": config.get("post_hook") or [],
             "pre_hooks": config.get("pre_hook") or [],
             "schema": relation.schema,
+            "sql": None,
+            "compiled_code": None,
             "should_full_refresh": lambda: full_refresh,
             "should_store_failures": lambda: stores,
             "this": relation,

@@ -62,8 +62,9 @@ class Renderer:
         own: Mapping[str, Any],
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
+        late: Mapping[str, Any] | None = None,
     ) -> Variables:
-        """All that a template of ``package`` sees which sees ``own``."""
+        """All that a template of ``package`` sees which sees ``own``, and ``late`` before that."""
         shared = self._shared.get(package)
         if shared is None:
             shared = self._shared[package] = context.shared(
@@ -80,7 +81,8 @@ class Renderer:
             for name in ("ref", "source")
             if name in own
         }
-        return Variables({**own, **named}, self.macros.seen_from(package), shared, replaced or {})
+        macros = self.macros.seen_from(package)
+        return Variables({**own, **named}, macros, shared, replaced or {}, late)
 
     @contextmanager
     def holding(self) -> Iterator[list[Callable[[], None]]]:
@@ -196,11 +198,12 @@ class Renderer:
         model: str = "",
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
+        late: Mapping[str, Any] | None = None,
     ) -> str:
         """A statement out of YAML or of a setting, without a line of Jinja left."""
         if "{{" not in text and "{%" not in text and "{#" not in text:
             return text
-        variables = self.variables(own, package, replaced)
+        variables = self.variables(own, package, replaced, late)
         with self._rendering(variables, replaced, model, path, line):
             template = self._texts.get(text)
             if template is None:

@@ -15,6 +15,22 @@ from datapipe.errors import ProjectError
 from datapipe.transform.jinja.places import Place
 
 
+class Late(Mapping[str, Any]):
+    """Values that are found when a template asks for them."""
+
+    def __init__(self, found: Mapping[str, Callable[[], Any]]) -> None:
+        self._found = found
+
+    def __getitem__(self, name: str) -> Any:
+        return self._found[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
 class Variables(MutableMapping[str, Any]):
     """The names of one rendering: macros first, then what is given for it, then what all share.
 
@@ -30,9 +46,11 @@ class Variables(MutableMapping[str, Any]):
         macros: Mapping[str, Any],
         shared: Mapping[str, Any],
         replaced: Mapping[str, Any],
+        late: Mapping[str, Any] | None = None,
     ) -> None:
         more = {"context": self, "builtins": ChainMap(dict(own), dict(shared))}
-        self._layers: tuple[Mapping[str, Any], ...] = (replaced, macros, own, more, shared)
+        first = (replaced, macros, late) if late else (replaced, macros)
+        self._layers: tuple[Mapping[str, Any], ...] = (*first, own, more, shared)
         self._written: dict[str, Any] | None = None
 
     def find(self, name: str) -> Any:

@@ -83,6 +83,8 @@ class Found:
             "config": self.config,
             "execute": False,
             "this": self._this,
+            "sql": None,
+            "compiled_code": None,
             "model": self._node or {},
         }
 
