@@ -140,7 +140,12 @@ class Session:
         if not self.manifest.project.hooks("on-run-end"):
             return {}
         return hook_view.after(
-            nodes, execution.results, execution.built, self.final, unpublished=unpublished
+            nodes,
+            execution.results,
+            execution.built,
+            self.final,
+            unpublished=unpublished,
+            selected=self.seen["selected_resources"],
         )
 
     def _hooks(

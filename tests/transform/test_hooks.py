@@ -114,19 +114,22 @@ def test_the_end_of_a_run_that_failed_is_told_and_nothing_is_published_by_it(
         "models/a.sql": table + "select 1 as id",
         "models/b.sql": table + "select 1 / {{ var('n', 0) }} as id from {{ ref('a') }}",
         "models/c.sql": "select id from {{ ref('b') }}",
+        "models/e.yml": "exposures: [{name: e, type: dashboard, owner: {name: me}, "
+        "depends_on: [ref('c')]}]",
         "tests/one.sql": "select * from {{ ref('a') }} where id <> 1",
     }
     with pytest.raises(RunFailedError):
         run(files)
     assert rows(ended) == [
-        ("a", "skipped", ""), ("b", "error", ""), ("c", "skipped", ""), ("one", "pass", "")
+        ("a", "skipped", ""), ("b", "error", ""), ("c", "skipped", ""), ("e", "skipped", ""),
+        ("one", "pass", ""),
     ]  # fmt: skip
     assert rows("select to_regclass('shop.a')") == [(None,)]
     connection.execute("truncate public.ended")
     run(variables={"n": 1})
     assert rows(ended) == [
         ("a", "success", "shop"), ("b", "success", "shop"), ("c", "success", "shop"),
-        ("one", "pass", "shop"),
+        ("e", "no-op", "shop"), ("one", "pass", "shop"),
     ]  # fmt: skip
     connection.execute("truncate public.ended; create view public.mine as select id from shop.a")
     with pytest.raises(PublishError):
@@ -269,12 +272,15 @@ def test_a_model_in_batches_shows_when_it_begins_and_how_it_ended(run: Run, rows
                 on-run-end: >-
                   create table shop.seen as select '{{ results[0].node.config.begin.isoformat() }}'
                   as begin, $${{ results[0].message }} {{ results[0].failures }} {{
-                  results[0].adapter_response }}$$ as ended
+                  results[0].adapter_response }} {{
+                  results[0].to_dict().batch_results.successful[0][0] }}$$ as ended
             """,
             "models/m.sql": batched,
         }
     )
-    assert rows("select * from shop.seen") == [("2026-01-01T06:00:00", "SUCCESS 0 {}")]
+    assert rows("select * from shop.seen") == [
+        ("2026-01-01T06:00:00", "SUCCESS 0 {} 2026-01-01T00:00:00+00:00")
+    ]
     assert rows("select said from shop.m") == [("2026",)]
 
 
@@ -338,7 +344,7 @@ def test_what_is_selected_is_told_as_by_dbt_and_that_seeds_are_not_compiled(
             "seeds/s.csv": "id\n1\n",
         }
     )
-    assert rows("select said from told") == [("mst None True True True",)]
+    assert rows("select said from told") == [("mst  True True True",)]
 
 
 def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:

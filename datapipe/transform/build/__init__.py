@@ -80,6 +80,7 @@ def build(
         compiled=None if model.is_seed else site.compiled,
         keys=tuple(site.keys),
         elsewhere=site.elsewhere,
+        batches=tuple(site.batches),
         also=(*built.also, *views_of_hooks.also(site, built)),
     )
 

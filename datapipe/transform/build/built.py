@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import datetime
 
 from datapipe.frozen import frozen
 from datapipe.transform.compile import Compiled
@@ -21,6 +22,7 @@ class Built:
     ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
     ``keys`` are foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
     ``elsewhere`` are increments of other models, by their keys, in place of those that they had.
+    ``batches`` are the stretches of time for which it was built one by one.
     ``function`` is the oid of what stands aside, where that is a function, and ``statement`` what
     made it.
     """
@@ -37,5 +39,6 @@ class Built:
     also: tuple[Built, ...] = ()
     keys: tuple[str, ...] = ()
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    batches: tuple[tuple[datetime, datetime], ...] = ()
     function: int = 0
     statement: str = ""

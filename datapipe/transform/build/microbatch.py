@@ -76,6 +76,7 @@ def gather(site: Site, table: Relation) -> int | None:
             statements.add_table(f"CREATE {kind} {name}", into, compiled, placed)
         statements.execute(site.connection, compiled, compiler)
         site.compiled = compiled
+        site.batches.append((start, end))
         if not creates:
             seen = {**compiler.seen(site.model, compiled), **_batch(site, start, end)}
             _merge(site, table, own, compiler.standing_in({"model": seen}, {}))

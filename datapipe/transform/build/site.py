@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +52,7 @@ class Site:
         self.views: dict[
             Name, Relation
         ] = {}  # those that hooks make elsewhere, as they stand aside
+        self.batches: list[tuple[datetime, datetime]] = []  # that were built one by one
         self.leaves = False  # whether statements of the project may leave something in the session
         # What is asked with the last statements of a build, and what came back.
         self.question = ""

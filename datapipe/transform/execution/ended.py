@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiler
 from datapipe.transform.compile.graph import shown_test, with_parents
 from datapipe.transform.execution.schedule import Node
+from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import ModelResult, NodeResult, TestResult
@@ -28,7 +29,10 @@ class Word(str):
 
     @property
     def name(self) -> str:
-        return "Unit" if self == "unit_test" else self.capitalize()
+        return _NAMES.get(self) or self.capitalize()
+
+
+_NAMES = {"unit_test": "Unit", "no-op": "NoOp"}
 
 
 class Told(dict[str, Any]):
@@ -46,20 +50,21 @@ class ConfigTold(Told):
 
 
 class NodeTold(Told):
-    """A node whose ``compiled_code`` is compiled when a template asks for it."""
+    """A node whose ``compiled_code`` is compiled when a template asks for it, if it has any."""
 
-    def __init__(self, seen: Mapping[str, Any], compiled: Callable[[], str | None]) -> None:
+    def __init__(self, seen: Mapping[str, Any], compiled: Callable[[], str | None] | None) -> None:
         super().__init__(seen)
         self._compiled = compiled
 
     def __missing__(self, key: str) -> Any:
-        if key != "compiled_code":
+        if key != "compiled_code" or self._compiled is None:
             raise KeyError(key)
         self[key] = self._compiled()
         return self[key]
 
     def to_dict(self, **_: Any) -> dict[str, Any]:
-        return {**self, "compiled_code": self["compiled_code"]}
+        own = {} if self._compiled is None else {"compiled_code": self["compiled_code"]}
+        return {**self, **own}
 
 
 class Timing:
@@ -76,29 +81,35 @@ class Timing:
         return {"name": self.name, **{key: f"{at.isoformat()}Z" for key, at in times.items()}}
 
 
-class Ended:
-    """One of ``results``. Compiling is not timed: it took no time."""
+class Batches:
+    """The stretches of time for which a model was built, one by one."""
 
-    def __init__(
-        self, result: NodeResult, node: Node, built: Built | None, compiler: Compiler
-    ) -> None:
-        is_model = isinstance(result, ModelResult)
-        status = ("success" if is_model else "pass") if result.status == "reused" else result.status
+    def __init__(self, successful: Sequence[tuple[datetime, datetime]]) -> None:
+        self.successful = list(successful)
+        self.failed: list[tuple[datetime, datetime]] = []
+
+    def to_dict(self, **_: Any) -> dict[str, Any]:
+        """The times as text, as dbt writes them down."""
+        told = [[at.isoformat() for at in batch] for batch in self.successful]
+        return {"successful": told, "failed": []}
+
+
+class Ended:
+    """One of ``results``: how ``node`` ended."""
+
+    def __init__(self, node: NodeTold, status: str, seconds: float = 0.0) -> None:
         self.status = Word(status)
-        self.unique_id = node.unique_id
-        self.node = _node(node, compiler)
-        self.relation_name = self.node.get("relation_name")
+        self.timing: list[Timing] = []
         self.thread_id = "Thread-1 (worker)"
-        self.execution_time = result.seconds
-        self.failures = _failures(result, node)
-        self.adapter_response = _response(result, node, built, compiler)
-        said = "" if result.status == "reused" else result.message
-        self.message = said or _message(result, node, self.adapter_response)
-        self.batch_results = None
+        self.execution_time = seconds
+        self.adapter_response: dict[str, Any] = {}
+        self.message: str | None = None
+        self.failures: int | None = None
+        self.node = node
         self.agate_table = None
-        ended = result.ended_at.astimezone(UTC).replace(tzinfo=None)
-        began = ended - timedelta(seconds=result.seconds)
-        self.timing = [Timing("compile", began, began), Timing("execute", began, ended)]
+        self.batch_results: Batches | None = None
+        self.unique_id = node["unique_id"]
+        self.relation_name = node.get("relation_name")
 
     @property
     def skipped(self) -> bool:
@@ -107,19 +118,51 @@ class Ended:
     def to_dict(self, **_: Any) -> dict[str, Any]:
         """The result as dbt writes it down."""
         shown = {key: each for key, each in vars(self).items() if key not in _NOT_WRITTEN}
-        timing = [each.to_dict() for each in self.timing]
-        return {**shown, "node": self.node.to_dict(), "timing": timing}
+        batches = self.batch_results and self.batch_results.to_dict()
+        told = {"timing": [each.to_dict() for each in self.timing], "batch_results": batches}
+        return {**shown, **told, "node": self.node.to_dict()}
 
 
 _NOT_WRITTEN = {"unique_id", "relation_name"}
-_NO_ROWS = {"view": "CREATE VIEW", "materialized_view": "REFRESH MATERIALIZED VIEW"}
+_NO_ROWS = {
+    "view": "CREATE VIEW",
+    "materialized_view": "REFRESH MATERIALIZED VIEW",
+    "function": "CREATE FUNCTION",
+}
+
+
+def of(result: NodeResult, node: Node, built: Built | None, compiler: Compiler) -> Ended:
+    """What ``result`` is to templates. Compiling is not timed: it took no time."""
+    is_model = isinstance(result, ModelResult)
+    status = ("success" if is_model else "pass") if result.status == "reused" else result.status
+    shown = Ended(_node(node, compiler), status, result.seconds)
+    shown.failures = _failures(result, node)
+    shown.adapter_response = _response(result, node, built, compiler)
+    said = "" if result.status == "reused" else result.message
+    shown.message = said or _message(result, node, shown.adapter_response)
+    if built is not None and built.batches:
+        shown.batch_results = Batches(built.batches)
+    ended = result.ended_at.astimezone(UTC).replace(tzinfo=None)
+    began = ended - timedelta(seconds=result.seconds)
+    shown.timing = [Timing("compile", began, began), Timing("execute", began, ended)]
+    return shown
+
+
+def of_exposure(exposure: Exposure, compiler: Compiler, *, is_skipped: bool) -> Ended:
+    """What dbt tells of an exposure, of which there is nothing to do."""
+    seen = with_parents(compiler.manifest, exposure)
+    told = {"config": ConfigTold(seen["config"]), "resource_type": Word(seen["resource_type"])}
+    ended = Ended(NodeTold({**seen, **told}, None), "skipped" if is_skipped else "no-op")
+    ended.message, ended.failures = (None, None) if is_skipped else ("NO-OP", 0)
+    return ended
 
 
 def _node(node: Node, compiler: Compiler) -> NodeTold:
     """The node with all that ``graph`` has of it, which has nothing of unit tests."""
+    is_compiled = not (isinstance(node, Model) and node.is_batched)  # but each batch of it
 
     def compiled() -> str | None:
-        if isinstance(node, UnitTest) or (isinstance(node, Model) and node.is_seed):
+        if isinstance(node, UnitTest) or not is_compiled:
             return None
         try:
             return (compiler.model(node) if isinstance(node, Model) else compiler.test(node)).sql
@@ -138,11 +181,14 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
             "resource_type": "unit_test",
             "package_name": node.package,
             "unique_id": node.unique_id,
-            "fqn": list(node.fqn),
+            "fqn": ["unit_test", *node.fqn],
             "original_file_path": node.file,
+            "path": f"models/{node.name}.sql",
+            "language": model.language,
+            "raw_code": model.raw_code.strip(),
             "description": node.description,
             "columns": {},
-            "config": dict(node.config),
+            "config": {"materialized": "unit", **node.config},
             "tags": list(node.config.get("tags") or []),
             "meta": dict(node.config.get("meta") or {}),
             "depends_on": {"macros": [], "nodes": [tested]},
@@ -153,12 +199,11 @@ def _node(node: Node, compiler: Compiler) -> NodeTold:
         seen = shown_test(compiler.manifest, node, compiler.renderer, stores=stores)
     else:
         seen = with_parents(compiler.manifest, node)
-    told = {
-        "resource_type": Word(seen["resource_type"]),
-        "config": ConfigTold(seen["config"]),
-        "compiled": None if isinstance(node, Model) and node.is_seed else True,
-    }
-    return NodeTold({**seen, **told}, compiled)
+    told = {"resource_type": Word(seen["resource_type"]), "config": ConfigTold(seen["config"])}
+    if isinstance(node, Model) and node.is_seed:
+        return NodeTold({**seen, **told}, None)
+    done = {"compiled": is_compiled, "extra_ctes_injected": is_compiled}
+    return NodeTold({**seen, **told, **done}, compiled)
 
 
 def _failures(result: NodeResult, node: Node) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,16 @@ def after(
     compiler: Compiler,
     *,
     unpublished: DatapipeError | None = None,
+    selected: Collection[str] = (),
 ) -> Mapping[str, Any]:
     """``results``, one for each node in the order of dbt, and the schemas of what is there now.
+
+    Of all that is ``selected``, by unique id, the exposures have results, too.
 
     Where nothing could be published, ``unpublished`` is why: what was built is ``skipped`` then, or
     an ``error`` where publishing itself failed. ``compiler`` tells what was compiled.
     """
-    from datapipe.transform.execution.ended import Ended  # few projects have such hooks
+    from datapipe.transform.execution import ended as as_told  # few projects have such hooks
 
     instead: Status = "skipped" if any(each.has_failed for each in results) else "error"
     by_id = {node.unique_id: node for node in nodes}
@@ -50,13 +53,19 @@ def after(
         if unpublished is not None and isinstance(node, Model) and result.status == "success":
             why = str(unpublished).partition("\n")[0]
             shown = replace(result, status=instead, message=f"It was not published: {why}")
-        ended.append(Ended(shown, node, made.get(node.unique_id), compiler))
+        ended.append(as_told.of(shown, node, made.get(node.unique_id), compiler))
         if shown.has_failed:
             continue
         if isinstance(node, Model):
             there.add(_schema(node))
         elif isinstance(result, TestResult) and result.stored_in:
             there.add((compiler.renderer.target["dbname"], result.stored_in.split('"')[1]))
+    lost = {each.unique_id for each in ended if each.status in {"error", "skipped"}}
+    for exposure in compiler.manifest.exposures:
+        if exposure.resource_type == "exposure" and exposure.unique_id in selected:
+            parents = compiler.manifest.parents(exposure)
+            is_skipped = not lost.isdisjoint(parents)
+            ended.append(as_told.of_exposure(exposure, compiler, is_skipped=is_skipped))
     return _seen(there, ended)
 
 
