@@ -343,3 +343,32 @@ def test_a_materialization_of_snapshots_finds_what_dbt_takes_them_with(
     assert rows("select id, at::text, n, dbt_valid_to is null from shop.s order by 1, 2") == [
         (1, "2024-01-01", None, False), (1, "2024-01-02", 7, True), (2, "2024-01-01", None, False)
     ]  # fmt: skip
+
+
+def test_a_seed_of_the_users_own_making_is_loaded_by_that(run: Run, rows: Rows) -> None:
+    files = {
+        "macros/seed.sql": """
+            {% materialization seed, default %}
+              {%- set table = load_agate_table() -%}
+              {%- set target = this.incorporate(type='table') -%}
+              {%- if adapter.get_relation(database, schema, model.alias) is none -%}
+                {%- do create_csv_table(model, table) -%}
+              {%- endif -%}
+              {%- do load_csv_rows(model, table) -%}
+              {%- call statement('main') -%}
+                alter table {{ target }} add column if not exists rows int default
+                {{ table.rows | length }}
+              {%- endcall -%}
+              {{ run_hooks(post_hooks) }}
+              {{ return({'relations': [target]}) }}
+            {% endmaterialization %}
+        """,
+        "dbt_project.yml": "{name: shop, models: {+schema: shop}, seeds: {+schema: shop, "
+        "+post-hook: 'update {{ this }} set id = id + 1'}}",
+        "seeds/s.csv": "id,said\n1,a\n2,b\n",
+        "models/m.sql": "select * from {{ ref('s') }}",
+    }
+    run(files)
+    assert rows("select id, said, rows from shop.m order by 1") == [(2, "a", 2), (3, "b", 2)]
+    run()
+    assert rows("select id from shop.s order by 1") == [(2,), (3,), (3,), (4,)]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from datapipe.transform.build import copies, elsewhere, function
+from datapipe.transform.build import copies, elsewhere, function, seed_by_macros
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog, definitions
@@ -39,8 +39,14 @@ def build(site: Site) -> Built:
         copies.show(site, old)
     try:
         with scope.sending(partial(_sent, site)):
-            made = site.compiler.materialize(model, site.compiled, this=site.aside)
+            if model.is_seed:
+                own = {"load_agate_table": partial(seed_by_macros.agate_table, model)}
+                made = site.compiler.materialize(model, None, this=site.aside, own=own)
+            else:
+                made = site.compiler.materialize(model, site.compiled, this=site.aside)
     except QueryError as error:
+        if model.is_seed:
+            raise
         from datapipe.transform.compile.locate import query_error  # seldom needed
 
         told = query_error(error, site.compiled, site.compiler, site.connection)

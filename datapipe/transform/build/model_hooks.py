@@ -69,7 +69,7 @@ def rendered(model: Model, compiler: Compiler) -> list[str]:
 
     A template may send statements itself, so this is for a connection that lets none of them write.
     """
-    if compiler.materialization(model) is not None and not model.is_seed:
+    if compiler.materialization(model) is not None:
         return []
     before, after = of(model, "pre_hook"), of(model, "post_hook")
     hooks = [hook for hook in before if not hook.in_transaction]

@@ -18,14 +18,13 @@ from datapipe.transform.build.table import finish
 from datapipe.transform.database import catalog
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.jinja.tables import Table
+from datapipe.transform.manifest.nodes import Model
 
 
 def build(site: Site) -> Built:
     """Have the project's macros make the table aside, or change a copy of the published one."""
     started = time.perf_counter()
-    read = seed_file.read(site.model)
-    names, types = [name for name, _ in read.columns], [type_ for _, type_ in read.columns]
-    table = Table((_values(row, types) for row in read.rows), names, types)
+    table = agate_table(site.model)
     anew = refreshes_fully(site.model, site.compiler.options.full_refresh)
     place = site.model.relation.published
     old = catalog.states(site.connection, [place]).get(place)
@@ -34,13 +33,20 @@ def build(site: Site) -> Built:
         made = _called(site, "reset_csv_table", anew, site.aside, table)
     else:
         made = _called(site, "create_csv_table", table)
-    filled = _called(site, "load_csv_rows", table) if read.rows else ""
+    filled = _called(site, "load_csv_rows", table) if table.rows else ""
     site.compiler.call(site.model, "get_csv_sql", [made, filled], this=site.aside)
     if anew or not site.copied:
         finish(site, site.aside)
     else:
         execute(site.connection, analyzed(site.aside.local))
-    return Built(site.model, site.aside, len(read.rows), time.perf_counter() - started)
+    return Built(site.model, site.aside, len(table.rows), time.perf_counter() - started)
+
+
+def agate_table(seed: Model) -> Table:
+    """The file of ``seed`` as dbt reads it."""
+    read = seed_file.read(seed)
+    names, types = [name for name, _ in read.columns], [type_ for _, type_ in read.columns]
+    return Table((_values(row, types) for row in read.rows), names, types)
 
 
 def _called(site: Site, macro: str, *values: Any) -> Any:

@@ -67,7 +67,7 @@ class Site:
     @cached_property
     def is_custom(self) -> bool:
         """Whether a materialization of the user's builds the model."""
-        return not self.model.is_seed and self.compiler.materialization(self.model) is not None
+        return self.compiler.materialization(self.model) is not None
 
     @property
     def contract(self) -> bool:

@@ -193,19 +193,25 @@ class Compiler:
         return self.renderer.macros.materialization(kind, node.package)
 
     def materialize(
-        self, model: Model, compiled: Compiled, *, this: Relation | None = None
+        self,
+        model: Model,
+        compiled: Compiled | None,
+        *,
+        this: Relation | None = None,
+        own: Mapping[str, Any] | None = None,
     ) -> list[Relation]:
         """Run the materialization of the project's own; gives the relations that it made.
 
-        ``compiled`` is the model, whose template may write and is rendered once. Its statements go
-        over the connection that the renderer uses.
+        ``compiled`` is the model, whose template may write and is rendered once; None for a seed.
+        Its statements go over the connection that the renderer uses.
         """
         macro = self.materialization(model)
         if macro is None:
             raise ProjectError(f"There is no materialization {model.materialized}.")
         node = self.seen(model, compiled)
-        own = {"sql": node["compiled_code"], "compiled_code": node["compiled_code"], "model": node}
-        result = self.call(model, macro, this=this, own=own)
+        code = compiled and compiled.sql
+        known = {"sql": code, "compiled_code": code, "model": node, **(own or {})}
+        result = self.call(model, macro, this=this, own=known)
         relations = result.get("relations") if isinstance(result, Mapping) else None
         if relations is None:
             raise ProjectError(

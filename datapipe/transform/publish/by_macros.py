@@ -63,7 +63,7 @@ class ByMacros:
         self._called(each, "persist_docs", _relation(each, plan.stands(each)), seen)
 
     def _is_custom(self, each: Built) -> bool:
-        return not each.model.is_seed and self._compiler.materialization(each.model) is not None
+        return self._compiler.materialization(each.model) is not None
 
     def _called(self, each: Built, macro: str, *values: Any) -> Any:
         own = {"is_incremental": lambda: each.grown}
