@@ -90,6 +90,7 @@ class Session:
     def _run(self) -> Transformed:
         self.warnings += overrides.warnings(self.renderer, overrides.kinds_of(self.models))
         tests, unread = self.placement.tests(self.connection)
+        checks.store.check(tests, self.final)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
         overrides.make_schemas(self.connection, self.final, self._schemas)
         self._hooks("on-run-start", hook_view.before(nodes))

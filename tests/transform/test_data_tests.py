@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from datapipe.errors import RunFailedError, TestsFailedError
+from datapipe.errors import ProjectError, RunFailedError, TestsFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
@@ -393,3 +393,27 @@ def test_wide_tables_of_rows_are_cut_and_nothing_in_them_moves_the_cursor(run: R
     assert lines[head + 2].startswith("    1 | one\\ntwo?[2J | wwwwwwwwwwwwwwwwwwwwwwwwwww... | ''")
     assert lines[head + 7] == "    and 2 more"
     assert max(map(len, lines[head : head + 7])) <= 104
+
+
+def test_tests_of_one_name_are_two_as_in_dbt_unless_they_keep_rows_in_one_table(run: Run) -> None:
+    text = """
+        models:
+          - name: a
+            columns:
+              - name: id
+                data_tests:
+                  - accepted_values: {arguments: {values: ['1!']}}
+                  - accepted_values: {arguments: {values: ['1?']}, config: {severity: warn}}
+                  - not_null: {name: mine}
+                  - unique: {name: mine}
+    """
+    done = run({"models/a.sql": "select '1!' as id", "models/a.yml": text})
+    assert [(test.name, test.status) for test in sorted(done.tests, key=lambda t: t.unique_id)] == [
+        ("accepted_values_a_id__1_", "pass"),
+        ("accepted_values_a_id__1_", "warn"),
+        ("mine", "pass"),
+        ("mine", "pass"),
+    ]
+    with pytest.raises(ProjectError, match="accepted_values_a_id__1_ would keep its rows") as told:
+        run(store_failures=True)
+    assert told.value.line == 7

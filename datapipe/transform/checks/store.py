@@ -64,6 +64,26 @@ def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
     return kind if kind in {"table", "view"} else None
 
 
+def check(tests: Iterable[DataTest], compiler: Compiler) -> None:
+    """Raise ProjectError for two of ``tests`` that would keep their rows in one place."""
+    found: dict[tuple[str, str], DataTest] = {}
+    for test in tests:
+        kind = test.config.get("store_failures_as")
+        if not (compiler.options.store_failures if kind is None else kind in {"table", "view"}):
+            continue
+        relation = name_of_test(test, compiler.renderer)
+        other = found.setdefault(relation.published, test)
+        if other is not test:
+            raise ProjectError(
+                f"The test {test.name} would keep its rows in {relation.local}, as {other.name} in "
+                f"{other.path}, line {other.line}, does. Give one of them a name: or an alias of "
+                "its own.",
+                path=test.path,
+                line=test.line,
+                model=test.of,
+            )
+
+
 def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -> Keeper | None:
     """Where ``test`` keeps its rows; raises ProjectError where that would destroy something."""
     kind = kept_as(test, otherwise=compiler.options.store_failures)

@@ -154,7 +154,7 @@ def _rendered(name: str, found: tuple[Entry, ...]) -> str:
     groups: dict[str, list[Entry]] = {}
     for entry in sorted(found, key=lambda entry: (entry.group, entry.name)):
         groups.setdefault(entry.group, []).append(entry)
-    tests = {test.name: test for entry in found for test in entry.all_tests}
+    tests = {(test.name, test.sql): test for entry in found for test in entry.all_tests}
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         project=name,
         generated_at=datetime.now(UTC),

@@ -134,7 +134,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
         project,
         known,
         {source.key: source for source in read_sources.found},
-        _named_apart(written),
+        _told_apart(written),
         names,
         unit_tests=tuple(
             test
@@ -206,14 +206,12 @@ def _seeds_of(read: sources.Sources, models: Iterable[Model]) -> dict[SourceKey,
     }
 
 
-def _named_apart(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
-    """``tests`` with a number after names that came before, as two tests may differ in config.
+def _told_apart(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
+    """``tests``, which may have one name, but not one id.
 
-    Raises ProjectError for two that differ in nothing.
+    Raises ProjectError for two that differ in their config alone.
     """
-    seen: dict[str, int] = {}
     ids: dict[str, DataTest] = {}
-    apart = []
     for test in tests:
         other = ids.setdefault(test.unique_id, test)
         if other is not test:
@@ -224,6 +222,4 @@ def _named_apart(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
                 line=test.line,
                 model=test.of,
             )
-        count = seen[test.name] = seen.get(test.name, 0) + 1
-        apart.append(test if count == 1 else replace(test, name=f"{test.name}_{count}"))
-    return tuple(apart)
+    return tuple(ids.values())
