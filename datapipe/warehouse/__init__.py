@@ -15,6 +15,7 @@ from datapipe.settings import Settings
 from datapipe.warehouse import migrate
 from datapipe.warehouse.embedded import EmbeddedServer
 from datapipe.warehouse.failures import explained, unreachable
+from datapipe.warehouse.moments import Moment
 
 _SAMPLE_SUFFIX = "_sample"
 _DATABASE = "datapipe"
@@ -156,6 +157,8 @@ class Warehouse:
         except psycopg.ProgrammingError as error:  # a parameter that libpq does not know
             raise _malformed(error) from None
         settle(connection, session)
+        if session != _IN_UTC:
+            connection.adapters.register_loader("timestamptz", Moment)
         connection.autocommit = autocommit
         return connection
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from datapipe import transform
+from datapipe.errors import RunFailedError
 from datapipe.transform import Options
 from datapipe.warehouse import Warehouse
 
@@ -99,6 +100,20 @@ def test_all_statements_of_a_project_run_in_the_zone_of_the_server(
     )
     assert now - began < timedelta(minutes=1)
     assert day == date(2024, 1, 3)
+
+
+def test_templates_get_times_in_zones_that_only_the_server_knows(
+    run: Any, rows: Any, in_zone: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_zone("<+03>-3")
+    at = "run_query(\"select timestamptz '2024-01-02 00:30+00' as at, array[now()]\").rows[0][0]"
+    model = f"select '{{{{ {at} if execute }}}}' as at, '{{{{ {at}.hour if execute }}}}' as hour"
+    run({"models/m.sql": model, "models/far.sql": "select timestamptz 'infinity' as at"})
+    assert rows("select * from shop.m") == [("2024-01-02 03:30:00+03:00", "3")]
+    far = "select '{{ run_query('select * from ' ~ ref('far')).rows[0][0] if execute }}' as at"
+    with pytest.raises(RunFailedError, match="infinity is no time between"):
+        run({"models/n.sql": far})
+    assert not caplog.records
 
 
 def test_what_looks_at_a_project_does_so_in_the_zone_of_the_server_and_tells_times_in_utc(

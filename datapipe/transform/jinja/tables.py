@@ -295,21 +295,11 @@ def _apart(names: Sequence[str]) -> list[str]:
 
 def _column(values: Sequence[Any]) -> Sequence[Any]:
     kinds = {type(value) for value in values} - {type(None)}
-    if kinds == {datetime.datetime}:
-        return [_moment(value) for value in values]
-    if kinds <= {int} or kinds in ({bool}, {datetime.date}):
+    if kinds <= {int} or kinds in ({bool}, {datetime.date}, {datetime.datetime}):
         return values
     if kinds <= {int, float, Decimal}:
         return [_decimal(value) for value in values]
     return [_text(value) for value in values]
-
-
-def _moment(value: datetime.datetime | None) -> datetime.datetime | None:
-    """``value`` with how far it is from UTC, which is all that dbt's driver knows of its zone."""
-    offset = value.utcoffset() if value is not None else None
-    if value is None or offset is None:
-        return value
-    return value.replace(tzinfo=datetime.timezone(offset))
 
 
 def _decimal(value: Any) -> Decimal | None:
