@@ -16,6 +16,7 @@ from datapipe.transform.jinja.target import described
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.opening import opened
 from datapipe.transform.snippet import showing
+from datapipe.warehouse import Warehouse
 
 Read = Callable[..., Manifest]
 Run = Callable[..., Transformed]
@@ -209,6 +210,70 @@ def test_an_undefined_name_is_found_with_the_nearest_one(run: Run) -> None:
     )
     assert place(error) == ("a.sql", 3)
     assert "'colums' is undefined. Did you mean columns?" in str(error)
+
+
+def test_a_name_that_nobody_knows_is_nothing_where_it_is_written_and_warned_of(
+    run: Run, warehouse: Warehouse
+) -> None:
+    done = run(
+        {
+            "models/a.sql": """
+                {% set note = missing_note ~ '' %}
+                select '{{ nmae }}' as name, {{ note | length }} as length -- {{ wherever }}
+                {% if note %} , 'not empty' as odd {% endif %}
+                {% set name = 'only for the question what was meant' %}
+            """
+        }
+    )
+    with warehouse.connect() as connection:
+        assert connection.execute("select * from shop.a").fetchall() == [("", 0)]
+    told = [each.rpartition("/")[2] for each in done.warnings if "is undefined" in each]
+    assert told == [
+        "a.sql:1: 'missing_note' is undefined, so nothing is written for it.",
+        "a.sql:2: 'nmae' is undefined, so nothing is written for it. Did you mean name?",
+        "a.sql:2: 'wherever' is undefined, so nothing is written for it.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "where"),
+    [
+        ({"models/a.sql": "select 1 as x\nlimit {{ rwos }}"}, ("a.sql", 2)),
+        ({"models/a.sql": "select 1 as x\n, {{ rwos }}_total\nas y"}, ("a.sql", 2)),
+        ({"models/a.sql": "select\ncast('{{ rwos }}' as date) as x"}, ("a.sql", 2)),
+        (
+            {
+                "models/e.sql": "{{ config(materialized='ephemeral') }}\nselect 1 + {{ rwos }} a",
+                "models/a.sql": "select * from {{ ref('e') }}",
+            },
+            ("e.sql", 2),
+        ),
+        (
+            {
+                "macros/top.sql": "{% macro top() %}\n where 1 = {{ rwos }}\n{% endmacro %}",
+                "models/a.sql": "select 1 as x {{ top() }} limit 1",
+            },
+            ("top.sql", 2),
+        ),
+        (
+            {"models/a.sql": "{{ config(post_hook='analyze {{ rwos }}.b') }}\nselect 1 as x"},
+            ("a.sql", 1),
+        ),
+    ],
+    ids=["end", "name", "text", "ephemeral", "macro", "hook"],
+)
+def test_a_name_that_nobody_knows_is_the_mistake_where_postgresql_stumbles_over_nothing(
+    run: Run, files: dict[str, str], where: tuple[str, int]
+) -> None:
+    error = error_of(run, files)
+    assert place(error) == where
+    assert "'rwos' is undefined, so nothing is written for it." in str(error)
+
+
+def test_another_mistake_is_told_where_it_is_beside_a_name_that_nobody_knows(run: Run) -> None:
+    error = error_of(run, {"models/a.sql": "select '{{ rwos }}' as x\n, nothing_such as y"})
+    assert place(error) == ("a.sql", 2)
+    assert "rwos" not in str(error).partition("There are warnings")[0]
 
 
 def test_a_name_may_be_asked_for_without_being_there(run: Run) -> None:

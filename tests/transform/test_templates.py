@@ -220,7 +220,6 @@ def test_what_hangs_on_a_query_is_nothing_while_a_project_is_read(render: Render
     ("source", "message"),
     [
         ("\n{{ gret() }}", r"a\.sql:2: 'gret' is undefined. Did you mean greet\?"),
-        ("{% set limit_rows = 1 %}\nlimit {{ limit_row }}", r":2: 'limit_row' is undefined. Did"),
         ("\n{% for x in nothing_such %}{% endfor %}", r":2: 'nothing_such' is undefined\.$"),
         (
             "\n{{ gone_utils.star('a') }}",

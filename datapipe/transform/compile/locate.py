@@ -16,12 +16,15 @@ from datapipe.transform.compile.place import (
     Place,
     WrittenHook,
     composed_at,
+    gap_at,
+    gap_of_hook,
     hook_place,
     joined_at,
     template_place,
 )
 from datapipe.transform.jinja import meant, said
 from datapipe.transform.jinja.database import QueryError
+from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import comment_left_open
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
@@ -52,6 +55,9 @@ def project_error(
     offset = _offset(error, sent_at, len(compiled.sql))
     at_end = offset is not None and offset >= len(compiled.sql.rstrip())
     message = said.message(error, doing, at_end=at_end)
+    gap = None if offset is None else gap_at(compiler, compiled, offset)
+    if gap is not None:
+        return _of_gap(gap, message, node.name)
     if connection is not None:
         message += meant.near_name(error, connection, compiled.as_written)
     message += _to_be_loaded(error, compiler)
@@ -138,7 +144,7 @@ def hook_error(
     connection: psycopg.Connection,
 ) -> ProjectError:
     """The error to raise for what PostgreSQL said of the ``statement`` that ``hook`` came to."""
-    place, position = hook.place, error.diag.statement_position
+    place, position, gap = hook.place, error.diag.statement_position, None
     if position is not None:
         # What the hook's template sends itself was sent once.
         failed = connection.info.transaction_status == TransactionStatus.INERROR
@@ -146,10 +152,21 @@ def hook_error(
             nullcontext() if failed else connection.transaction(force_rollback=True)
         )
         with suppress(DatapipeError, psycopg.Error), once:
+            gap = gap_of_hook(compiler, hook, statement, int(position) - 1)
             place = hook_place(compiler, hook, statement, int(position) - 1)
-    message = said.message(error, doing) + meant.near_name(error, connection, statement)
-    message += _through(place)
+    message = said.message(error, doing)
+    if gap is not None:
+        return _of_gap(gap, message, hook.model)
+    message += meant.near_name(error, connection, statement) + _through(place)
     return ProjectError(message, path=place.path, line=place.line, model=hook.model)
+
+
+def _of_gap(gap: Gap, message: str, model: str) -> ProjectError:
+    """The error where PostgreSQL stumbles over nothing, which stands for a name nobody knows."""
+    shown = snippet(gap.path, gap.line, about=gap.name)
+    return ProjectError(
+        f"{gap.message} {message}{shown}", path=gap.path, line=gap.line, model=model
+    )
 
 
 def _doing(node: Model | DataTest) -> str:

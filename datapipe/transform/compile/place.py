@@ -6,12 +6,14 @@ import bisect
 import difflib
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.compile import Compiler
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.jinja.templates import IN_YAML, MARK, Marked
@@ -21,6 +23,7 @@ from datapipe.transform.manifest.written import below, column_above
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
 _TOKEN = re.compile(r'[\w"]+|\S')
+_TEXT_OR_TOKEN = re.compile(rf"'[^']*'|{_TOKEN.pattern}")
 _JOINED = re.compile(r"""(['"])(\w+)\1\s+(['"])(\w+)\3""")
 # A block that is set is one with its text, which a macro may be given.
 _TAG = re.compile(
@@ -87,6 +90,18 @@ def template_place(
     if written is None:
         return place_
     return written if place_ == of_test else Place(written.path, written.line, place_)
+
+
+def gap_at(compiler: Compiler, compiled: Compiled, offset: int) -> Gap | None:
+    """The name that nobody knows and that left nothing at ``offset``, if that is what is there."""
+    node, _ = compiled.origin(offset)
+    if node.path not in compiler.renderer.with_gaps:
+        return None
+    for marked in _MARKED:
+        with suppress(ProjectError):  # a macro took a mark for something else
+            renderer, _ = _marked_again(compiler, node, marked)
+            return _gap_at(renderer, compiled.sql, offset)
+    return None
 
 
 def composed_at(path: Path, word: str, known: Iterable[str]) -> int | None:
@@ -158,6 +173,24 @@ def hook_place(compiler: Compiler, hook: WrittenHook, statement: str, offset: in
         there = below(written.path, written.line, own) if written.line else None
         return Place(written.path, there or written.line)
     return written if path.parent == BUILT_IN else Place(path, line, written)
+
+
+def gap_of_hook(compiler: Compiler, hook: WrittenHook, statement: str, offset: int) -> Gap | None:
+    """As ``gap_at``, for the ``statement`` that ``hook`` came to."""
+    if hook.place.path not in compiler.renderer.with_gaps:
+        return None
+    renderer = _marking(compiler, "all")
+    hook.rendered(compiler.with_renderer(renderer))
+    gap = _gap_at(renderer, statement, offset)
+    if gap is None or gap.line is not None:
+        return gap
+    return replace(gap, path=hook.place.path, line=hook.place.line)
+
+
+def _gap_at(renderer: Renderer, sql: str, offset: int) -> Gap | None:
+    token = _TEXT_OR_TOKEN.match(sql, offset)
+    end = token.end() if token else offset
+    return next((gap for gap in renderer.gaps if gap.is_at(sql, offset, end)), None)
 
 
 def _marked_again(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jinja2
 
@@ -75,16 +75,6 @@ def _place_of(error: ProjectError) -> Place | None:
     """Where a template is wrong: for a query, the line that wrote what PostgreSQL points at."""
     written = getattr(error, "written", "")
     return (written and places.written_at(written, error)) or places.innermost_of(error)
-
-
-def refuse_unknown(
-    name: str, place: Place | None, *, variables: Mapping[str, Any], path: Path
-) -> NoReturn:
-    """Raise ProjectError for a name that was written and that nobody knows."""
-    at, line = place or (path, None)
-    raise ProjectError(
-        f"'{name}' is undefined.{wording.unknown(name, variables, at)}", path=at, line=line
-    )
 
 
 def _syntax_error(

@@ -13,15 +13,15 @@ import jinja2
 import psycopg
 
 from datapipe.transform.jinja import context, plain, scope
-from datapipe.transform.jinja.explain import explained, refuse_unknown
+from datapipe.transform.jinja.explain import explained
+from datapipe.transform.jinja.gaps import Gap, gaps, without_gaps
 from datapipe.transform.jinja.macros import MACRO_AS_TEXT, Macros, refuse_macro
 from datapipe.transform.jinja.native import NativeEnvironment
 from datapipe.transform.jinja.places import Place
 from datapipe.transform.jinja.scope import Scope, Variables
-from datapipe.transform.jinja.templates import UNKNOWN, Marked, SqlEnvironment
+from datapipe.transform.jinja.templates import Marked, SqlEnvironment
 from datapipe.transform.project import Project
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _CALL = re.compile(r"\s*(?:env_var|ref|var|source|doc)\s*\(.+\)\s*", re.DOTALL)
 
 
@@ -44,6 +44,9 @@ class Renderer:
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
         self.not_given: list[tuple[str, Place, Place | None]] = []
+        # The names that nobody knows and templates write, and what nodes have such templates.
+        self.gaps: list[Gap] = []
+        self.with_gaps: set[Path] = set()
         # What is kept has no marks, and those that are to go into it number files of this run.
         cache_dir = project.cache_dir if marked == "nothing" else None
         self.environment = SqlEnvironment(marked=marked, cache_dir=cache_dir)
@@ -259,7 +262,8 @@ class Renderer:
         path: Path,
         line: int | None = None,
     ) -> Iterator[None]:
-        scope_ = Scope(variables, replaced or {})
+        is_marked = self.environment.marked != "nothing"
+        scope_ = Scope(variables, replaced or {}, is_marked=is_marked)
         with explained(variables, model, path, line), scope.entered(scope_):
             try:
                 yield
@@ -269,20 +273,16 @@ class Renderer:
                 raise
 
     def _told(self, rendered: Any, path: Path) -> Any:
-        """``rendered``; a name in it that nobody knows is an error, or in a comment a warning."""
-        if self.environment.marked != "nothing":
-            self.not_given += scope.current().not_given
+        """``rendered``; as with dbt, a name in it that nobody knows is nothing, with a warning."""
+        now = scope.current()
+        if now.is_marked:
+            self.not_given += now.not_given
         if isinstance(rendered, str) and MACRO_AS_TEXT in rendered:
-            refuse_macro(rendered, scope.current().variables, path)
-        unknown = scope.current().unknown
-        if not unknown:
-            return rendered
-        if isinstance(rendered, str) and UNKNOWN in rendered:
-            if UNKNOWN in _COMMENT.sub("", rendered):
-                refuse_unknown(*unknown[0], variables=scope.current().variables, path=path)
-            rendered = rendered.replace(UNKNOWN, "")
-        self.warnings += [
-            f"{place[0] if place else path}: '{name}' is undefined, so nothing is written for it."
-            for name, place in dict.fromkeys(unknown)
-        ]
-        return rendered
+            refuse_macro(rendered, now.variables, path)
+        if now.unknown:
+            found = gaps(now, path, rendered if now.is_marked else None)
+            self.gaps += found
+            self.with_gaps.add(path)
+            told = dict.fromkeys(map(str, found))
+            self.warnings += [each for each in told if each not in self.warnings]
+        return without_gaps(rendered) if now.is_marked else rendered

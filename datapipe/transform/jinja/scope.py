@@ -90,9 +90,12 @@ class Variables(MutableMapping[str, Any]):
 class Scope:
     """One rendering: its variables and what its statements have brought."""
 
-    def __init__(self, variables: Variables, replaced: Mapping[str, Any]) -> None:
+    def __init__(
+        self, variables: Variables, replaced: Mapping[str, Any], *, is_marked: bool = False
+    ) -> None:
         self.variables = variables
         self.replaced = dict(replaced)
+        self.is_marked = is_marked
         self.executing = bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []

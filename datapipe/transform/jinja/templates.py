@@ -26,8 +26,9 @@ MACRO_PREFIX = "dbt_macro__"
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 MARK = re.compile(f"{_OPEN}(\\d+):(\\d+):([ec]){_CLOSE}")
 
-# What stands where a name was written that nobody knows, until it is known whether that matters.
-UNKNOWN = "\ue0f2"
+# What stands among the marks where a name was written that nobody knows: it has a number.
+_UNKNOWN_OPEN, _UNKNOWN_CLOSE = "\ue0f2", "\ue0f3"
+UNKNOWN = re.compile(f"{_UNKNOWN_OPEN}(\\d+){_UNKNOWN_CLOSE}")
 
 IN_YAML = Path("<yaml>")
 
@@ -37,7 +38,8 @@ _CAPTURING = (nodes.Macro, nodes.CallBlock, nodes.FilterBlock, nodes.AssignBlock
 
 def unmarked(sql: str) -> str:
     """``sql`` as it is without marks."""
-    return MARK.sub("", sql) if _OPEN in sql else sql
+    sql = MARK.sub("", sql) if _OPEN in sql else sql
+    return UNKNOWN.sub("", sql) if _UNKNOWN_OPEN in sql else sql
 
 
 class Return(Exception):
@@ -73,8 +75,9 @@ class Missing(jinja2.Undefined):
             self._note_if_not_given()
             return ""
         name = self._undefined_name or ""
-        scope.current().unknown.append((name, places.writing(name)))
-        return UNKNOWN
+        now = scope.current()
+        now.unknown.append((name, places.writing(name)))
+        return f"{_UNKNOWN_OPEN}{len(now.unknown) - 1}{_UNKNOWN_CLOSE}" if now.is_marked else ""
 
     def __iter__(self) -> Iterator[Any]:
         return self._fail_with_undefined_error() if self._is_a_mistake() else iter(())

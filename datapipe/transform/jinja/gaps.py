@@ -1,0 +1,66 @@
+"""Names that nobody knows: as with dbt nothing is written for them, which may be a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from datapipe.frozen import frozen
+from datapipe.transform.jinja import wording
+from datapipe.transform.jinja.scope import Scope
+from datapipe.transform.jinja.templates import UNKNOWN, unmarked
+
+_BEFORE = 60
+
+
+@frozen
+class Gap:
+    """A name for which nothing was written, and where; ``before`` is what stands before the gap.
+
+    That is without its spaces, and only known where what was rendered is marked.
+    """
+
+    name: str
+    path: Path
+    line: int | None
+    meant: str
+    before: str | None = None
+
+    @property
+    def message(self) -> str:
+        """What is wrong, and a near name."""
+        return f"'{self.name}' is undefined, so nothing is written for it.{self.meant}"
+
+    def __str__(self) -> str:
+        where = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{where}: {self.message}"
+
+    def is_at(self, text: str, start: int, end: int) -> bool:
+        """Whether nothing but spaces stands between the gap and ``text[start:end]``, or within."""
+        return self.before is not None and any(
+            squeezed(text[:at]).endswith(self.before) for at in range(start, end + 1)
+        )
+
+
+def gaps(rendering: Scope, path: Path, rendered: Any = None) -> list[Gap]:
+    """The names that nobody knows which ``rendering`` wrote; ``path`` is where it began."""
+    before: dict[int, str] = {}
+    if isinstance(rendered, str):
+        for found in UNKNOWN.finditer(rendered):
+            before[int(found[1])] = squeezed(unmarked(rendered[: found.start()]))[-_BEFORE:]
+    made = []
+    for number, (name, place) in enumerate(rendering.unknown):
+        at, line = place or (path, None)
+        meant = wording.unknown(name, rendering.variables, at)
+        made.append(Gap(name, at, line, meant, before.get(number)))
+    return made
+
+
+def without_gaps(rendered: Any) -> Any:
+    """``rendered`` without the marks of gaps."""
+    return UNKNOWN.sub("", rendered) if isinstance(rendered, str) else rendered
+
+
+def squeezed(text: str) -> str:
+    """``text`` without its spaces."""
+    return "".join(text.split())
