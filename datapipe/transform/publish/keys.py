@@ -30,13 +30,13 @@ def of(connection: psycopg.Connection, plan: Plan) -> list[Key]:
     found = []
     for key in (*plan.rekeyed, *plan.unkeyed):
         assert key.of is not None  # noqa: S101 - a foreign key has a table
-        alter = f"ALTER TABLE {'.'.join(map(quoted, key.of))}"
+        table = ".".join(map(quoted, key.of))
         name = quoted(key.constraint)
         added = ""
         if key in plan.rekeyed:
             made = definitions.foreign_key(connection, key.of, key.constraint)
-            added = f"{alter} ADD CONSTRAINT {name} {made}"
-        found.append(Key(key, f"{alter} DROP CONSTRAINT {name}", added))
+            added = f"ALTER TABLE {plan.names.get(key.of, table)} ADD CONSTRAINT {name} {made}"
+        found.append(Key(key, f"ALTER TABLE {table} DROP CONSTRAINT {name}", added))
     return found
 
 

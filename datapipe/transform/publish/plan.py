@@ -25,8 +25,9 @@ class Plan:
     The increment of an incremental model is applied to the table that is there. A view is replaced
     where it is, if its shape allows. Anything else is swapped for the new one, unless
     something hangs on it that cannot be pointed at another: then its rows are replaced in place.
-    ``rekeyed`` are foreign keys of our own tables, to be pointed at the new table, too; ``unkeyed``
-    are those that ``on-run-end`` makes anew.
+    ``rekeyed`` are foreign keys of our own tables, to be pointed at the new table, too, also those
+    of tables aside that a hook pointed at the old one; ``unkeyed`` are those that ``on-run-end``
+    makes anew. ``names`` are what stands aside will be called, as SQL has it.
 
     What stands aside is ``moved`` to where it is published, or created there anew, if it is a view
     that no materialized view reads. A view that cannot move, as something hangs on the old one, is
@@ -35,6 +36,7 @@ class Plan:
     """
 
     states: Mapping[Name, RelationState]
+    names: Mapping[Name, str] = field(default_factory=dict)
     new: list[Built] = field(default_factory=list)
     replaced: list[Built] = field(default_factory=list)
     swapped: list[tuple[Built, RelationState]] = field(default_factory=list)
@@ -94,7 +96,8 @@ def make(
     """
     ours = {name_of(each.model) for each in built}
     ours |= {each.aside.standing for each in built}
-    plan = Plan(catalog.states(connection, ours))
+    names = {each.aside.standing: plain_name(name_of(each.model)) for each in (*built, *functions)}
+    plan = Plan(catalog.states(connection, ours), names)
     _leave_out_what_is_gone(connection, plan, built, ours)
     built = [each for each in built if each.aside.standing in plan.states]
     _refuse_loaded(connection, plan, built)
@@ -120,7 +123,6 @@ def make(
         if moves:
             plan.moved.append(each)
     project = {name_of(model) for model in models}
-    names = {each.aside.standing: plain_name(name_of(each.model)) for each in (*built, *functions)}
     _Swaps(connection, plan, moved, ours, project, read_on, names, making_way).decide()
     return plan
 
@@ -209,12 +211,14 @@ class _Swaps:
         self.moved = moved
         self.project = project
         self.hanging: dict[int, list[Dependent]] = {}
+        self.keys_aside: dict[int, list[Dependent]] = {}  # right as they are if the table stays
         oids = [old.oid for _, old in moved]
-        to_come = names.keys()  # their keys are where they should be
         for dependent in dependents(connection, oids):
             if dependent.function in making_way:
                 continue
-            if dependent.of not in ours or (dependent.constraint and dependent.of not in to_come):
+            if dependent.constraint and dependent.of in names:
+                self.keys_aside.setdefault(dependent.on, []).append(dependent)
+            elif dependent.of not in ours or dependent.constraint:
                 self.hanging.setdefault(dependent.on, []).append(dependent)
         self.constraints = _constraints(connection, plan, moved, names)
         self.marked = marks.marked(connection, oids) if oids else set()
@@ -264,7 +268,7 @@ class _Swaps:
                     )
         self.plan.swapped.append((each, old))
         self.plan.repointed += [other for other in others if other.view is not None]
-        self.plan.rekeyed += keys
+        self.plan.rekeyed += [*keys, *self.keys_aside.get(old.oid, [])]
 
     def _can_stay(self, old: RelationState, new: RelationState) -> bool:
         """Whether the old view can be made what the new one is, and stay the view that it is."""
