@@ -5,10 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from datapipe.errors import TestsFailedError
 from datapipe.transform import Transformed
 
 Run = Callable[..., Transformed]
 Rows = Callable[..., list[tuple[Any, ...]]]
+
+
+def test_hooks_mean_by_bare_names_what_the_run_has(run: Run, rows: Rows) -> None:
+    key = "alter table price add constraint of_firm foreign key (id) references firm (id)"
+    to = "select confrelid = 'firm'::regclass from pg_constraint"
+    files = {
+        "dbt_project.yml": "{name: shop, models: {+schema: public, +materialized: table}}",
+        "models/firm.sql": """
+            {{ config(post_hook=after_commit("alter table firm add primary key (id)")) }}
+            select {{ var('id', 1) }} as id
+        """,
+        "models/price.sql": f"""
+            {{{{ config(pre_hook="create table if not exists seen (n int)", post_hook=[
+                after_commit("{key}"),
+                "insert into seen select max(id) from firm",
+                "update price set said = (select count(*) from firm)",
+                "create index on price (said)",
+            ]) }}}}
+            select id, 0 as said from {{{{ ref('firm') }}}}
+        """,
+    }
+    for number in (1, 2):
+        run(files, variables={"id": number})
+        assert rows("select id, said from price") == [(number, 1)]
+        assert rows("select max(n), count(*) from seen") == [(number, number)]
+        assert rows(f"{to} where contype = 'f'") == [(True,)]
+    assert rows("select count(*) from pg_indexes where tablename = 'price'") == [(1,)]
 
 
 def test_a_key_that_a_hook_points_at_what_is_built_later_refers_to_the_new_table(
@@ -31,3 +61,30 @@ def test_a_key_that_a_hook_points_at_what_is_built_later_refers_to_the_new_table
         done = run(files, variables={"id": number}, threads=2)
         assert done.warnings == ()
     assert rows(f"{to} where contype = 'f'") == [("shop.a", True)]
+
+
+@pytest.mark.parametrize("kind", ["table", "incremental"])
+def test_a_hook_drops_an_index_where_the_table_is_built(run: Run, rows: Rows, kind: str) -> None:
+    again = "drop index if exists {{ this.schema }}.by_id; create index by_id on {{ this }} (id)"
+    files = {
+        "models/m.sql": f"""
+            {{{{ config(materialized='{kind}',
+                pre_hook="drop index if exists shop.by_said, {{{{ this.schema }}}}.other",
+                post_hook=["create unique index by_said on {{{{ this }}}} (said)",
+                           after_commit("{again}")]) }}}}
+            select {{{{ var('id', 1) }}}} as id, {{{{ var('said', 1) }}}} as said
+        """
+    }
+    indexes = (
+        "select indexrelid::regclass::text, indexrelid from pg_index "
+        "where indrelid = 'shop.m'::regclass order by 1"
+    )
+    run(files)
+    before = rows(indexes)
+    tests = {"tests/no.sql": "select * from {{ ref('m') }} where id = 2"}
+    with pytest.raises(TestsFailedError):
+        run(tests, variables={"id": 2, "said": 2})
+    assert rows(indexes) == before
+    run(variables={"id": 3, "said": 3})
+    assert [name for name, _ in rows(indexes)] == ["shop.by_id", "shop.by_said"]
+    assert rows(indexes) != before

@@ -23,12 +23,12 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.build import aside, elsewhere, views_of_hooks
+from datapipe.transform.build import aside, elsewhere, hook_names
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.relation import Relation, quoted
+from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model
@@ -38,13 +38,11 @@ from datapipe.warehouse.failures import class_of, failure
 Setting = Literal["pre_hook", "post_hook"]
 
 _SURROUNDINGS = (
-    r"(?i)\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex|create\s+(unique\s+)?index)\b"
+    r"(?i)\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex"
+    r"|create\s+(unique\s+)?index|(drop|alter)\s+index)\b"
 )
-_ALONE = r"(?i)\s*(vacuum|create\s+(unique\s+)?index\s+concurrently)\b"
-# What a statement makes under a bare name.
-_MAKING = r"""(?ix)(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
-    (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
-    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>"[^"]+"|\w+)(?!\s*\.|\w)"""
+_OF_INDEX = r"(?i)\s*(drop|alter)\s+index\b"
+_ALONE = r"(?i)\s*(vacuum|(create\s+(unique\s+)?|drop\s+)index\s+concurrently)\b"
 # "is a view", "cannot delete from view", and not supported for views
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
 
@@ -100,6 +98,7 @@ class Hooks:
         self.before = () if run_by_materialization else of(site.model, "pre_hook")
         self.after = () if run_by_materialization else of(site.model, "post_hook")
         self._rendered: list[str] = []
+        self._on_indexes: list[str] = []  # pre_hooks that wait for the table to stand aside
 
     def __bool__(self) -> bool:
         return bool(self.before or self.after)
@@ -118,6 +117,9 @@ class Hooks:
                 continue
             if not site.copied and definitions.mentions(text, site.aside.standing):
                 self._show_what_is_published()
+            if self._is_of_index(text) and site.published is not None and not site.copied:
+                self._on_indexes.append(text)
+                continue
             self._send(text, hook, "pre_hook")
 
     def make_room(self) -> None:
@@ -131,11 +133,18 @@ class Hooks:
 
     def run_after(self, built: Built, *, in_transaction: bool) -> Built:
         """Run the post_hooks in the same way; the result is what then stands aside."""
+        if self._on_indexes and built.increment is not None:
+            first = (_aimed(built, text) for text in self._on_indexes)
+            built = replace(built, increment=(*first, *built.increment))
+        elif self._on_indexes and self.site.copied:
+            execute(self.site.connection, "; ".join(self._on_indexes))
+        self._on_indexes.clear()
         for hook in self.after:
             text = self._text(hook) if hook.in_transaction is in_transaction else ""
             if not text:
                 continue
-            if built.increment is None or not definitions.mentions(text, built.aside.standing):
+            is_about_it = definitions.mentions(text, built.aside.standing)
+            if built.increment is None or not (is_about_it or self._is_of_index(text)):
                 self._send(text, hook, "post_hook")
             elif re.match(_SURROUNDINGS, text):
                 built = _put_off(built, text, in_transaction=in_transaction)
@@ -171,7 +180,7 @@ class Hooks:
         site = self.site
         try:
             with site.connection.transaction():
-                execute(site.connection, text)
+                self._execute(text)
         except psycopg.Error as error:
             if error.sqlstate not in _NOT_FOR_VIEWS or site.published is None:
                 raise self._told(error, text, hook, "post_hook") from error
@@ -182,8 +191,10 @@ class Hooks:
         execute(site.connection, f"DROP VIEW {built.aside.local}")
         copies.copy(site, site.published)
         aimed = {(site.published.schema, site.published.name): built.aside.local}
+        published, there = site.published.schema, site.aside.standing[0]
         for statement in built.increment or ():
-            execute(site.connection, definitions.renamed(statement, aimed))
+            renamed = definitions.renamed(statement, aimed)
+            execute(site.connection, hook_names.indexes_from(renamed, published, there))
         text = self._text(hook)  # now it finds the keys and the indexes of the table
         if text:
             self._send(text, hook, "post_hook")
@@ -201,12 +212,7 @@ class Hooks:
             raise ProjectError(said, path=path, line=line, model=site.model.name) from error
         text = _statement(text)
         self._rendered.append(text)
-        text = definitions.renamed(text, {site.model.relation.published: site.aside.local})
-        text = _beside_published(site, text)
-        if hook in self.after:
-            text = views_of_hooks.made_aside(site, text)
-        if schema := site.compiler.made_in():
-            text = _made_in(schema, text, keeps=site.model.relation.identifier)
+        text = hook_names.aside(site, text, is_after=hook in self.after)
         return elsewhere.changing(site, site.compiler.standing(text))
 
     def _rendering(self, hook: Hook, compiler: Compiler) -> str:
@@ -216,9 +222,26 @@ class Hooks:
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:
-            execute(self.site.connection, text)
+            self._execute(text)
         except psycopg.Error as error:
             raise self._told(error, text, hook, setting) from error
+
+    def _execute(self, text: str) -> None:
+        """Send ``text``, whose bare names mean what the run has, unless hooks say what they do."""
+        connection = self.site.connection
+        path = "" if re.match(_ALONE, text) else self.site.compiler.reading(text)
+        if not path or any("search_path" in each.lower() for each in self._rendered):
+            execute(connection, text)
+            return
+        with connection.transaction():
+            execute(connection, path)
+            execute(connection, text)
+            execute(connection, "SET LOCAL search_path TO DEFAULT")
+
+    def _is_of_index(self, text: str) -> bool:
+        """Whether ``text`` begins by taking or altering an index of the model."""
+        schema = self.site.aside.standing[0]
+        return bool(re.match(_OF_INDEX, text)) and hook_names.has_indexes_of(text, schema)
 
     def _told(self, error: psycopg.Error, text: str, hook: Hook, setting: Setting) -> DatapipeError:
         model = self.site.model
@@ -258,38 +281,17 @@ def _code(
 
 def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
     """The same increment, with a statement more to be sent when the table is published."""
-    table: Relation = built.model.relation
-    aimed = definitions.renamed(text, {built.aside.standing: table.published_local})
+    aimed = _aimed(built, text)
     if in_transaction and not re.match(_ALONE, text):
         return replace(built, increment=(*(built.increment or ()), aimed))
     return replace(built, afterwards=(*built.afterwards, aimed))
 
 
-def _beside_published(site: Site, text: str) -> str:
-    """``text`` in which what is called after the model, and is none, is where that is published."""
-    schema = site.aside.standing[0]
-    others = definitions.named(text, schema) - {site.aside.standing}
-    if others:
-        models = site.compiler.manifest.models.values()
-        others -= {site.compiler.place(each).standing for each in models}
-    published = quoted(site.model.relation.published[0])
-    return definitions.renamed(text, {each: f"{published}.{quoted(each[1])}" for each in others})
-
-
-def _made_in(schema: str, text: str, *, keeps: str) -> str:
-    """``text`` with what it makes under a bare name in ``schema``, but the relation it ``keeps``.
-
-    That is found before what the run builds there has been published, and stays when that fails.
-    """
-
-    def named(found: re.Match[str]) -> str:
-        name = found["name"]
-        if name.strip('"') == keeps:
-            return found[0]
-        before = found[0][: found.start("name") - found.start()]
-        return f"{before}{quoted(schema)}.{name}"
-
-    return re.sub(_MAKING, named, text)
+def _aimed(built: Built, text: str) -> str:
+    """``text`` for the published table."""
+    table: Relation = built.model.relation
+    text = definitions.renamed(text, {built.aside.standing: table.published_local})
+    return hook_names.indexes_from(text, built.aside.standing[0], table.published[0])
 
 
 def _statement(text: str) -> str:

@@ -1,0 +1,133 @@
+"""What the statements of hooks name: where they find it as the run has it, aside.
+
+A name may stand alone where the schema of a model is searched for such names. That of an index goes
+with the table it is on, as PostgreSQL has both in one schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from datapipe.transform.build import views_of_hooks
+from datapipe.transform.build.site import Site
+from datapipe.transform.database import definitions
+from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.relation import quoted
+
+_NAME = r'(?:"[^"]+"|\w+)'
+_ALONE = r"(?!\s*\.|\w)"
+# What a statement makes under a bare name.
+_MAKING = rf"""(?ix)(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
+    (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
+    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>{_NAME}){_ALONE}"""
+# The table that a statement is about, under a bare name.
+_ABOUT = rf"""(?ix)(?:^|;)\s*(?:
+    (?:insert|merge)\s+into|(?:delete\s+from|update)(?:\s+only)?|truncate(?:\s+table)?(?:\s+only)?
+    |alter\s+table(?:\s+if\s+exists)?(?:\s+only)?|comment\s+on\s+(?:table|view)
+    |(?:analy[sz]e|vacuum)(?:\s+verbose)?|(?:grant|revoke)\s[^;]*?\son(?:\s+table)?
+    |create\s+(?:unique\s+)?index\s[^;(]*?\bon(?:\s+only)?
+    )\s+(?P<name>{_NAME}){_ALONE}"""
+_INDEX = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
+_INDEXES = rf"""(?ix)\b(?:drop|alter)\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?
+    (?P<names>{_INDEX}(?:\s*,\s*{_INDEX})*)"""
+_ON = """
+SELECT t.relnamespace::regnamespace::text, t.relname
+FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = %s
+"""
+
+
+def aside(site: Site, text: str, *, is_after: bool) -> str:
+    """``text`` with what it names as the run has that, and with what it makes where that stays.
+
+    ``is_after`` tells a post_hook from a pre_hook.
+    """
+    own, schema = site.model.relation, site.compiler.made_in()
+    if schema:
+        text = _in_full(site, text, schema)
+    text = definitions.renamed(text, {own.published: site.aside.local})
+    text = _beside_published(site, text)
+    if is_after:
+        text = views_of_hooks.made_aside(site, text)
+    if schema:
+        text = _made_in(schema, text, keeps=own.identifier)
+    return _indexes(text, lambda name: _schema_of_index(site, name))
+
+
+def indexes_from(text: str, schema: str, to: str) -> str:
+    """``text`` with the indexes that it drops or alters in ``schema`` called as those in ``to``."""
+    return _indexes(text, lambda name: to if name[0] == schema else None)
+
+
+def has_indexes_of(text: str, schema: str) -> bool:
+    """Whether ``text`` drops or alters indexes in ``schema``."""
+    return indexes_from(text, schema, f"{schema}?") != text
+
+
+def _in_full(site: Site, text: str, schema: str) -> str:
+    """``text`` with the models that its statements are about by their full names."""
+    models = site.compiler.manifest.models.values()
+
+    def named(found: re.Match[str]) -> str:
+        name = (schema, definitions.plain(found["name"]))
+        is_model = any(each.relation.published == name for each in models)
+        return _with_schema(found, schema) if is_model else found[0]
+
+    return re.sub(_ABOUT, named, text)
+
+
+def _beside_published(site: Site, text: str) -> str:
+    """``text`` in which what is called after the model, and is none, is where that is published."""
+    schema = site.aside.standing[0]
+    others = definitions.named(text, schema) - {site.aside.standing}
+    if others:
+        models = site.compiler.manifest.models.values()
+        others -= {site.compiler.place(each).standing for each in models}
+    published = quoted(site.model.relation.published[0])
+    return definitions.renamed(text, {each: f"{published}.{quoted(each[1])}" for each in others})
+
+
+def _made_in(schema: str, text: str, *, keeps: str) -> str:
+    """``text`` with what it makes under a bare name in ``schema``, but the relation it ``keeps``.
+
+    That is found before what the run builds there has been published, and stays when that fails.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        is_kept = found["name"].strip('"') == keeps
+        return found[0] if is_kept else _with_schema(found, schema)
+
+    return re.sub(_MAKING, named, text)
+
+
+def _with_schema(found: re.Match[str], schema: str) -> str:
+    before = found[0][: found.start("name") - found.start()]
+    return f"{before}{quoted(schema)}.{found['name']}"
+
+
+def _schema_of_index(site: Site, name: Name) -> str | None:
+    """Where the index is in this run, if it is on a model; one that is nowhere is the model's."""
+    published = site.model.relation.published
+    if (name[0] or site.compiler.made_in()) != published[0]:
+        return None
+    row = site.connection.execute(_ON, [published[0], name[1]]).fetchone()
+    if row is None or row == published:
+        return site.aside.standing[0]
+    models = site.compiler.manifest.models.values()
+    other = next((each for each in models if each.relation.published == row), None)
+    return None if other is None else site.compiler.place(other).standing[0]
+
+
+def _indexes(text: str, schema_of: Callable[[Name], str | None]) -> str:
+    def moved(found: re.Match[str]) -> str:
+        parts = [definitions.plain(part) for part in re.findall(_NAME, found[0])]
+        schema = schema_of(("" if len(parts) == 1 else parts[0], parts[-1]))
+        return found[0] if schema is None else f"{quoted(schema)}.{quoted(parts[-1])}"
+
+    def each(found: re.Match[str]) -> str:
+        before = found[0][: found.start("names") - found.start()]
+        return before + re.sub(_INDEX, moved, found["names"])
+
+    return re.sub(_INDEXES, each, text)
