@@ -88,3 +88,35 @@ def test_a_hook_drops_an_index_where_the_table_is_built(run: Run, rows: Rows, ki
     run(variables={"id": 3, "said": 3})
     assert [name for name, _ in rows(indexes)] == ["shop.by_id", "shop.by_said"]
     assert rows(indexes) != before
+
+
+def test_a_key_that_a_hook_makes_to_what_grows_is_there_when_that_has_grown(
+    run: Run, rows: Rows
+) -> None:
+    key = "constraint of_firm foreign key (id) references {{ ref('firm') }} (id)"
+    drop = "alter table {{ this }} drop constraint if exists of_firm"
+    grows = "materialized='incremental'"
+    files = {
+        "dbt_project.yml": "{name: shop, models: {+schema: shop, +materialized: table}}",
+        "models/firm.sql": f"""
+            {{{{ config({grows}, post_hook="create unique index if not exists of on {{{{ this }}}} "
+                "(id)") }}}} select {{{{ var('id', 1) }}}} as id
+        """,
+        "models/whole.sql": f"""
+            {{{{ config(post_hook="alter table {{{{ this }}}} add {key} not valid") }}}}
+            select id from {{{{ ref('firm') }}}}
+        """,
+        "models/part.sql": f"""
+            {{{{ config({grows}, post_hook=["{drop}; analyze {{{{ this }}}}; "
+                "alter table {{{{ this }}}} add {key}"]) }}}}
+            select max(id) as id from {{{{ ref('firm') }}}}
+        """,
+    }
+    keys = "select conrelid::regclass::text, confrelid::regclass::text from pg_constraint"
+    for number in (1, 2, 3):
+        run(files, variables={"id": number})
+        assert rows(f"{keys} where contype = 'f' order by 1") == [
+            ("shop.part", "shop.firm"),
+            ("shop.whole", "shop.firm"),
+        ]
+    assert rows("select count(*) from shop.part where id in (select id from shop.whole)") == [(3,)]

@@ -6,14 +6,26 @@ is published has grown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datapipe.transform.build.contract import written
 from datapipe.transform.build.site import Site
+from datapipe.transform.compile import lexer
+from datapipe.transform.database import definitions
 from datapipe.transform.manifest.nodes import Column
 
 _REFERENCES = "REFERENCES "
+_NAME = r'(?:"[^"]+"|\w+)'
+_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME}){{0,2}}"
+_ALTERING = rf"\s*alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?P<table>{_NAMES})\s+"
+_ADDING = rf"(?is){_ALTERING}(?P<actions>add\s.*\sreferences\s+(?P<to>{_NAMES}).*)"
+_DROPPING = (
+    rf"(?is){_ALTERING}drop\s+constraint\s+(?:if\s+exists\s+)?(?P<key>{_NAME})"
+    r"(?:\s+(?:cascade|restrict))?\s*"
+)
+_ADDED = rf"(?is)\s*add\s+constraint\s+(?P<key>{_NAME})"
 
 
 def declared(site: Site, columns: Sequence[Column]) -> list[str]:
@@ -37,11 +49,57 @@ def settled(site: Site, keys: Sequence[tuple[str, str, str]]) -> list[str]:
     """
     now = []
     for key, refers, published in keys:
-        if refers != published and _is_view(site, refers) and not _is_view(site, published):
+        there, to_come = _name_in(refers), _name_in(published)
+        if refers != published and _is_view(site, there) and not _is_view(site, to_come):
             site.keys.append(key + published)
         else:
             now.append(key + refers)
     return now
+
+
+def without_waiting(site: Site, text: str) -> str | None:
+    """What of a hook's ``text`` is to be sent at once; None if none of it is to wait.
+
+    ``site`` keeps the keys that the rest adds to the model's table.
+    """
+    now, before = [], len(site.keys)
+    for statement in lexer.statements(text):
+        key = re.fullmatch(_ADDING, statement)
+        if (
+            key is None
+            or not definitions.mentions(key["table"], site.aside.standing)
+            or not _is_view(site, key["to"])
+        ):
+            now.append(statement)
+            continue
+        models = site.compiler.manifest.models.values()
+        names = {site.compiler.place(each).standing: each.relation for each in models}
+        published = {name: relation.published_local for name, relation in names.items()}
+        site.keys.append(definitions.renamed(key["actions"], published))
+    return ";".join(now) if len(site.keys) > before else None
+
+
+def without_dropped(site: Site, text: str) -> str:
+    """``text`` of a hook without what takes away keys that wait; these are taken away."""
+    if not site.keys:
+        return text
+    now = []
+    for statement in lexer.statements(text):
+        dropped = re.fullmatch(_DROPPING, statement)
+        if dropped is None or not definitions.mentions(dropped["table"], site.aside.standing):
+            now.append(statement)
+            continue
+        name = definitions.plain(dropped["key"])
+        left = [key for key in site.keys if _name_of(key) != name]
+        if left == site.keys:
+            now.append(statement)
+        site.keys = left
+    return ";".join(now)
+
+
+def _name_of(key: str) -> str:
+    added = re.match(_ADDED, key)
+    return definitions.plain(added["key"]) if added else ""
 
 
 def _referred(site: Site, given: Mapping[str, Any]) -> tuple[str, str]:
@@ -57,8 +115,11 @@ def _referred(site: Site, given: Mapping[str, Any]) -> tuple[str, str]:
     return now + of, published + of
 
 
-def _is_view(site: Site, refers: str) -> bool:
-    name = refers.partition(_REFERENCES)[2].partition("(")[0].strip()
+def _name_in(refers: str) -> str:
+    return refers.partition(_REFERENCES)[2].partition("(")[0].strip()
+
+
+def _is_view(site: Site, name: str) -> bool:
     row = site.connection.execute(
         "SELECT relkind = 'v' FROM pg_class WHERE oid = to_regclass(%s)", [name]
     ).fetchone()

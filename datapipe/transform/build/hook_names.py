@@ -21,13 +21,13 @@ _ALONE = r"(?!\s*\.|\w)"
 _MAKING = rf"""(?ix)(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
     (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
     (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>{_NAME}){_ALONE}"""
-# The table that a statement is about, under a bare name.
-_ABOUT = rf"""(?ix)(?:^|;)\s*(?:
+# The table that a statement is about or that a key refers to, under a bare name.
+_ABOUT = rf"""(?ix)(?:\breferences|(?:^|;)\s*(?:
     (?:insert|merge)\s+into|(?:delete\s+from|update)(?:\s+only)?|truncate(?:\s+table)?(?:\s+only)?
     |alter\s+table(?:\s+if\s+exists)?(?:\s+only)?|comment\s+on\s+(?:table|view)
     |(?:analy[sz]e|vacuum)(?:\s+verbose)?|(?:grant|revoke)\s[^;]*?\son(?:\s+table)?
     |create\s+(?:unique\s+)?index\s[^;(]*?\bon(?:\s+only)?
-    )\s+(?P<name>{_NAME}){_ALONE}"""
+    ))\s+(?P<name>{_NAME}){_ALONE}"""
 _INDEX = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
 _INDEXES = rf"""(?ix)\b(?:drop|alter)\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?
     (?P<names>{_INDEX}(?:\s*,\s*{_INDEX})*)"""

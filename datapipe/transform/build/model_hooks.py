@@ -23,7 +23,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.build import aside, elsewhere, hook_names
+from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiled, Compiler
@@ -42,6 +42,7 @@ _SURROUNDINGS = (
     r"|create\s+(unique\s+)?index|(drop|alter)\s+index)\b"
 )
 _OF_INDEX = r"(?i)\s*(drop|alter)\s+index\b"
+_KEY = r"(?i)\breferences\b"
 _ALONE = r"(?i)\s*(vacuum|(create\s+(unique\s+)?|drop\s+)index\s+concurrently)\b"
 # "is a view", "cannot delete from view", and not supported for views
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
@@ -222,7 +223,18 @@ class Hooks:
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:
-            self._execute(text)
+            text = foreign_keys.without_dropped(self.site, text)
+            if not re.search(_KEY, text):
+                self._execute(text)
+                return
+            try:
+                with self.site.connection.transaction():
+                    self._execute(text)
+            except psycopg.errors.WrongObjectType:  # what it refers to grows, and is a view now
+                rest = foreign_keys.without_waiting(self.site, text)
+                if rest is None:
+                    raise
+                self._execute(rest)
         except psycopg.Error as error:
             raise self._told(error, text, hook, setting) from error
 

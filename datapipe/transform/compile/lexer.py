@@ -91,6 +91,15 @@ def hidden(sql: str, *, names: bool = False) -> str:
     return _QUOTED.sub(blank, sql)
 
 
+def statements(sql: str) -> list[str]:
+    """The statements of ``sql``, without the semicolons between them."""
+    found, start = [], 0
+    for end in [*(each.start() for each in re.finditer(";", hidden(sql, names=True))), len(sql)]:
+        found.append(sql[start:end])
+        start = end + 1
+    return [statement for statement in found if statement.strip()]
+
+
 def selected(sql: str) -> list[tuple[str, int]]:
     """The names of the columns that the outermost select lists, and where each gets its name.
 
