@@ -152,6 +152,49 @@ def test_a_partitioned_table_is_published_with_its_partitions(run: Run, rows: Ro
     assert rows("select count(*) from pg_namespace where nspname like 'shop\\_\\_%'") == [(0,)]
 
 
+def test_partitions_that_a_materialization_makes_by_name_or_by_code_are_published_with_the_table(
+    run: Run, rows: Rows
+) -> None:
+    files = {
+        "macros/parted.sql": """
+            {% materialization parted, adapter='postgres' %}
+            {% set name, last = this.schema ~ '.' ~ this.identifier, var('id', 2) %}
+            {% call statement('parent') %}
+                create table if not exists {{ this }} (id int) partition by range (id);
+                create table if not exists {{ name }}_1 partition of {{ this }}
+                for values from (1) to (2)
+            {% endcall %}
+            {% call statement('parts') %}
+                do $$ declare part text := '{{ this.identifier }}_' || {{ last }}; begin
+                if to_regclass(format('%I.%I', '{{ this.schema }}', part)) is null then
+                    execute format('create table %I.%I partition of %I.%I for values from (%L) to'
+                                   ' (%L)', '{{ this.schema }}', part, '{{ this.schema }}',
+                                   '{{ this.identifier }}', {{ last }}, {{ last + 1 }});
+                end if; end $$
+            {% endcall %}
+            {% call statement('main') %} truncate {{ this }}; insert into {{ this }} {{ sql }}
+            {% endcall %}
+            {% do adapter.commit() %}
+            {{ return({'relations': [this]}) }}
+            {% endmaterialization %}
+        """,
+        "models/p.sql": "{{ config(materialized='parted', grants={'select': ['public']}) }} "
+        "select generate_series(1, {{ var('id', 2) }}) as id",
+    }
+    failing = {"tests/never.sql": "select * from {{ ref('p') }}"}
+    there = (
+        "select relname, relacl::text like '%{=r/%' or relacl::text like '%,=r/%' from pg_class "
+        "where relnamespace = to_regnamespace('shop') and relname like 'p%' order by 1"
+    )
+    with pytest.raises(TestsFailedError):
+        run(files | failing)
+    assert rows(there) == []
+    run({"tests/never.sql": "select 1 where false"})
+    run(variables={"id": 3})
+    assert rows(there) == [("p", True), ("p_1", None), ("p_2", None), ("p_3", None)]
+    assert rows("select count(*), max(id) from shop.p") == [(3, 3)]
+
+
 def test_a_materialization_may_make_no_relation_and_write_where_it_likes(
     run: Run, rows: Rows
 ) -> None:

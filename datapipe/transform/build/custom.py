@@ -19,10 +19,14 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
-from datapipe.transform.database.statements import analyzed, execute
+from datapipe.transform.database.statements import analyzed, execute, literal
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.database import QueryError
 
+_MAKES_TABLE = re.compile(r"\bcreate\s+(unlogged\s+)?table\b", re.IGNORECASE)
+_IS_CODE = re.compile(r"\s*do\b", re.IGNORECASE)
+# What puts names into statements that are code's own.
+_PUTS_NAMES = re.compile(r"\b(?:format|quote_ident)\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
 _OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNORECASE)
 
 
@@ -60,8 +64,13 @@ def build(site: Site) -> Built:
     seconds = time.perf_counter() - started
     built = Built(model, site.aside, None, seconds, moves=True)
     schema = site.aside.standing[0]
+    ungranted = {key: value for key, value in model.config.items() if key != "grants"}
     also = tuple(
-        replace(built, model=replace(model, relation=_published(relation)), aside=relation)
+        replace(
+            built,
+            model=replace(model, relation=_published(relation), config=ungranted),
+            aside=relation,
+        )
         for place, relation in places.items()
         if place[0] == schema and place != site.aside.standing and place in there
     )
@@ -80,7 +89,35 @@ def _sent(site: Site, statement: str) -> str:
     if not _OF_ROUTINE.search(statement):
         itself = {site.model.relation.published: site.aside.local}
         statement = definitions.renamed(statement, itself)
+    if _MAKES_TABLE.search(statement):
+        statement = _with_parts_aside(site, statement)
+    if _IS_CODE.match(statement):
+        statement = _putting_names_aside(site, statement)
     return elsewhere.changing(site, statement)
+
+
+def _with_parts_aside(site: Site, statement: str) -> str:
+    """``statement`` with tables that are called after the model, as partitions are, made aside."""
+    published, schema = site.model.relation.published, quoted(site.aside.standing[0])
+    models = {each.relation.published for each in site.compiler.manifest.models.values()}
+    parts = {
+        name: f"{schema}.{quoted(name[1])}"
+        for name in definitions.named(statement, published[0]) - models
+        if name[1].startswith(published[1])
+    }
+    return definitions.renamed(statement, parts) if parts else statement
+
+
+def _putting_names_aside(site: Site, statement: str) -> str:
+    """Code that is about the model, with the schema aside in the statements that it puts together.
+
+    It has the names of the model as texts.
+    """
+    schema, identifier = site.model.relation.published
+    if literal(identifier)[:-1] not in statement:
+        return statement
+    aside = literal(site.aside.standing[0])
+    return _PUTS_NAMES.sub(lambda found: found[0].replace(literal(schema), aside), statement)
 
 
 _PARTITIONS = """
