@@ -120,3 +120,72 @@ def test_a_key_that_a_hook_makes_to_what_grows_is_there_when_that_has_grown(
             ("shop.whole", "shop.firm"),
         ]
     assert rows("select count(*) from shop.part where id in (select id from shop.whole)") == [(3,)]
+
+
+def test_code_in_hooks_is_about_the_table_as_it_is_built(run: Run, rows: Rows) -> None:
+    has_key = (
+        "select from information_schema.table_constraints where table_schema = '{{ this.schema }}' "
+        "and table_name = '{{ this.name }}' and constraint_type = 'PRIMARY KEY'"
+    )
+    by_code = "execute format('{} %I.%I {}', '{{{{ this.schema }}}}', '{{{{ this.name }}}}')"
+    hooks = [
+        (
+            f"do $$ begin if not exists ({has_key}) then "
+            "alter table {{ this }} add primary key (id); end if; end $$"
+        ),
+        f"do $$ begin {by_code.format('create index by_code on', '(id)')}; end $$",
+        "create sequence if not exists {{ this.schema }}.ids",
+        "alter sequence {{ this.schema }}.ids owned by {{ this }}.id",
+        "alter table {{ this }} alter id set default nextval('{{ this.schema }}.ids')",
+    ]
+    files = {
+        "models/m.sql": f"{{{{ config(materialized='table', post_hook={hooks!r}) }}}} "
+        "select {{ var('id', 1) }} as id",
+    }
+    indexes = "select indexrelid::regclass::text from pg_index where indrelid = 'shop.m'::regclass"
+    for number in (1, 2, 3):
+        assert run(files, variables={"id": number}).warnings == ()
+        assert rows(f"{indexes} order by 1") == [("shop.by_code",), ("shop.m_pkey",)]
+        assert rows("select id from shop.m") == [(number,)]
+    assert rows("select pg_get_serial_sequence('shop.m', 'id')") == [("shop.ids",)]
+
+
+def test_a_hook_sets_up_a_table_that_grows_as_it_does_one_that_is_built(
+    run: Run, rows: Rows
+) -> None:
+    hooks = [
+        "alter table {{ this }} set (fillfactor = 70)",
+        "alter table {{ this }} alter column said set default 'nothing'",
+        "drop trigger if exists loud on {{ this }}",
+        (
+            "create trigger loud before insert on {{ this }} for each row "
+            "execute function public.loud()"
+        ),
+    ]
+    files = {
+        "dbt_project.yml": """
+            name: shop
+            models: {+schema: shop}
+            on-run-start: |
+                create or replace function public.loud() returns trigger language plpgsql as
+                'begin new.said := upper(new.said); return new; end'
+        """,
+        "models/m.sql": f"""
+            {{{{ config(materialized='incremental', post_hook={hooks!r}) }}}}
+            select {{{{ var('id', 1) }}}} as id, 'x' as said
+        """,
+        "models/plain.sql": f"""
+            {{{{ config(materialized='incremental', post_hook={hooks[:2]!r}) }}}}
+            select {{{{ var('id', 1) }}}} as id, 'x' as said
+        """,
+    }
+    for number in (1, 2, 3):
+        run(files, variables={"id": number})
+    assert rows("select id, said from shop.m order by id") == [(1, "x"), (2, "X"), (3, "X")]
+    for name in ("m", "plain"):
+        options = f"select reloptions[1] from pg_class where oid = 'shop.{name}'::regclass"
+        assert rows(options) == [("fillfactor=70",)]
+        default = (
+            f"select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'shop.{name}'"
+        )
+        assert rows(f"{default}::regclass") == [("'nothing'::text",)]

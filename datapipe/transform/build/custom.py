@@ -14,19 +14,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from datapipe.transform.build import copies, elsewhere, function, seed_by_macros
+from datapipe.transform.build import copies, elsewhere, function, hook_names, seed_by_macros
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation, quoted
-from datapipe.transform.database.statements import analyzed, execute, literal
+from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.database import QueryError
 
 _MAKES_TABLE = re.compile(r"\bcreate\s+(unlogged\s+)?table\b", re.IGNORECASE)
-_IS_CODE = re.compile(r"\s*do\b", re.IGNORECASE)
-# What puts names into statements that are code's own.
-_PUTS_NAMES = re.compile(r"\b(?:format|quote_ident)\s*\((?:[^()]|\([^()]*\))*\)", re.IGNORECASE)
 _OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNORECASE)
 
 
@@ -91,9 +88,7 @@ def _sent(site: Site, statement: str) -> str:
         statement = definitions.renamed(statement, itself)
     if _MAKES_TABLE.search(statement):
         statement = _with_parts_aside(site, statement)
-    if _IS_CODE.match(statement):
-        statement = _putting_names_aside(site, statement)
-    return elsewhere.changing(site, statement)
+    return elsewhere.changing(site, hook_names.in_code(site, statement))
 
 
 def _with_parts_aside(site: Site, statement: str) -> str:
@@ -106,18 +101,6 @@ def _with_parts_aside(site: Site, statement: str) -> str:
         if name[1].startswith(published[1])
     }
     return definitions.renamed(statement, parts) if parts else statement
-
-
-def _putting_names_aside(site: Site, statement: str) -> str:
-    """Code that is about the model, with the schema aside in the statements that it puts together.
-
-    It has the names of the model as texts.
-    """
-    schema, identifier = site.model.relation.published
-    if literal(identifier)[:-1] not in statement:
-        return statement
-    aside = literal(site.aside.standing[0])
-    return _PUTS_NAMES.sub(lambda found: found[0].replace(literal(schema), aside), statement)
 
 
 _PARTITIONS = """

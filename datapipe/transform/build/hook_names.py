@@ -14,6 +14,7 @@ from datapipe.transform.build.site import Site
 from datapipe.transform.database import definitions
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.statements import literal
 
 _NAME = r'(?:"[^"]+"|\w+)'
 _ALONE = r"(?!\s*\.|\w)"
@@ -31,6 +32,9 @@ _ABOUT = rf"""(?ix)(?:\breferences|(?:^|;)\s*(?:
 _INDEX = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
 _INDEXES = rf"""(?ix)\b(?:drop|alter)\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?
     (?P<names>{_INDEX}(?:\s*,\s*{_INDEX})*)"""
+_IS_CODE = r"(?i)\s*do\b"
+# What puts names into statements that code sends.
+_PUTS_NAMES = r"(?i)\b(?:format|quote_ident)\s*\((?:[^()]|\([^()]*\))*\)"
 _ON = """
 SELECT t.relnamespace::regnamespace::text, t.relname
 FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
@@ -53,7 +57,19 @@ def aside(site: Site, text: str, *, is_after: bool) -> str:
         text = views_of_hooks.made_aside(site, text)
     if schema:
         text = _made_in(schema, text, keeps=own.identifier)
-    return _indexes(text, lambda name: _schema_of_index(site, name))
+    return in_code(site, _indexes(text, lambda name: _schema_of_index(site, name)))
+
+
+def in_code(site: Site, text: str) -> str:
+    """``text``, if it is code about the model, with the schema aside in what it puts together.
+
+    Code has the names of the model as texts.
+    """
+    schema, identifier = site.model.relation.published
+    if not re.match(_IS_CODE, text) or literal(identifier)[:-1] not in text:
+        return text
+    there = literal(site.aside.standing[0])
+    return re.sub(_PUTS_NAMES, lambda found: found[0].replace(literal(schema), there), text)
 
 
 def indexes_from(text: str, schema: str, to: str) -> str:

@@ -26,7 +26,7 @@ from datapipe.frozen import frozen
 from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile import Compiled, Compiler, lexer
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
@@ -38,10 +38,15 @@ from datapipe.warehouse.failures import class_of, failure
 Setting = Literal["pre_hook", "post_hook"]
 
 _SURROUNDINGS = (
-    r"(?i)\s*(grant|revoke|comment|analyze|analyse|vacuum|reindex"
+    r"(?i)\s*(?:(grant|revoke|comment|analyze|analyse|vacuum|reindex"
     r"|create\s+(unique\s+)?index|(drop|alter)\s+index)\b"
+    r"|alter\s+table\s+(if\s+exists\s+)?(only\s+)?\S+\s+((re)?set\s*\(|owner\s+to\b"
+    r"|alter\s+(column\s+)?\S+\s+(set|drop)\s+(default|statistics|storage|compression)\b))"
 )
+_OF_TABLES_ONLY = r"(?i)\s*drop\s+(trigger|policy|rule)\b"  # of a view it takes none, in silence
 _OF_INDEX = r"(?i)\s*(drop|alter)\s+index\b"
+_KEPT = r"(?i)\bcreate\s[^;]*\b(view|function|procedure|trigger|policy|rule)\b"  # as it is written
+_OWNED = r"(?is)\s*(?P<sequence>alter\s+sequence\s[^;]*?)\sowned\s+by\s[^;]*\Z"
 _KEY = r"(?i)\breferences\b"
 _ALONE = r"(?i)\s*(vacuum|(create\s+(unique\s+)?|drop\s+)index\s+concurrently)\b"
 # "is a view", "cannot delete from view", and not supported for views
@@ -144,10 +149,15 @@ class Hooks:
             text = self._text(hook) if hook.in_transaction is in_transaction else ""
             if not text:
                 continue
+            if owned := re.match(_OWNED, text):
+                # A sequence has to be in the schema of its table, and goes where that goes.
+                execute(self.site.connection, f"{owned['sequence']} OWNED BY NONE")
+                built = replace(built, afterwards=(*built.afterwards, _aimed(built, text)))
+                continue
             is_about_it = definitions.mentions(text, built.aside.standing)
             if built.increment is None or not (is_about_it or self._is_of_index(text)):
                 self._send(text, hook, "post_hook")
-            elif re.match(_SURROUNDINGS, text):
+            elif all(re.match(_SURROUNDINGS, each) for each in lexer.statements(text)):
                 built = _put_off(built, text, in_transaction=in_transaction)
             else:
                 built = self._changed(built, text, hook)
@@ -186,7 +196,8 @@ class Hooks:
             if error.sqlstate not in _NOT_FOR_VIEWS or site.published is None:
                 raise self._told(error, text, hook, "post_hook") from error
         else:
-            return built
+            if site.published is None or not re.match(_OF_TABLES_ONLY, text):
+                return built
         from datapipe.transform.build import copies  # seldom needed
 
         execute(site.connection, f"DROP VIEW {built.aside.local}")
@@ -214,7 +225,10 @@ class Hooks:
         text = _statement(text)
         self._rendered.append(text)
         text = hook_names.aside(site, text, is_after=hook in self.after)
-        return elsewhere.changing(site, site.compiler.standing(text))
+        text = site.compiler.standing(text)
+        if not re.search(_KEPT, text):
+            text = site.compiler.with_catalog(text)
+        return elsewhere.changing(site, text)
 
     def _rendering(self, hook: Hook, compiler: Compiler) -> str:
         site = self.site
@@ -257,7 +271,8 @@ class Hooks:
 
     def _told(self, error: psycopg.Error, text: str, hook: Hook, setting: Setting) -> DatapipeError:
         model = self.site.model
-        if class_of(error) in {"", "08", "40", "53", "55", "57", "58"}:
+        is_of_state = error.sqlstate == "55000"  # of what the hook names, and not of the server
+        if class_of(error) in {"", "08", "40", "53", "55", "57", "58"} and not is_of_state:
             return failure(error, f"the {setting} of {model.name}")
         from datapipe.transform.compile.locate import hook_error  # seldom needed
         from datapipe.transform.compile.place import Place, WrittenHook

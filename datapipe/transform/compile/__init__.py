@@ -132,6 +132,10 @@ class Compiler:
         connection = scope.connection()
         return self._as_text.read(connection, statement) if connection else statement
 
+    def with_catalog(self, statement: str) -> str:
+        """``statement`` that asks the catalog, which knows of this run as if it were published."""
+        return self._known.database.with_catalog(statement) if scope.connection() else statement
+
     def call(
         self,
         model: Model | DataTest,

@@ -283,7 +283,10 @@ class Database:
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog as they will be when it is published."""
         self.looks += any(found["view"] or found["pg"] for found in _in_catalog(sql))
-        sql = self._standing.read(self.connection(), sql)
+        return self.with_catalog(self._standing.read(self.connection(), sql))
+
+    def with_catalog(self, sql: str) -> str:
+        """``sql`` with the views of the catalog as they will be when the run is published."""
         pieces, end = [], 0
         for start, stop, view in self.catalog_in(sql):
             pieces += [sql[end:start], view]
