@@ -6,17 +6,14 @@ as text, JSON and arrays as the text of their JSON.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from datapipe.frozen import frozen
-
-_MOST_ROWS, _MOST_COLUMNS, _WIDEST = 20, 6, 20
+from datapipe.transform.jinja import printed, scope
 
 
 @frozen
@@ -176,8 +173,7 @@ class Table:
         return self.rows[key]
 
     def __str__(self) -> str:
-        types = zip(self.column_names, self.column_types, strict=True)
-        return "\n".join(f"| {name} | {type_} |" for name, type_ in types)
+        return f"{printed.structure(self)}\n"
 
     def select(self, key: str | Sequence[str]) -> Table:
         """The table with these columns only."""
@@ -232,25 +228,29 @@ class Table:
         return Table(rows, self.column_names)
 
     def print_table(
-        self, max_rows: int = _MOST_ROWS, max_columns: int = _MOST_COLUMNS, **_: Any
-    ) -> str:
-        """The table in characters, with as much of it as is asked for."""
-        names = self.column_names[:max_columns]
-        rows = [[_shown(value) for value in row[: len(names)]] for row in self.rows[:max_rows]]
-        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        lines = [
-            "| "
-            + " | ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-            + " |"
-            for line in (names, ["-" * width for width in widths], *rows)
-        ]
-        return "\n".join(lines)
+        self,
+        max_rows: int | None = 20,
+        max_columns: int | None = 6,
+        output: Any = None,
+        max_column_width: int | None = 20,
+        locale: str | None = None,
+        max_precision: int | None = 3,
+    ) -> None:
+        """Print the table in characters, with as much of it as is asked for."""
+        del output, locale
+        _print(printed.grid(self, max_rows, max_columns, max_column_width, max_precision))
 
-    def print_csv(self, **_: Any) -> str:
-        """The table as CSV."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.column_names, *self.rows])
-        return text.getvalue().rstrip("\n")
+    def print_structure(self, **_: Any) -> None:
+        """Print what columns there are, and their types."""
+        _print(printed.structure(self))
+
+    def print_csv(self, **_: Any) -> None:
+        """Print the table as CSV."""
+        _print(printed.as_csv(self))
+
+    def print_json(self, **options: Any) -> None:
+        """Print the rows as JSON."""
+        _print(printed.as_json(self, **options))
 
 
 class Groups(Named):
@@ -270,9 +270,9 @@ def _key(row: Row, key: Any) -> Any:
     return row[key] if isinstance(key, str) else tuple(row[name] for name in key)
 
 
-def _shown(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+def _print(text: str) -> None:
+    """Print ``text`` as the template does that is being rendered."""
+    scope.current().variables["print"](text)
 
 
 def converted(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Table:
