@@ -347,6 +347,17 @@ def test_what_is_selected_is_told_as_by_dbt_and_that_seeds_are_not_compiled(
     assert rows("select said from told") == [("mst  True True True",)]
 
 
+def test_what_a_macro_refuses_to_a_hook_names_the_hook(run: Run) -> None:
+    refuse = "{% macro refuse() %}\n{% do exceptions.raise_compiler_error('no') %}\n{% endmacro %}"
+    files = {"dbt_project.yml": "name: shop\non-run-start:\n  - '{{ refuse() }}'\n"}
+    with pytest.raises(
+        ProjectError, match=r"No\. It was called at .*dbt_project\.yml:3\."
+    ) as caught:
+        run({**files, "macros/refuse.sql": refuse})
+    assert caught.value.path is not None
+    assert (caught.value.path.name, caught.value.line) == ("refuse.sql", 2)
+
+
 def test_a_mistake_in_a_macro_of_a_hook_is_told_where_it_is_written(run: Run, rows: Any) -> None:
     logged = "{% do run_query('insert into log values (1)') %}\ncreate temp table t (\n  a textt\n)"
     with pytest.raises(ProjectError, match="Did you mean text") as caught:

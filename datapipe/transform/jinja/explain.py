@@ -48,7 +48,7 @@ def explained(
             error.model = error.model or model
             raise
         at, at_line = _place_of(error) or (path, line)
-        called_for = _called_for(model, at, path, error)
+        called_for = _called_for(model, at, path, line, error)
         message = f"{wording.ended(str(error))}{called_for}" if called_for else str(error)
         # The same error, as it may carry more than its message.
         ProjectError.__init__(error, message, path=at, line=at_line, model=model)
@@ -67,7 +67,7 @@ def explained(
         if comment is not None and isinstance(error, jinja2.UndefinedError):
             message += f" Is the comment that opens at {at}:{comment} ever closed?"
             at_line = comment
-        message += _called_for(model, at, path, error)
+        message += _called_for(model, at, path, line, error)
         raise ProjectError(message, path=at, line=at_line, model=model) from error
 
 
@@ -137,9 +137,10 @@ def _is_bug(error: BaseException) -> bool:
     return ours and last.suffix == ".py" and last.name not in _CALLED
 
 
-def _called_for(model: str, at: Path, path: Path, error: BaseException) -> str:
+def _called_for(model: str, at: Path, path: Path, line: int | None, error: BaseException) -> str:
     """Whose rendering it was, and the line of its template, where the path does not tell."""
-    if not model or at == path:
+    if at == path:
         return ""
-    line = next((line for each, line in places.passed(error) if each == path), None)
-    return f" It was called for {model}{f' at {path}:{line}' if line else ''}."
+    line = next((line for each, line in places.passed(error) if each == path), line)
+    called = f"{f' for {model}' if model else ''}{f' at {path}:{line}' if line else ''}"
+    return f" It was called{called}." if called else ""
