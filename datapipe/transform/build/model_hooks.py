@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -84,6 +85,7 @@ def rendered(model: Model, compiler: Compiler) -> list[str]:
             model,
             hook.text,
             this=model.relation,
+            where=partial(_place, hook, model, compiler, is_after=hook in after),
             compiled=_code(model, compiler, lambda: compiler.model(model)),
         )
 
@@ -233,7 +235,13 @@ class Hooks:
     def _rendering(self, hook: Hook, compiler: Compiler) -> str:
         site = self.site
         code = _code(site.model, compiler, lambda: site.compiled)
-        return compiler.text(site.model, hook.text, this=site.aside, compiled=code)
+        return compiler.text(
+            site.model,
+            hook.text,
+            this=site.aside,
+            where=partial(self._place, hook),
+            compiled=code,
+        )
 
     def _send(self, text: str, hook: Hook, setting: Setting) -> None:
         try:
@@ -285,11 +293,17 @@ class Hooks:
         return hook_error(error, doing, self.site.compiler, written, text, self.site.connection)
 
     def _place(self, hook: Hook) -> tuple[Path, int | None]:
-        """Where the hook is written: its first line, or the setting, if that makes it up."""
-        model, project = self.site.model, self.site.compiler.manifest.project
-        setting = "pre_hook" if hook in self.before else "post_hook"
-        first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
-        return place_of_setting(model, setting, first, project=project)
+        site = self.site
+        return _place(hook, site.model, site.compiler, is_after=hook not in self.before)
+
+
+def _place(
+    hook: Hook, model: Model, compiler: Compiler, *, is_after: bool
+) -> tuple[Path, int | None]:
+    """Where the hook is written: its first line, or the setting, if that makes it up."""
+    setting = "post_hook" if is_after else "pre_hook"
+    first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
+    return place_of_setting(model, setting, first, project=compiler.manifest.project)
 
 
 def _code(

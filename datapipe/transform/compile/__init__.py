@@ -16,6 +16,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.adapter import Adapter
 from datapipe.transform.jinja.columns import Column
+from datapipe.transform.jinja.gaps import Where
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model
@@ -102,17 +103,20 @@ class Compiler:
         text: str,
         *,
         this: Relation | None = None,
-        line: int | None = None,
+        where: Where | None = None,
         compiled: Callable[[], str] | None = None,
     ) -> str:
-        """``text``, such as a hook, with what the template of ``model`` sees, and its SQL."""
+        """``text``, such as a hook, with what the template of ``model`` sees, and its SQL.
+
+        ``where`` tells where it is written, when somebody has to know.
+        """
         own = self._known.of(model, [], this)
         late = None
         if compiled is not None:
             own["model"] = self._known.node(model, compiled)
             late = scope.Late({"compiled_code": compiled, "sql": compiled})
-        at: dict[str, Any] = {"path": model.path, "line": line, "model": model.name}
-        return self.renderer.text(text, own, late=late, **at, **self._as(model))
+        at: dict[str, Any] = {"path": model.path, "line": None, "model": model.name}
+        return self.renderer.text(text, own, late=late, where=where, **at, **self._as(model))
 
     @property
     def looks(self) -> int:

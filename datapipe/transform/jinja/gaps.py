@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from datapipe.transform.jinja.scope import Scope
 from datapipe.transform.jinja.templates import UNKNOWN, unmarked
 
 _BEFORE = 60
+
+# Tells where something is written, when somebody has to know.
+Where = Callable[[], tuple[Path, int | None]]
 
 
 @frozen
@@ -42,15 +46,15 @@ class Gap:
         )
 
 
-def gaps(rendering: Scope, path: Path, rendered: Any = None) -> list[Gap]:
-    """The names that nobody knows which ``rendering`` wrote; ``path`` is where it began."""
+def gaps(rendering: Scope, where: Where, rendered: Any = None) -> list[Gap]:
+    """The names that nobody knows which ``rendering`` wrote; ``where`` tells where it began."""
     before: dict[int, str] = {}
     if isinstance(rendered, str):
         for found in UNKNOWN.finditer(rendered):
             before[int(found[1])] = squeezed(unmarked(rendered[: found.start()]))[-_BEFORE:]
     made = []
     for number, (name, place) in enumerate(rendering.unknown):
-        at, line = place or (path, None)
+        at, line = place or where()
         meant = wording.unknown(name, rendering.variables, at)
         made.append(Gap(name, at, line, meant, before.get(number)))
     return made

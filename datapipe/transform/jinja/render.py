@@ -14,7 +14,7 @@ import psycopg
 
 from datapipe.transform.jinja import context, plain, scope
 from datapipe.transform.jinja.explain import explained
-from datapipe.transform.jinja.gaps import Gap, gaps, without_gaps
+from datapipe.transform.jinja.gaps import Gap, Where, gaps, without_gaps
 from datapipe.transform.jinja.macros import MACRO_AS_TEXT, Macros, refuse_macro
 from datapipe.transform.jinja.native import NativeEnvironment
 from datapipe.transform.jinja.places import Place
@@ -202,8 +202,12 @@ class Renderer:
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
         late: Mapping[str, Any] | None = None,
+        where: Where | None = None,
     ) -> str:
-        """A statement out of YAML or of a setting, without a line of Jinja left."""
+        """A statement out of YAML or of a setting, without a line of Jinja left.
+
+        ``where`` tells where it is written, if ``path`` and ``line`` do not.
+        """
         if "{{" not in text and "{%" not in text and "{#" not in text:
             return text
         variables = self.variables(own, package, replaced, late)
@@ -212,7 +216,7 @@ class Renderer:
             if template is None:
                 template = self._texts[text] = self.environment.from_yaml(text, is_marked=True)
             text = self.environment.text(template, variables)
-            return str(self._told(text, path))
+            return str(self._told(text, path, where or (lambda: (path, line))))
 
     def _rendered_inside(self, string: str) -> str:
         """``render``: a text that a template gives, with what that template's rendering sees."""
@@ -272,7 +276,7 @@ class Renderer:
                     raise scope_.unset[0] from error
                 raise
 
-    def _told(self, rendered: Any, path: Path) -> Any:
+    def _told(self, rendered: Any, path: Path, where: Where | None = None) -> Any:
         """``rendered``; as with dbt, a name in it that nobody knows is nothing, with a warning."""
         now = scope.current()
         if now.is_marked:
@@ -280,9 +284,9 @@ class Renderer:
         if isinstance(rendered, str) and MACRO_AS_TEXT in rendered:
             refuse_macro(rendered, now.variables, path)
         if now.unknown:
-            found = gaps(now, path, rendered if now.is_marked else None)
+            found = gaps(now, where or (lambda: (path, None)), rendered if now.is_marked else None)
             self.gaps += found
-            self.with_gaps.add(path)
+            self.with_gaps |= {path, *(gap.path for gap in found)}
             told = dict.fromkeys(map(str, found))
             self.warnings += [each for each in told if each not in self.warnings]
         return without_gaps(rendered) if now.is_marked else rendered
