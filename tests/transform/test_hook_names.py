@@ -189,3 +189,42 @@ def test_a_hook_sets_up_a_table_that_grows_as_it_does_one_that_is_built(
             f"select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'shop.{name}'"
         )
         assert rows(f"{default}::regclass") == [("'nothing'::text",)]
+
+
+def test_a_hook_may_put_a_partitioned_table_in_the_place_of_the_models(
+    run: Run, rows: Rows
+) -> None:
+    code = """
+        do $$ begin
+            create table {{ this.schema }}.kinds_new (like {{ this }}) partition by list (id);
+            create table {{ this.schema }}.kind_1 partition of {{ this.schema }}.kinds_new
+            for values in (1);
+            create table {{ this.schema }}.kind_x partition of {{ this.schema }}.kinds_new default;
+            insert into {{ this.schema }}.kinds_new select * from {{ this }};
+            drop table {{ this }} cascade;
+            alter table {{ this.schema }}.kinds_new rename to kinds;
+        end $$
+    """
+    files = {
+        "models/kinds.sql": f"""
+            {{{{ config(materialized='table', post_hook={code!r}) }}}}
+            select generate_series(1, {{{{ var('id', 2) }}}}) as id
+        """,
+        "models/after.sql": "select count(*) as n from {{ ref('kinds') }}",
+        "tests/one.sql": "select * from {{ ref('kinds') }} where {{ var('id', 2) }} = 3",
+    }
+    run(files)
+    for number in (3, 4, 4):
+        if number == 3:
+            with pytest.raises(TestsFailedError):
+                run(variables={"id": number})
+            assert rows("select n from shop.after") == [(2,)]
+        else:
+            assert run(variables={"id": number}).warnings == ()
+    assert rows(
+        "select tableoid::regclass::text, count(*) from shop.kinds group by 1 order by 1"
+    ) == [
+        ("shop.kind_1", 1),
+        ("shop.kind_x", 3),
+    ]
+    assert rows("select n from shop.after") == [(4,)]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from datapipe.transform.build import elsewhere, overrides, views_of_hooks
+from datapipe.transform.build import elsewhere, overrides, partitions, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.cascades import Cascades
 from datapipe.transform.build.growth import starting as growing
@@ -107,7 +107,10 @@ def _built(site: Site, witness: Witness | None) -> Built:
             compiled = None if model.is_seed else site.compiled
             told, alone = hooks.told(), not site.views
             witness.saw(site.connection, model, compiled, answer, told, site.changed, alone)
-    return hooks.run_after(built, in_transaction=False)
+    built = hooks.run_after(built, in_transaction=False)
+    if not any("partition" in each.lower() for each in hooks.told()):
+        return built
+    return replace(built, also=tuple(partitions.part(built, each) for each in partitions.of(site)))
 
 
 def _materialized(site: Site) -> Built:

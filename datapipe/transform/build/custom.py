@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from datapipe.transform.build import copies, elsewhere, function, hook_names, seed_by_macros
+from datapipe.transform.build import (
+    copies,
+    elsewhere,
+    function,
+    hook_names,
+    partitions,
+    seed_by_macros,
+)
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog, definitions
@@ -53,7 +59,7 @@ def build(site: Site) -> Built:
         told = query_error(error, site.compiled, site.compiler, site.connection)
         raise told from error.__cause__
     places = {relation.standing: relation for relation in made if isinstance(relation, Relation)}
-    places |= {part.standing: part for part in _partitions(site)}
+    places |= {part.standing: part for part in partitions.of(site)}
     there = catalog.states(site.connection, [*places, site.aside.standing])
     for state in there.values():
         if state.kind in {"r", "m"}:
@@ -61,13 +67,8 @@ def build(site: Site) -> Built:
     seconds = time.perf_counter() - started
     built = Built(model, site.aside, None, seconds, moves=True)
     schema = site.aside.standing[0]
-    ungranted = {key: value for key, value in model.config.items() if key != "grants"}
     also = tuple(
-        replace(
-            built,
-            model=replace(model, relation=_published(relation), config=ungranted),
-            aside=relation,
-        )
+        partitions.part(built, relation)
         for place, relation in places.items()
         if place[0] == schema and place != site.aside.standing and place in there
     )
@@ -101,21 +102,3 @@ def _with_parts_aside(site: Site, statement: str) -> str:
         if name[1].startswith(published[1])
     }
     return definitions.renamed(statement, parts) if parts else statement
-
-
-_PARTITIONS = """
-SELECT c.relname FROM pg_partition_tree(to_regclass(%s)) t JOIN pg_class c ON c.oid = t.relid
-WHERE t.level > 0 AND c.relnamespace = to_regnamespace(%s) ORDER BY t.level, c.relname
-"""
-
-
-def _partitions(site: Site) -> Iterator[Relation]:
-    """The partitions of what was made, which are published with it."""
-    schema = site.aside.standing[0]
-    for (name,) in site.connection.execute(_PARTITIONS, [site.aside.local, quoted(schema)]):
-        yield replace(site.aside, identifier=name)
-
-
-def _published(relation: Relation) -> Relation:
-    schema, identifier = relation.published
-    return Relation(relation.database, schema, identifier, relation.type)

@@ -53,6 +53,7 @@ def aside(site: Site, text: str, *, is_after: bool) -> str:
         text = _in_full(site, text, schema)
     text = definitions.renamed(text, {own.published: site.aside.local})
     text = _beside_published(site, text)
+    text = _in_its_place(site, text)
     if is_after:
         text = views_of_hooks.made_aside(site, text)
     if schema:
@@ -103,6 +104,26 @@ def _beside_published(site: Site, text: str) -> str:
         others -= {site.compiler.place(each).standing for each in models}
     published = quoted(site.model.relation.published[0])
     return definitions.renamed(text, {each: f"{published}.{quoted(each[1])}" for each in others})
+
+
+def _in_its_place(site: Site, text: str) -> str:
+    """``text`` with the tables that it makes aside, where one of them is to be the model's."""
+    (schema, identifier), there = site.model.relation.published, quoted(site.aside.standing[0])
+    names = re.finditer(rf"(?i)\brename\s+to\s+({_NAME}){_ALONE}", text)
+    if all(definitions.plain(each[1]) != identifier for each in names):
+        return text
+    made = {
+        tuple(definitions.plain(part) for part in re.findall(_NAME, each[1]))[-2:]
+        for each in re.finditer(
+            rf"(?i)\bcreate\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?"
+            rf"((?:{_NAME}\s*\.\s*){{1,2}}{_NAME})",
+            text,
+        )
+    }
+    return definitions.renamed(
+        text,
+        {name: f"{there}.{quoted(name[1])}" for name in definitions.named(text, schema) & made},
+    )
 
 
 def _made_in(schema: str, text: str, *, keeps: str) -> str:
