@@ -195,6 +195,29 @@ def test_partitions_that_a_materialization_makes_by_name_or_by_code_are_publishe
     assert rows("select count(*), max(id) from shop.p") == [(3, 3)]
 
 
+def test_a_materialization_in_place_of_dbts_has_strategies_of_its_own(run: Run, rows: Rows) -> None:
+    files = {
+        "macros/incremental.sql": """
+            {% materialization incremental, adapter='postgres' %}
+            {% call statement('main') %}
+                {% if load_relation(this) is none %}create table {{ this }} as {{ sql }}
+                {% else %}insert into {{ this }}
+                select *, '{{ config.get('incremental_strategy') }}' from ({{ sql }}) as q (id)
+                {% endif %}
+            {% endcall %}
+            {{ return({'relations': [this]}) }}
+            {% endmaterialization %}
+        """,
+        "models/m.sql": """
+            {{ config(materialized='incremental', incremental_strategy='hub') }}
+            select {{ var('id', 1) }} as id {% if not is_incremental() %}, '' as said{% endif %}
+        """,
+    }
+    for number in (1, 2):
+        run(files, variables={"id": number})
+    assert rows("select * from shop.m order by id") == [(1, ""), (2, "hub")]
+
+
 def test_a_materialization_may_make_no_relation_and_write_where_it_likes(
     run: Run, rows: Rows
 ) -> None:

@@ -121,7 +121,8 @@ def _check_materialization(model: Model, layers: Sequence[Layer], renderer: Rend
 
 def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
     strategy = model.config.get("incremental_strategy")
-    if strategy is not None and strategy not in {*_STRATEGIES, "default"}:
+    own = renderer.macros.materialization("incremental", model.package)  # it has its own words
+    if strategy is not None and strategy not in {*_STRATEGIES, "default"} and own is None:
         name = str(strategy).replace("+", "_")
         # dbt has a macro for the first, but not for PostgreSQL
         if strategy == "insert_overwrite" or not renderer.has_macro(f"get_incremental_{name}_sql"):
