@@ -127,6 +127,26 @@ def test_a_mistake_in_a_model_is_told_at_its_line_whatever_makes_its_table(run: 
     assert caught.value.line == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "asked", "line"),
+    [("using nothing", "", 4), ("with (nothing = 1)", "", 4), ("of nothing", "select 1", 1)],
+)
+def test_a_mistake_in_what_makes_a_table_is_told_at_its_line(
+    run: Run, options: str, asked: str, line: int
+) -> None:
+    macro = f"""{{% macro create_table_as(temporary, relation, sql) %}}
+        {{% do run_query("{asked}") if "{asked}" %}}
+        create table {{{{ relation }}}}
+        {options}
+        as {{{{ sql }}}}
+    {{% endmacro %}}"""
+    model = "{{ config(materialized='table') }} select 1 as id"
+    with pytest.raises(RunFailedError, match="PostgreSQL stopped building m: ") as caught:
+        run({"macros/t.sql": macro, "models/m.sql": model})
+    assert caught.value.path is not None
+    assert (caught.value.path.name, caught.value.line) == ("t.sql", line)
+
+
 def test_a_macro_in_place_of_one_of_dbt_may_call_its_parameters_otherwise(run: Run) -> None:
     """dbt hands on what it was given in order."""
     done = run({

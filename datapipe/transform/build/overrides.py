@@ -163,9 +163,17 @@ def created(site: Site, macro: str, *values: object, of: Compiled | None = None)
     compiled = of or site.compiled
     own = {"sql": compiled.sql, "compiled_code": compiled.sql}
     arguments = [*values, site.aside, compiled.sql]
-    text = str(site.compiler.call(site.model, macro, arguments, this=site.aside, own=own))
+
+    def written(compiler: Compiler) -> str:
+        return str(compiler.call(site.model, macro, arguments, this=site.aside, own=own))
+
+    text = written(site.compiler)
     before, found, after = text.rstrip().rstrip(";").partition(compiled.sql)
     statements = Statements()
+    macros = site.compiler.renderer.macros
+    own_macros = filter(None, map(macros.overriding, (*_TABLE, *_VIEW, *_MATERIALIZED_VIEW)))
+    places = filter(None, map(macros.place, own_macros))
+    statements.around = written, next(places, (site.model.path, 1))
     statements.add(before, compiled if found else None, after)
     return statements
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -133,6 +135,8 @@ class Statements:
         self._compiled_at: list[int] = []
         self._question = ""
         self.answer: list[tuple[Any, ...]] = []
+        # What renders what macros of the project's wrote around the compiled SQL, and their place.
+        self.around: tuple[Callable[[Compiler], str], tuple[Path, int]] | None = None
         if header.strip():
             self.add(header.rstrip().rstrip(";"))
 
@@ -172,6 +176,16 @@ class Statements:
                     raise not_unique(error, node, project) from error
                 if (error.sqlstate or "").startswith("23"):
                     raise forbidden(error, node, project) from error
+            at = self._around_at(error, compiled)
+            if self.around is not None and at is not None:
+                from datapipe.transform.compile.locate import hook_error  # seldom needed
+                from datapipe.transform.compile.place import Place, WrittenHook
+
+                rendered, place = self.around
+                written = WrittenHook("", Place(*place), rendered, node.name)
+                text, doing = "".join(self._texts), f"building {node.name}"
+                told = hook_error(error, doing, compiler, written, text, connection, offset=at)
+                raise told from error
             raise Stopped(error, compiled, self._compiled_at, compiler) from error
         rows, before = None, None
         while True:
@@ -181,6 +195,18 @@ class Statements:
                 self.answer = cursor.fetchall()  # the last one is that of the question
             if not cursor.nextset():
                 return before if self._question else rows
+
+    def _around_at(self, error: psycopg.Error, compiled: Compiled) -> int | None:
+        """Where around the compiled SQL that stands which ``error`` points at, or else names."""
+        text, spans = (
+            "".join(self._texts),
+            [(at, at + len(compiled.sql)) for at in self._compiled_at],
+        )
+        given = error.diag.statement_position
+        names = re.findall(r'[^".]+(?=")', error.diag.message_primary or "")
+        found = [int(given) - 1] if given else [text.rfind(name) for name in names]
+        outside = [at for at in found if at >= 0 and not any(a <= at <= b for a, b in spans)]
+        return outside[0] if spans and outside else None
 
 
 def place(table: Relation, model: Model) -> str:

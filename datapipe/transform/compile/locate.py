@@ -142,18 +142,24 @@ def hook_error(
     hook: WrittenHook,
     statement: str,
     connection: psycopg.Connection,
+    *,
+    offset: int | None = None,
 ) -> ProjectError:
-    """The error to raise for what PostgreSQL said of the ``statement`` that ``hook`` came to."""
+    """The error to raise for what PostgreSQL said of the ``statement`` that ``hook`` came to.
+
+    ``offset`` is where it points, where it does not say so itself.
+    """
     place, position, gap = hook.place, error.diag.statement_position, None
-    if position is not None:
+    offset = offset if position is None else int(position) - 1
+    if offset is not None:
         # What the hook's template sends itself was sent once.
         failed = connection.info.transaction_status == TransactionStatus.INERROR
         once: AbstractContextManager[object] = (
             nullcontext() if failed else connection.transaction(force_rollback=True)
         )
         with suppress(DatapipeError, psycopg.Error), once:
-            gap = gap_of_hook(compiler, hook, statement, int(position) - 1)
-            place = hook_place(compiler, hook, statement, int(position) - 1)
+            gap = gap_of_hook(compiler, hook, statement, offset)
+            place = hook_place(compiler, hook, statement, offset)
     message = said.message(error, doing)
     if gap is not None:
         return _of_gap(gap, message, hook.model)
