@@ -98,3 +98,14 @@ def test_rows_that_would_go_stay_where_nothing_is_published(
         run({"tests/fails.sql": "select 1 from {{ ref('c') }} limit 1"})
     assert rows("SELECT * FROM shop.b ORDER BY id") == [(10, 1), (20, 2), (30, 3)]
     assert rows("SELECT id FROM shop.c ORDER BY id") == [(100,), (200,), (300,)]
+
+
+@pytest.mark.parametrize("how", [{"per_model": True}, {"select": ["a"], "indirect": "empty"}])
+def test_rows_go_also_with_those_that_a_hook_takes_out_of_a_table_that_is_swapped(
+    run: Any, rows: Any, published: None, how: dict[str, Any]
+) -> None:
+    hook = "post_hook='delete from {{ this }} where id = 1', unique_key"
+    run({"models/a.sql": FILES["models/a.sql"].replace("unique_key", hook)}, **how)
+    assert rows("SELECT id FROM shop.a ORDER BY id") == [(2,), (3,)]
+    assert rows("SELECT min(id) FROM shop.b") == [(20,)]
+    assert rows("SELECT id, a_id FROM shop.kept ORDER BY id LIMIT 2") == [(10, None), (20, 2)]
