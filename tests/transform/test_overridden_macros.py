@@ -392,3 +392,43 @@ def test_seeds_are_created_emptied_and_filled_by_what_the_project_has_for_that(
     run({"seeds/s.csv": "id,price\n4,0.5\n"})
     assert rows(loaded) == [three, three, (4, 0.5, None, None, None, 1)]
     assert rows("select indexname from pg_indexes where tablename = 's'") == [("by_macro",)]
+
+
+def test_a_materialized_view_that_dbt_would_keep_is_refreshed_or_changed_by_the_projects_macros(
+    run: Run, rows: Any
+) -> None:
+    macros = """
+        {% macro postgres__refresh_materialized_view(relation) %}
+            refresh materialized view {{ relation }};
+            comment on materialized view {{ relation }} is 'refreshed'
+        {% endmacro %}
+        {% macro get_alter_materialized_view_as_sql(relation, changes, sql, now, backup, next) %}
+            {{ postgres__update_indexes_on_materialized_view(relation, changes.indexes) }};
+            comment on materialized view {{ relation }} is 'changed'
+        {% endmacro %}
+    """
+    given = "select {{ var('id', 1) }} as id, 1 as b"
+    view = "{{{{ config(materialized='materialized_view', indexes=[{{'columns': [{}]}}]) }}}} "
+    read = "select {{{{ var('columns', '*') }}}} from {{{{ ref('{}') }}}}"
+    files = {
+        "macros/ours.sql": macros,
+        "models/filled.sql": "{{ config(materialized='table') }} " + given,
+        "models/grown.sql": "{{ config(materialized='incremental') }} " + given,
+        "models/refreshed.sql": view.format("'id'") + read.format("grown"),
+        "models/changed.sql": view.format("var('index', 'id')") + read.format("grown"),
+        "models/anew.sql": view.format("'id'") + read.format("filled"),
+    }
+    run(files)
+    warnings = run(variables={"id": 2, "index": "b", "columns": "id"}).warnings
+    assert not any("not called" in each for each in warnings)
+    for name, *expected in (
+        ("refreshed", "refreshed", 2, ["b", "id"], "(id)"),
+        ("changed", "changed", 2, ["b", "id"], "(b)"),
+        ("anew", None, 2, ["id"], "(id)"),
+    ):
+        assert rows(
+            f"select obj_description(v.oid), (select max(id) from shop.{name}), array(select "
+            "attname from pg_attribute where attrelid = v.oid and attnum > 0 order by 1)::text[]"
+            ", (select substring(indexdef from '\\(.*') from pg_indexes where tablename = relname) "
+            f"from pg_class v where oid = 'shop.{name}'::regclass"
+        ) == [tuple(expected)]

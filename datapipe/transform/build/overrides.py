@@ -22,6 +22,10 @@ _TABLE = (
 )
 _VIEW = ("create_view_as", "get_create_view_as_sql")
 _MATERIALIZED_VIEW = ("get_create_materialized_view_as_sql",)
+_CHANGES_MATERIALIZED_VIEW = (
+    *("get_alter_materialized_view_as_sql", "get_materialized_view_configuration_changes"),
+    *("refresh_materialized_view", "update_indexes_on_materialized_view"),
+)
 _INDEXES = ("create_indexes", "get_create_index_sql")
 _DELETES = ("get_delete_insert_merge_sql", "get_insert_into_sql")
 _MERGES = ("get_merge_sql", "get_merge_update_columns", "get_merge_unique_key_match")
@@ -52,11 +56,6 @@ _COMMENTS = (
 # By what it takes for dbt to call them.
 _NOT_CALLED = {
     "snapshot": ("build_snapshot_staging_table", "create_columns"),
-    "materialized_view": (
-        *("get_alter_materialized_view_as_sql", "get_materialized_view_configuration_changes"),
-        *("get_replace_materialized_view_sql", "refresh_materialized_view"),
-        "update_indexes_on_materialized_view",
-    ),
     "incremental": (
         *("alter_column_type", "alter_relation_add_remove_columns", "check_for_schema_changes"),
         *("diff_column_data_types", "diff_columns", "process_schema_changes"),
@@ -81,7 +80,7 @@ def of(model: Model, renderer: Renderer) -> list[str]:
     if model.materialized == "view":
         names = _VIEW
     elif model.materialized == "materialized_view":
-        names = (*_MATERIALIZED_VIEW, *_INDEXES)
+        names = (*_MATERIALIZED_VIEW, *_CHANGES_MATERIALIZED_VIEW, *_INDEXES)
     elif model.materialized in {"table", "incremental"}:
         names = (*_TABLE, *_INDEXES)
     elif model.materialized == "snapshot":
@@ -122,6 +121,11 @@ def makes_view(site: Site) -> bool:
 def makes_materialized_view(site: Site) -> bool:
     """Whether the project itself creates materialized views, or their indexes with them."""
     return bool(_overridden((*_MATERIALIZED_VIEW, *_INDEXES), site.compiler.renderer))
+
+
+def changes_materialized_view(site: Site) -> bool:
+    """Whether the project itself refreshes or changes the materialized views that are there."""
+    return bool(_overridden(_CHANGES_MATERIALIZED_VIEW, site.compiler.renderer))
 
 
 def makes_snapshot(site: Site) -> bool:

@@ -118,6 +118,10 @@ class Compiler:
         at: dict[str, Any] = {"path": model.path, "line": None, "model": model.name}
         return self.renderer.text(text, own, late=late, where=where, **at, **self._as(model))
 
+    def is_selected(self, model: Model) -> bool:
+        """Whether the run was asked for ``model``, which may need not be built again."""
+        return model.unique_id in self._own.get("selected_resources", ())
+
     @property
     def looks(self) -> int:
         """How often templates have looked around for relations that may not be there yet."""
