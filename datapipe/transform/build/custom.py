@@ -18,8 +18,8 @@ from datapipe.transform.build import (
     elsewhere,
     function,
     hook_names,
+    materialization,
     partitions,
-    seed_by_macros,
 )
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
@@ -46,11 +46,7 @@ def build(site: Site) -> Built:
         copies.show(site, old)
     try:
         with scope.sending(partial(_sent, site)):
-            if model.is_seed:
-                own = {"load_agate_table": partial(seed_by_macros.agate_table, model)}
-                made = site.compiler.materialize(model, None, this=site.aside, own=own)
-            else:
-                made = site.compiler.materialize(model, site.compiled, this=site.aside)
+            made = materialization.run(site)
     except QueryError as error:
         if model.is_seed:
             raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from datapipe.transform.build import materialization
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site, Statements
 
@@ -25,7 +26,7 @@ def build(site: Site) -> Built:
     model, aside = site.model, site.aside
     statement = ""
     if site.is_custom:
-        site.compiler.materialize(model, site.compiled, this=aside)
+        materialization.run(site)
     else:
         statement = _create(site)
     oids = made(site)

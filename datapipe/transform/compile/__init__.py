@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datapipe.errors import ProjectError
 from datapipe.transform.compile import ctes, literals
 from datapipe.transform.compile.as_text import AsText
 from datapipe.transform.compile.known import Known
@@ -194,36 +193,6 @@ class Compiler:
         """The macro of the project's own, or of a package, that makes what ``node`` is."""
         kind = str(node.config["materialized"])
         return self.renderer.macros.materialization(kind, node.package)
-
-    def materialize(
-        self,
-        model: Model,
-        compiled: Compiled | None,
-        *,
-        this: Relation | None = None,
-        own: Mapping[str, Any] | None = None,
-    ) -> list[Relation]:
-        """Run the materialization of the project's own; gives the relations that it made.
-
-        ``compiled`` is the model, whose template may write and is rendered once; None for a seed.
-        Its statements go over the connection that the renderer uses.
-        """
-        macro = self.materialization(model)
-        if macro is None:
-            raise ProjectError(f"There is no materialization {model.materialized}.")
-        node = self.seen(model, compiled)
-        code = compiled and compiled.sql
-        known = {"sql": code, "compiled_code": code, "model": node, **(own or {})}
-        result = self.call(model, macro, this=this, own=known)
-        relations = result.get("relations") if isinstance(result, Mapping) else None
-        if relations is None:
-            raise ProjectError(
-                f"The materialization {model.materialized} returned no relations. "
-                "End it with {{ return({'relations': [target_relation]}) }}.",
-                path=model.path,
-                model=model.name,
-            )
-        return list(relations)
 
     def rendered(
         self, node: Model | DataTest, *, this: Relation | None = None
