@@ -434,3 +434,18 @@ def test_what_hooks_make_elsewhere_shows_what_is_published_before_and_after_a_fa
         "select obj_description('bare'::regclass), has_table_privilege('public', 'audit.seen', "
         "'select'), count(*) from pg_namespace where nspname like '%\\_\\_build'"
     ) == [("of a", True, 0)]
+
+
+def test_a_view_of_a_hook_may_read_what_is_built_after_it(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    connection.execute("create schema audit; create schema shop; create table shop.z (id int)")
+    hook = "create or replace view audit.both as select a.id, z.id as z from {{ this }} a, shop.z"
+    files = {
+        "models/a.sql": f"{{{{ config(materialized='table', post_hook='{hook}') }}}} "
+        "select {{ var('n', 1) }} as id",
+        "models/z.sql": "{{ config(materialized='table') }} select {{ var('n', 1) }} as id",
+    }
+    for number in (1, 2):
+        assert run(files, variables={"n": number}).warnings == ()
+        assert rows("select * from audit.both") == [(number, number)]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datapipe.transform.build import aside
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.database import definitions
+from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
@@ -30,12 +30,13 @@ _BEFORE_BARE = r"(?i)\b(?P<before>view|exists|from|join|on|table)(?P<space>\s+)"
 def made_aside(site: Site, text: str) -> str:
     """``text`` of a hook, with the views that it or one before it makes as they stand aside.
 
-    A view that something else of the project reads, which cannot know of that, stays where it is.
+    A view that something else of the project reads, which cannot know of that, stays where it is;
+    so does one that reads what is still to be built.
     """
 
     def never_missed(found: re.Match[str]) -> str:
         name = _name(site, found["name"])
-        if name not in site.views and not _goes_aside(site, name):
+        if name not in site.views and not _goes_aside(site, name, text):
             return found[0]
         schema = aside.beside(name[0], aside.BUILD)
         site.views[name] = Relation(site.aside.database, *name, "view").at(schema)
@@ -75,12 +76,14 @@ def _searched(site: Site) -> str:
     return site.compiler.made_in() or (str(row[0]) if row else "")
 
 
-def _goes_aside(site: Site, name: Name) -> bool:
-    """Whether the view is to be made aside; then there is a schema for it."""
+def _goes_aside(site: Site, name: Name, text: str) -> bool:
+    """Whether the view that ``text`` makes is to stand aside; then there is a schema for it."""
     schema = name[0]
     models = site.compiler.manifest.models.values()
     asides = aside.left_over(site.connection)
     if schema in (_LOADED, *asides) or any(each.relation.published == name for each in models):
+        return False
+    if _reads_what_comes(site, text):
         return False
     # What names a relation in a schema of the project's models gets the one aside.
     if schema not in {each.relation.published[0] for each in models} and _is_read(site, name):
@@ -94,6 +97,16 @@ def _goes_aside(site: Site, name: Name) -> bool:
             return False
         aside.create(site.connection, [beside])
     return True
+
+
+def _reads_what_comes(site: Site, text: str) -> bool:
+    """Whether ``text`` names, as it is published, what the run is still to build."""
+    models = [each for each in site.compiler.manifest.models.values() if not each.is_function]
+    schemas = {each.relation.published[0] for each in models}
+    named = {name for schema in schemas for name in definitions.named(text, schema)}
+    places = {site.compiler.place(each) for each in models if each.relation.published in named}
+    coming = {each.standing for each in places if each.standing != each.published}
+    return bool(coming) and len(catalog.states(site.connection, coming)) < len(coming)
 
 
 def _is_read(site: Site, name: Name) -> bool:

@@ -258,8 +258,9 @@ class Publication:
         refreshed = [each.model.relation.published for each in plan.refreshed]
         for name in (*refreshed, *self.unfilled):
             execute(run, f"REFRESH MATERIALIZED VIEW {'.'.join(map(quoted, name))}")
+        names = views.as_published(self.all)
         for dependent in plan.repointed:
-            views.repoint(run, dependent, plan.swapped)
+            views.repoint(run, dependent, plan.swapped, names)
         keys.give_back(run, [key for key in (*taken, *more) if key.added])
         self._restore(plan)
         self._restore_functions(of_functions)

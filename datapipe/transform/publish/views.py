@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
@@ -11,7 +11,7 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.database import definitions
-from datapipe.transform.database.catalog import RelationState
+from datapipe.transform.database.catalog import Name, RelationState
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
@@ -65,11 +65,16 @@ def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None
         raise project_error(error, made, [len(_before(made, bool(how)))], final) from error
 
 
-def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
-    """Give published views the queries of those aside, which now name what has moved."""
-    names = {
+def as_published(built: Sequence[Built]) -> dict[Name, str]:
+    """What all that was ``built`` is called when it is published, by where it stood aside."""
+    return {
         each.aside.standing: definitions.plain_name(plans.name_of(each.model)) for each in built
     }
+
+
+def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
+    """Give published views the queries of those aside, which now name what has moved."""
+    names = as_published(built)
     states = [(each, plan.aside(each)) for each in plan.restated]
     texts = definitions.of_views(connection, [new.oid for _, new in states])
     for each, new in states:
@@ -86,13 +91,18 @@ def repoint(
     connection: psycopg.Connection,
     dependent: Dependent,
     swapped: Sequence[tuple[Built, RelationState]],
+    names: Mapping[Name, str],
 ) -> None:
-    """Let a view of the user's select from the new tables; it stays the view that it is."""
+    """Let a view of the user's select from the new tables; it stays the view that it is.
+
+    One that a hook has made may read what stood aside: ``names`` are those that this has now.
+    """
     view = dependent.view
     if view is None:
         return
     options = f" WITH ({', '.join(view.options)})" if view.options else ""
     definition = dependent.definition.rstrip().rstrip(";")
+    definition = definitions.renamed(definition, names)
     try:
         execute(
             connection,
