@@ -414,8 +414,14 @@ def test_what_hooks_make_elsewhere_shows_what_is_published_before_and_after_a_fa
         """What a view of a user's shows, what the function gives, and what of a view is left."""
         return rows("select mine.*, f(), to_regclass('audit.gone') from public.mine")
 
+    table = "models/table.sql"
+    for hook in ("drop view if exists audit.seen", "create or replace view audit.seen as select 1"):
+        connection.execute("create table audit.seen ()")
+        with pytest.raises(ProjectError, match="is not a view"):
+            run({table: f"{{{{ config(materialized='table', post_hook='{hook}') }}}} select 1"})
+        connection.execute("drop table audit.seen")
     with pytest.raises(RunFailedError):
-        run(files, variables={"n": 0})
+        run({table: "select 1 as id", **files}, variables={"n": 0})
     assert rows("select to_regclass('audit.seen'), to_regclass('bare')") == [(None, None)]
     assert rows("select count(*) from audit.gone") == [(1,)]
     run()

@@ -83,7 +83,8 @@ def _goes_aside(site: Site, name: Name, text: str) -> bool:
     asides = aside.left_over(site.connection)
     if schema in (_LOADED, *asides) or any(each.relation.published == name for each in models):
         return False
-    if _reads_what_comes(site, text):
+    old = catalog.states(site.connection, [name]).get(name)
+    if (old is not None and old.kind not in "vm") or _reads_what_comes(site, text):
         return False
     # What names a relation in a schema of the project's models gets the one aside.
     if schema not in {each.relation.published[0] for each in models} and _is_read(site, name):
