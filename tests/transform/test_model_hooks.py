@@ -402,8 +402,12 @@ def test_what_hooks_make_elsewhere_shows_what_is_published_before_and_after_a_fa
         "create or replace view bare as select id from audit.seen",
         "comment on view bare is 'of a'; grant select on audit.seen to public",
         "create or replace function f() returns int as 'select id from {{ this }}' language sql",
+        "{{ made() }}",
     ]
     files = {
+        "macros/made.sql": """{% macro made() %}
+            {% do run_query("create or replace view audit.told as select id from " ~ this) %}
+        {% endmacro %}""",
         "models/a.sql": f"{{{{ config(materialized='table', post_hook={hooks!r}) }}}} "
         "select {{ var('n', 1) }} as id {{ var('more', '') }}",
         "models/b.sql": "select 1 / {{ var('n', 1) }} as x from {{ ref('a') }}",
@@ -422,12 +426,13 @@ def test_what_hooks_make_elsewhere_shows_what_is_published_before_and_after_a_fa
         connection.execute("drop table audit.seen")
     with pytest.raises(RunFailedError):
         run({table: "select 1 as id", **files}, variables={"n": 0})
-    assert rows("select to_regclass('audit.seen'), to_regclass('bare')") == [(None, None)]
+    for view in ("audit.seen", "audit.told", "bare"):
+        assert rows("select to_regclass(%s)", view) == [(None,)]
     assert rows("select count(*) from audit.gone") == [(1,)]
     run()
     connection.execute(
         "create view public.mine as select seen.id, kept.id as kept, bare.id as bare "
-        "from audit.seen, audit.kept, bare"
+        "from audit.seen, audit.kept, bare natural join audit.told"
     )
     assert seen() == [(1, 1, 1, 1, None)]
     with pytest.raises(RunFailedError):

@@ -24,7 +24,7 @@ import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names
+from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.compile import Compiled, Compiler, lexer
@@ -148,7 +148,8 @@ class Hooks:
             execute(self.site.connection, "; ".join(self._on_indexes))
         self._on_indexes.clear()
         for hook in self.after:
-            text = self._text(hook) if hook.in_transaction is in_transaction else ""
+            with scope.sending(self._sent_after):
+                text = self._text(hook) if hook.in_transaction is in_transaction else ""
             if not text:
                 continue
             if owned := re.match(_OWNED, text):
@@ -174,6 +175,10 @@ class Hooks:
                 return definitions.renamed(statement, published)
             self._show_what_is_published()
         return elsewhere.changing(site, statement)
+
+    def _sent_after(self, statement: str) -> str:
+        """What a template sends for ``statement`` of a post_hook."""
+        return elsewhere.changing(self.site, views_of_hooks.made_aside(self.site, statement))
 
     def _show_what_is_published(self) -> None:
         """Put there what is published, as a table of its own or as a view of what is a view."""
