@@ -235,6 +235,21 @@ def test_a_package_finds_the_macros_of_the_project_that_uses_it(render: Render) 
     assert render(asked, package="pack", ref=str) == "shop root"
 
 
+def test_a_package_learns_of_the_run_what_dbt_tells(render: Render) -> None:
+    """Packages that write down how they were run ask for these."""
+    asked = (
+        "{{ ref.config.vars.to_dict().days }} {{ ref.config.cli_vars }} {{ ref.config.threads }} "
+        "{{ ref.config.credentials.schema }} {{ ref.config.quoting.schema }} {{ target.role }} "
+        "{{ flags.INDIRECT_SELECTION }} {{ api.Relation.get_relation_type('view') }} "
+        "{{ api.Relation.quote_character }}{{ api.Column('a', 'text') }}"
+    )
+    column = "PostgresColumn(column='a', dtype='text', char_size=None, numeric_precision=None,"
+    assert (
+        render(asked, ref=str)
+        == f'7 {{}} 1 shop True None eager view "{column} numeric_scale=None)'
+    )
+
+
 def test_parameters_may_have_types_and_macros_give_back_values(render: Render) -> None:
     assert render("{{ typed(3) + 1 }}") == "7"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from datapipe.frozen import frozen
@@ -18,6 +19,19 @@ _LONGEST_NAME = 63
 def quoted(name: str) -> str:
     """``name`` as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+class RelationType(StrEnum):
+    """dbt's words for what a relation can be."""
+
+    Table = "table"
+    View = "view"
+    CTE = "cte"
+    MaterializedView = "materialized_view"
+    Ephemeral = "ephemeral"
+    External = "external"
+    PointerTable = "pointer_table"
+    Function = "function"
 
 
 @frozen
@@ -43,6 +57,8 @@ class Relation(Mapping[str, Any]):
     MaterializedView: ClassVar = "materialized_view"
     External: ClassVar = "external"
     Function: ClassVar = "function"
+    get_relation_type: ClassVar = RelationType
+    quote_character: ClassVar = '"'
 
     def __str__(self) -> str:
         names = (self.database, self.stands_in or self.schema, self.identifier)

@@ -108,8 +108,6 @@ class Ended:
         self.node = node
         self.agate_table = None
         self.batch_results: Batches | None = None
-        self.unique_id = node["unique_id"]
-        self.relation_name = node.get("relation_name")
 
     @property
     def skipped(self) -> bool:
@@ -117,13 +115,11 @@ class Ended:
 
     def to_dict(self, **_: Any) -> dict[str, Any]:
         """The result as dbt writes it down."""
-        shown = {key: each for key, each in vars(self).items() if key not in _NOT_WRITTEN}
         batches = self.batch_results and self.batch_results.to_dict()
         told = {"timing": [each.to_dict() for each in self.timing], "batch_results": batches}
-        return {**shown, **told, "node": self.node.to_dict()}
+        return {**vars(self), **told, "node": self.node.to_dict()}
 
 
-_NOT_WRITTEN = {"unique_id", "relation_name"}
 _NO_ROWS = {
     "view": "CREATE VIEW",
     "materialized_view": "REFRESH MATERIALIZED VIEW",

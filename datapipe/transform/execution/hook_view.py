@@ -60,7 +60,7 @@ def after(
             there.add(_schema(node))
         elif isinstance(result, TestResult) and result.stored_in:
             there.add((compiler.renderer.target["dbname"], result.stored_in.split('"')[1]))
-    lost = {each.unique_id for each in ended if each.status in {"error", "skipped"}}
+    lost = {each.node["unique_id"] for each in ended if each.status in {"error", "skipped"}}
     for exposure in compiler.manifest.exposures:
         if exposure.resource_type == "exposure" and exposure.unique_id in selected:
             parents = compiler.manifest.parents(exposure)

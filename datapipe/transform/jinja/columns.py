@@ -20,7 +20,7 @@ _DESCRIBED = re.compile(r"([^(]+)(?:\(([^)]+)\))?")
 _SIZE_OF_TEXT = 256  # what dbt takes where a string has no size
 
 
-@dataclass
+@dataclass(repr=False)
 class Column:
     """A column; ``dtype`` is its type without a size, ``data_type`` with it."""
 
@@ -29,6 +29,10 @@ class Column:
     char_size: int | None = None
     numeric_precision: int | None = None
     numeric_scale: int | None = None
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
+        return f"PostgresColumn({shown})"
 
     @classmethod
     def create(cls, name: str, label_or_dtype: str) -> Column:

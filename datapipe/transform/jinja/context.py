@@ -67,19 +67,6 @@ class Var:
         return name in self._variables
 
 
-class Named:
-    """``ref`` or ``source``: macros of packages ask them also which project they are in."""
-
-    __slots__ = ("_find", "config")
-
-    def __init__(self, find: Callable[..., Any], project_name: str) -> None:
-        self._find = find
-        self.config = SimpleNamespace(project_name=project_name)
-
-    def __call__(self, *names: Any, **options: Any) -> Any:
-        return self._find(*names, **options)
-
-
 class Config:
     """``config(...)`` while a project is read: it collects what the file says of itself."""
 
@@ -248,6 +235,7 @@ class Flags(Mapping[str, Any]):
             "EMPTY": False,
             "FAIL_FAST": options.fail_fast,
             "FULL_REFRESH": options.full_refresh,
+            "INDIRECT_SELECTION": options.indirect or "eager",
             "INTROSPECT": True,
             "PRINT": True,
             "STORE_FAILURES": options.store_failures,

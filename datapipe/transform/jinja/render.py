@@ -16,6 +16,7 @@ from datapipe.transform.jinja import context, plain, scope
 from datapipe.transform.jinja.explain import explained
 from datapipe.transform.jinja.gaps import Gap, Where, gaps, without_gaps
 from datapipe.transform.jinja.macros import MACRO_AS_TEXT, Macros, refuse_macro
+from datapipe.transform.jinja.named import Named, config_of
 from datapipe.transform.jinja.native import NativeEnvironment
 from datapipe.transform.jinja.places import Place
 from datapipe.transform.jinja.scope import Scope, Variables
@@ -57,6 +58,7 @@ class Renderer:
         self._texts: dict[str, jinja2.Template] = {}
         self._plain: dict[str, plain.Plain | None] = {}
         self._shared: dict[str, dict[str, Any]] = {}
+        self._config = config_of(project, self.target)
         self._on_log = on_log
         self._held: list[Callable[[], None]] | None = None
 
@@ -79,11 +81,7 @@ class Renderer:
                 on_warning=self._unless_held(self.warnings.append),
             )
             shared["render"] = self._rendered_inside
-        named = {
-            name: context.Named(own[name], self.project.name)
-            for name in ("ref", "source")
-            if name in own
-        }
+        named = {name: Named(own[name], self._config) for name in ("ref", "source") if name in own}
         macros = self.macros.seen_from(package)
         return Variables({**own, **named}, macros, shared, replaced or {}, late)
 

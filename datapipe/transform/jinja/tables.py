@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,8 @@ class Response:
 
 class Named(Sequence[Any]):
     """Values in their order, that also have names; to go through it is to go through the values."""
+
+    _called = "MappedSequence"
 
     def __init__(self, values: Iterable[Any], keys: Sequence[Any] | None = None) -> None:
         self._values = tuple(values)
@@ -58,7 +61,7 @@ class Named(Sequence[Any]):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self._values[:5]))
-        return f"<agate.{type(self).__name__}: ({shown}{', ...' if len(self) > 5 else ''})>"
+        return f"<agate.{self._called}: ({shown}{', ...' if len(self) > 5 else ''})>"
 
     def keys(self) -> Sequence[Any] | None:
         return self._keys
@@ -79,11 +82,13 @@ class Named(Sequence[Any]):
         """The values by their names."""
         if self._keys is None:
             raise KeyError("These have no names.")
-        return dict(zip(self._keys, self._values, strict=False))
+        return OrderedDict(zip(self._keys, self._values, strict=False))
 
 
 class Row(Named):
     """One row; ``row[0]``, ``row['name']`` and ``row.name`` are its values."""
+
+    _called = "Row"
 
 
 @frozen
@@ -108,6 +113,8 @@ class DataType:
 
 class ColumnOfTable(Named):
     """All values of one column."""
+
+    _called = "Column"
 
     def __init__(self, name: str, values: Iterable[Any]) -> None:
         super().__init__(values)

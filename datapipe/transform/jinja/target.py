@@ -6,6 +6,16 @@ from typing import Any
 
 import psycopg
 
+# What a profile of dbt's has where it does not say.
+_AS_DBT_HAS_THEM = {
+    "application_name": "dbt",
+    "autocommit": False,
+    "connect_timeout": 10,
+    "keepalives_idle": 0,
+    "retries": 1,
+    **dict.fromkeys(("role", "search_path", "sslcert", "sslkey", "sslmode", "sslrootcert")),
+}
+
 
 def described(
     connection: psycopg.Connection | None, schema: str, *, threads: int = 1
@@ -24,4 +34,5 @@ def described(
         "host": info.host if info else "",
         "port": info.port if info else 5432,
         "threads": threads,
+        **_AS_DBT_HAS_THEM,
     }
