@@ -93,7 +93,7 @@ class Session:
         checks.store.check(tests, self.final)
         nodes: list[Node] = [*self.models, *self.selection.unit_tests, *tests]
         overrides.make_schemas(self.connection, self.final, self._schemas)
-        self._hooks("on-run-start", hook_view.before(nodes))
+        self._hooks("on-run-start", hook_view.BEFORE)
         memory = self._memory()
         execution, compiler = self._prepared(memory, nodes)
         if execution.steps:  # while PostgreSQL builds, there is time to import what comes after

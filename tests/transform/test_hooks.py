@@ -347,6 +347,25 @@ def test_what_is_selected_is_told_as_by_dbt_and_that_seeds_are_not_compiled(
     assert rows("select said from told") == [("mst  True True True",)]
 
 
+def test_a_hook_is_told_which_one_it_is_and_what_there_is(run: Run, rows: Any) -> None:
+    told = "{{ this }} {{ model.unique_id }} {{ schemas | join }}{{ results | length }}"
+    run(
+        {
+            "dbt_project.yml": f"""
+                name: shop
+                models: {{+schema: shop}}
+                on-run-start: create table told as select '{told}' as said
+                on-run-end: [select 1, "insert into told values ('{told}')"]
+            """,
+            "models/a.sql": "select 1 as id",
+        }
+    )
+    assert rows("select said from told") == [
+        ("None operation.shop.shop-on-run-start-0 0",),
+        ("None operation.shop.shop-on-run-end-1 shop1",),
+    ]
+
+
 def test_what_a_macro_refuses_to_a_hook_names_the_hook(run: Run) -> None:
     refuse = "{% macro refuse() %}\n{% do exceptions.raise_compiler_error('no') %}\n{% endmacro %}"
     files = {"dbt_project.yml": "name: shop\non-run-start:\n  - '{{ refuse() }}'\n"}

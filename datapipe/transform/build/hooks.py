@@ -14,6 +14,7 @@ from typing import Any, Literal
 import psycopg
 
 from datapipe.transform.compile import Compiler
+from datapipe.transform.compile.graph import with_parents
 from datapipe.transform.database.statements import execute
 from datapipe.transform.project import Hook
 from datapipe.warehouse.failures import class_of, failure
@@ -33,9 +34,13 @@ def run(
 
     Those of packages go before the project's own.
     """
+    operations = [each for each in compiler.manifest.operations if each.moment == moment]
     for hook in compiler.manifest.project.hooks(moment):
+        node = next(each for each in operations if each.package == hook.package)
+        operations.remove(node)
+        own = {**known, "model": with_parents(compiler.manifest, node)}
         with compiler.renderer.using(connection):
-            text = compiler.hook(hook.sql, hook.path, hook.line, known, package=hook.package)
+            text = compiler.hook(hook.sql, hook.path, hook.line, own, package=hook.package)
         if not text.strip():
             continue
         try:
@@ -46,8 +51,10 @@ def run(
             from datapipe.transform.compile.locate import hook_error  # seldom needed
             from datapipe.transform.compile.place import Place, WrittenHook
 
-            def rendered(compiler: Compiler, hook: Hook = hook) -> str:
-                return compiler.hook(hook.sql, hook.path, hook.line, known, package=hook.package)
+            def rendered(
+                compiler: Compiler, hook: Hook = hook, own: Mapping[str, Any] = own
+            ) -> str:
+                return compiler.hook(hook.sql, hook.path, hook.line, own, package=hook.package)
 
             written = WrittenHook(hook.sql, Place(hook.path, hook.line), rendered)
             with compiler.renderer.using(connection):

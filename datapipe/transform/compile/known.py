@@ -85,7 +85,8 @@ class Known:
     def of_project(self, package: str) -> dict[str, Any]:
         """What a statement sees that belongs to the project, or a package, and to no node."""
         own = {**self.named(package, []), **self.asking, "execute": True}
-        return {**own, "config": KnownConfig({}), **self._own}
+        own |= {"config": KnownConfig({}), "this": None, "pre_hooks": [], "post_hooks": []}
+        return {**own, **self._own}
 
     def node(self, node: Model | DataTest, compiled: Callable[[], str] | None = None) -> Seen:
         """``model``; its SQL is what ``compiled`` gives."""

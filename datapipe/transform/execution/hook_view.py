@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,8 @@ from datapipe.transform.results import NodeResult, Status, TestResult
 if TYPE_CHECKING:
     from datapipe.transform.execution.ended import Ended
 
-
-def before(nodes: Sequence[Node]) -> Mapping[str, Any]:
-    """The schemas of all that is going to be built, and no ``results`` yet."""
-    return _seen({_schema(node) for node in nodes if isinstance(node, Model)}, ())
+# Before a run there is nothing of it: dbt writes nothing for these, and goes through nothing.
+BEFORE = dict.fromkeys(("schemas", "database_schemas", "results"), "")
 
 
 def after(
@@ -66,16 +64,12 @@ def after(
             parents = compiler.manifest.parents(exposure)
             is_skipped = not lost.isdisjoint(parents)
             ended.append(as_told.of_exposure(exposure, compiler, is_skipped=is_skipped))
-    return _seen(there, ended)
+    return {
+        "schemas": sorted({schema for _, schema in there}),
+        "database_schemas": sorted(there),
+        "results": ended,
+    }
 
 
 def _schema(model: Model) -> tuple[str, str]:
     return model.relation.database, model.relation.schema
-
-
-def _seen(schemas: Set[tuple[str, str]], results: Sequence[Ended]) -> dict[str, Any]:
-    return {
-        "schemas": sorted({schema for _, schema in schemas}),
-        "database_schemas": sorted(schemas),
-        "results": list(results),
-    }
