@@ -258,6 +258,29 @@ def test_results_come_in_the_order_in_which_dbt_with_one_thread_has_them(
     assert rows("select said from told") == [("z s of_e of_z f unit_of_a a both",)]
 
 
+def test_compiled_code_is_what_dbt_makes_of_it_to_the_last_space(run: Run, rows: Any) -> None:
+    """Packages write it down, or what it hashes to."""
+    run(
+        {
+            "dbt_project.yml": """
+                name: shop
+                models: {+schema: shop}
+                on-run-end: "create table told as {% for each in results -%}
+                  select $$x{{ each.node.compiled_code }}x$$ as code
+                  {{- ' union all ' if not loop.last }}{% endfor %}"
+            """,
+            "models/e.sql": "{{ config(materialized='ephemeral') }}\nselect 1 as id\n\n \n",
+            "models/a.sql": "-- c\nwith x as (select 1 as a)\nselect * from x, {{ ref('e') }}\n\n",
+            "models/b.sql": "{% set n = 1 %}\nselect {{ n }} from {{ ref('e') }}",
+        }
+    )
+    with_e = "__dbt__cte__e as (\n\nselect 1 as id\n)"
+    assert sorted(rows("select code from told")) == [
+        (f"x\nwith {with_e} select 1 from __dbt__cte__ex",),
+        (f"x-- c\nwith  {with_e}, x as (select 1 as a)\nselect * from x, __dbt__cte__ex",),
+    ]
+
+
 def test_a_model_in_batches_shows_when_it_begins_and_how_it_ended(run: Run, rows: Any) -> None:
     batched = (
         "{{ config(materialized='incremental', incremental_strategy='microbatch', event_time='at', "

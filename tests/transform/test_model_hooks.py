@@ -387,7 +387,7 @@ def test_macros_of_hooks_find_what_is_published_and_the_sql_of_the_model(
     first = 'select id from "shop"."a" -- None\n union select 2'
     assert rows(told, database, 0) == [(first, 0)]
     run({**files, "models/a.sql": "select 3 as id"})
-    assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a" -- None', 0)]
+    assert rows(told, database, 1) == [("id", 2), ('select id from "shop"."a" -- None\n', 0)]
     assert rows("select id from shop.m order by id") == [(1,), (3,)]
 
 

@@ -206,9 +206,10 @@ class Compiler:
             else:
                 name, code = node.of, node.raw_code
             text = self.renderer.render(node.path, code, own, model=name, **self._as(node))
+            text = _without_margins(text, code)
         else:
             text = self._generic(node, node.macro, own, needed)
-        return literals.published(text.strip("\n"), self._known.asides), tuple(needed)
+        return literals.published(text, self._known.asides), tuple(needed)
 
     def _generic(self, test: DataTest, macro: str, own: dict[str, Any], needed: list[str]) -> str:
         at: dict[str, Any] = {"path": test.path, "line": test.line}
@@ -260,3 +261,10 @@ class Compiler:
             self._gather(inner, names)
         if name not in names:
             names.append(name)
+
+
+def _without_margins(text: str, source: str) -> str:
+    """``text``, which ``source`` renders to, without the white space around the whole of that."""
+    before = source[: len(source) - len(source.lstrip())]
+    after = source[len(source.rstrip()) :].removesuffix("\n")  # that one Jinja leaves out
+    return text.removeprefix(before).removesuffix(after)

@@ -23,8 +23,8 @@ def in_front(
     start = leading.end() if leading else 0
     with_ = re.match(_WITH, text[start:])
     start += with_.end() if with_ else 0
-    pieces = [Piece(text[:start], node), Piece("" if with_ else "with ")]
+    pieces = [Piece(text[:start], node), Piece("" if with_ else "with")]
     for number, (model, sql) in enumerate(ephemeral):
-        opening = f"{', ' if number else ''}{model.relation} as (\n"
+        opening = f"{', ' if number else ''} {model.relation} as (\n"
         pieces += [Piece(opening), Piece(sql, model), Piece("\n)")]
-    return [*pieces, Piece(", " if with_ else "\n"), Piece(text[start:], node, start)]
+    return [*pieces, Piece(", " if with_ else " "), Piece(text[start:], node, start)]
