@@ -76,16 +76,26 @@ class LoadError(DatapipeError):
 
 
 class ProjectError(DatapipeError):
-    """The SQL project has a mistake, at ``path`` and ``line`` where they are known."""
+    """The SQL project has a mistake, at ``path`` and ``line`` where they are known.
+
+    ``about`` is what is wrong there, as it is written.
+    """
 
     def __init__(
-        self, message: str, *, path: Path | None = None, line: int | None = None, model: str = ""
+        self,
+        message: str,
+        *,
+        path: Path | None = None,
+        line: int | None = None,
+        model: str = "",
+        about: str = "",
     ) -> None:
         where = "" if path is None else f"{path}: " if line is None else f"{path}:{line}: "
         super().__init__(where + message)
         self.path = path
         self.line = line
         self.model = model
+        self.about = about
 
 
 class PublishError(ProjectError):

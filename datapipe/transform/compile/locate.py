@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -33,6 +34,9 @@ from datapipe.transform.snippet import snippet
 from datapipe.warehouse.failures import failure
 
 _WORD = re.compile(r"""'?([\w."]+)""")
+_TOKEN = re.compile(
+    r"""(?:"[^"\n]*"|[^\W\d][\w$]*)(?:\.(?:"[^"\n]*"|\w+))*|\d[\w.]*|'[^'\n]*'|[-+*/<>=~!@#%^&|:]+|\S"""
+)
 _OTHERS_AT_MOST = 3
 
 
@@ -82,7 +86,8 @@ def project_error(
         + snippet(
             place.path,
             place.line,
-            about=about,
+            about=place.word or about,
+            column=place.column,
             with_line_before="comma missing" in more
             or (offset is not None and _begins_its_line(error, compiled.sql, offset)),
         ),
@@ -169,9 +174,8 @@ def hook_error(
 
 def _of_gap(gap: Gap, message: str, model: str) -> ProjectError:
     """The error where PostgreSQL stumbles over nothing, which stands for a name nobody knows."""
-    shown = snippet(gap.path, gap.line, about=gap.name)
     return ProjectError(
-        f"{gap.message} {message}{shown}", path=gap.path, line=gap.line, model=model
+        f"{gap.message} {message}", path=gap.path, line=gap.line, model=model, about=gap.name
     )
 
 
@@ -289,7 +293,8 @@ def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tu
         of = "" if each is compiled else f" in {each.node.name}, which {node.name} reads"
         others = dict.fromkeys(str(place) for place in places if str(place) != str(places[0]))
         more = f" PostgreSQL does not say where; it is likely here{of}"
-        return places[0], f"{more}{', or at ' if others else ''}{', or at '.join(others)}."
+        more += f"{', or at ' if others else ''}{', or at '.join(others)}."
+        return replace(places[0], word="", column=None), more  # nothing to mark for certain
     return _setting(error, node, compiler), ""
 
 
@@ -326,7 +331,8 @@ def _views(node: Model | DataTest, compiler: Compiler) -> Iterator[Compiled]:
 
 def _place(compiler: Compiler, compiled: Compiled, offset: int, word: str = "") -> Place:
     node, inside = compiled.origin(offset)
-    place = template_place(compiler, node, inside, word)
+    token = _TOKEN.match(compiled.sql, offset)
+    place = template_place(compiler, node, inside, word, token[0] if token else "")
     if isinstance(node, DataTest) and place.path != node.path:
         setting = _setting_of(node, compiled.sql, offset)
         line = below(node.path, node.line, setting) if setting else None

@@ -20,6 +20,7 @@ from datapipe.transform.jinja.templates import IN_YAML, MARK, Marked
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, column_above
+from datapipe.transform.snippet import only
 
 _MARKED: tuple[Marked, ...] = ("all", "body")
 _TOKEN = re.compile(r'[\w"]+|\S')
@@ -29,6 +30,8 @@ _JOINED = re.compile(r"""(['"])(\w+)\1\s+(['"])(\w+)\3""")
 _TAG = re.compile(
     r"\{%[-+]?\s*set\s+\w+\s*[-+]?%\}.*?\{%[-+]?\s*endset\b|\{[{%].*?[}%]\}", re.DOTALL
 )
+_TAG_OF_LINE = re.compile(r"\{[{%#].*?(?:[}%#]\}|$)")
+_BETWEEN_TAGS = re.compile(r"(?:^|[}%#]\}).*?(?:(?=\{[{%])|$)")
 
 
 @frozen
@@ -37,7 +40,7 @@ class Place:
 
     That is another one where an argument of a macro, or an item of a list, is what is wrong, or
     where one is not given: that is ``without``. ``called`` is where the node has what is written in
-    another file.
+    another file. ``word`` is what stands at ``column``, from 0, where that is certain.
     """
 
     path: Path
@@ -45,15 +48,17 @@ class Place:
     through: Place | None = None
     without: str = ""
     called: Place | None = None
+    word: str = ""
+    column: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
 
 
 def template_place(
-    compiler: Compiler, node: Model | DataTest, offset: int, word: str = ""
+    compiler: Compiler, node: Model | DataTest, offset: int, word: str = "", token: str = ""
 ) -> Place:
-    """The place that wrote what stands at ``offset`` of what ``node`` renders to.
+    """The place that wrote what stands at ``offset`` of what ``node`` renders to: ``token``.
 
     What an expression gave may be written elsewhere, as ``word``: then that is the place.
     """
@@ -76,6 +81,7 @@ def template_place(
         place_, counts = of_test or Place(node.path, None), False
     else:
         place_, counts = found[0]
+        place_ = _in_its_line(place_, plain, offset, token, is_text=counts)
     for name, (path, line), call in renderer.not_given:
         called = Place(*call) if call else of_test
         if called is not None and (path, line) == (place_.path, place_.line):
@@ -89,7 +95,9 @@ def template_place(
     written = _written(word, calling, node, files)
     if written is None:
         return place_
-    return written if place_ == of_test else Place(written.path, written.line, place_)
+    column = only(word, _line(written))
+    through = None if place_ == of_test else place_
+    return replace(written, through=through, word=word, column=column)
 
 
 def gap_at(compiler: Compiler, compiled: Compiled, offset: int) -> Gap | None:
@@ -254,6 +262,30 @@ def _same_character(text: str, count: int) -> int:
                 return offset
             count -= 1
     return len(text)
+
+
+def _in_its_line(place: Place, rendered: str, offset: int, token: str, *, is_text: bool) -> Place:
+    """``place`` with the column of ``token``, which stands at ``offset`` of what was ``rendered``.
+
+    That is certain where the line is the same up to there, or from there on, or has it only once:
+    beside its tags, or in them, for what an expression gave.
+    """
+    line = _line(place).rstrip()
+    before = rendered[rendered.rfind("\n", 0, offset) + 1 : offset]
+    after = rendered[offset:].partition("\n")[0].rstrip()
+    if not token:
+        return place
+    if is_text and line.startswith(before + token):
+        return replace(place, word=token, column=len(before))
+    if is_text and after.startswith(token) and line.endswith(after):
+        return replace(place, word=token, column=len(line) - len(after))
+    tags = _TAG_OF_LINE.sub if is_text else _BETWEEN_TAGS.sub
+    line = tags(lambda found: " " * len(found[0]), line)
+    for word in (token, token.rpartition(".")[2].strip('"')):
+        column = only(word, line)
+        if column is not None:
+            return replace(place, word=word, column=column)
+    return place
 
 
 def _written(

@@ -56,10 +56,12 @@ class Var:
                 "Set it under vars: in dbt_project.yml, or give var() a default."
             )
             if scope.is_executing():
-                raise ProjectError(message)
+                raise ProjectError(message, about=name)
             place = places.innermost()
             if place is not None:
-                scope.current().unset.append(ProjectError(message, path=place[0], line=place[1]))
+                scope.current().unset.append(
+                    ProjectError(message, path=place[0], line=place[1], about=name)
+                )
             return None
         return default
 
@@ -269,7 +271,9 @@ def env_var(name: str, default: Any = None) -> Any:
     if name in os.environ:
         return os.environ[name]
     if default is None:
-        raise ProjectError(f"The environment variable {name} is not set, and has no default.")
+        raise ProjectError(
+            f"The environment variable {name} is not set, and has no default.", about=name
+        )
     return default
 
 

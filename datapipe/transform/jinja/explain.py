@@ -15,6 +15,11 @@ from datapipe.transform.jinja import blocks, places, wording
 from datapipe.transform.jinja.places import Place
 
 _WRITTEN = r"^'(\w+)' is undefined$|takes no keyword argument '(\w+)'"
+_NAMED = r"^'(\w+)' is undefined$|takes no keyword argument '(\w+)'|has no attribute '(\w+)'$"
+_AT = (
+    r"^(?:Encountered unknown tag|No filter named|No test named|unexpected) '([^']+)'"
+    r"|, got '((?!(?:string|integer|float)\b)[^' ]+)'$"
+)
 _UNKNOWN_TAG = r"Encountered unknown tag 'end(\w+)'"
 # A text of several lines in a tag, and what ends a tag.
 _TEXT = r"""(?x)
@@ -42,7 +47,8 @@ def explained(
         yield
     except jinja2.TemplateSyntaxError as error:
         message, at, at_line = _syntax_error(error, path, line)
-        raise ProjectError(message, path=at, line=at_line, model=model) from None
+        about = _named(_AT, error.message) if at_line == error.lineno else ""
+        raise ProjectError(message, path=at, line=at_line, model=model, about=about) from None
     except ProjectError as error:
         if error.path is not None:
             error.model = error.model or model
@@ -51,7 +57,7 @@ def explained(
         called_for = _called_for(model, at, path, line, error)
         message = f"{wording.ended(str(error))}{called_for}" if called_for else str(error)
         # The same error, as it may carry more than its message.
-        ProjectError.__init__(error, message, path=at, line=at_line, model=model)
+        ProjectError.__init__(error, message, path=at, line=at_line, model=model, about=error.about)
         raise
     except DatapipeError:
         raise
@@ -68,7 +74,14 @@ def explained(
             message += f" Is the comment that opens at {at}:{comment} ever closed?"
             at_line = comment
         message += _called_for(model, at, path, line, error)
-        raise ProjectError(message, path=at, line=at_line, model=model) from error
+        about = _named(_NAMED, str(error)) if comment is None else ""
+        raise ProjectError(message, path=at, line=at_line, model=model, about=about) from error
+
+
+def _named(pattern: str, message: str | None) -> str:
+    """What a message names that stands in the line where it comes up."""
+    found = re.search(pattern, message or "")
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def _place_of(error: ProjectError) -> Place | None:

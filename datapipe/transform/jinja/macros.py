@@ -52,7 +52,7 @@ def refuse_macro(rendered: str, variables: Mapping[str, Any], path: Path) -> NoR
     name = next(known, "name")
     line = places.line_with(name, (path, 1), anywhere=True)
     raise ProjectError(
-        f"A macro is called with brackets: {{{{ {name}() }}}}.", path=path, line=line
+        f"A macro is called with brackets: {{{{ {name}() }}}}.", path=path, line=line, about=name
     )
 
 

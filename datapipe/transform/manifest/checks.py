@@ -208,6 +208,7 @@ def _check_group(
             layers,
             "group",
             f"There is no group {group}.{near(group, known)} Declare it in YAML, under groups:.",
+            about=str(group),
         )
 
 
@@ -275,14 +276,17 @@ def _one_of(model: Model, layers: Sequence[Layer], key: str, known: tuple[str, .
             layers,
             key,
             f"{key} is one of {', '.join(known)}, not {value}.{near(str(value), known)}",
+            about=str(value),
         )
 
 
-def _error(model: Model, layers: Sequence[Layer], key: str, message: str) -> ProjectError:
+def _error(
+    model: Model, layers: Sequence[Layer], key: str, message: str, about: str = ""
+) -> ProjectError:
     if not any(key in each.values or key.replace("_", "-") in each.values for each in layers):
         key = "config("  # it is missing: that is where it should be
     path, line = place_of(key, layers, model.path)
-    return ProjectError(message, path=path, line=line, model=model.name)
+    return ProjectError(message, path=path, line=line, model=model.name, about=about)
 
 
 def check_names(models: Iterable[Model]) -> None:

@@ -214,6 +214,7 @@ def _check(given: Layer) -> None:
                 f"The setting {key} must be {kinds[1]}, and is {value!r}.",
                 path=given.path,
                 line=given.line_of(key),
+                about=key,
             )
         if key == "tags" and not _are_texts(value):
             raise ProjectError(

@@ -192,6 +192,7 @@ class Reader:
                     path=test.path,
                     line=test.line,
                     model=of,
+                    about=test.package,
                 )
         elif self.renderer.has_macro(bare) or self.renderer.has_macro(f"{package}.{bare}"):
             return bare
@@ -205,6 +206,7 @@ class Reader:
             path=test.path,
             line=test.line,
             model=of,
+            about=test.test,
         )
 
     def _rendered(
@@ -240,7 +242,7 @@ class Reader:
             if self.names.reads_disabled(found.refs, found.sources, package):
                 return None
             line = below(test.path, test.line, name) or test.line
-            told = ProjectError(str(error), path=test.path, line=line)
+            told = ProjectError(str(error), path=test.path, line=line, about=error.about)
             if package == self.project.name:
                 raise told from None
             self.renderer.warnings.append(f"{told} The test {test.name} is left out.")
@@ -338,4 +340,4 @@ def _at_argument(error: ProjectError, test: WrittenTest) -> ProjectError:
         return error
     message = str(error).removeprefix(f"{error.path}:{error.line}: ")
     line = below(test.path, test.line, named[1]) or test.line
-    return ProjectError(message, path=test.path, line=line, model=error.model)
+    return ProjectError(message, path=test.path, line=line, model=error.model, about=named[1])

@@ -76,7 +76,7 @@ def exposures_of(
                 refs |= {names.model(ref, package).key: None for ref in found.refs}
                 sources |= {names.source(key, package).key: None for key in found.sources}
             except ProjectError as error:
-                raise ProjectError(str(error), path=path, line=line) from None
+                raise ProjectError(str(error), path=path, line=line, about=error.about) from None
         yield Exposure(
             name, path, block.line, package, file, fqn, config, tuple(refs), tuple(sources), block,
             asked=asked, written=configs.as_written("exposure", package, fqn, given),

@@ -89,10 +89,13 @@ class Names:
             return found
         what = "function" if ref.to_function else "model"
         if self.is_disabled(ref, package):
-            raise ProjectError(f"The {what} {ref.name} is disabled (enabled: false).")
+            raise ProjectError(
+                f"The {what} {ref.name} is disabled (enabled: false).", about=ref.name
+            )
         if ref.package is not None and ref.package not in self._packages:
             raise ProjectError(
-                f"There is no package {ref.package}.{near(ref.package, self._packages)}"
+                f"There is no package {ref.package}.{near(ref.package, self._packages)}",
+                about=ref.package,
             )
         if ref.version is not None and ref.name in self._models:
             versions = [
@@ -109,7 +112,9 @@ class Names:
             if (ref.package is None or ref.package in packages)
             and name.endswith("()") is ref.to_function
         ]
-        raise ProjectError(f"There is no {what} {ref.name}{where}.{near(ref.name, known)}")
+        raise ProjectError(
+            f"There is no {what} {ref.name}{where}.{near(ref.name, known)}", about=ref.name
+        )
 
     def find_source(self, key: SourceKey, package: str) -> Source | None:
         """The source that is meant in ``package``, if there is one."""
@@ -127,10 +132,13 @@ class Names:
         if found is not None:
             return found
         if self.reads_disabled((), (key,), package):
-            raise ProjectError(f"The source {'.'.join(key)} is disabled (enabled: false).")
+            raise ProjectError(
+                f"The source {'.'.join(key)} is disabled (enabled: false).", about=key[1]
+            )
         hint = near(".".join(key), map(".".join, self._sources))
         raise ProjectError(
-            f"There is no source {'.'.join(key)}.{hint or ' Declare it in YAML, under sources:.'}"
+            f"There is no source {'.'.join(key)}.{hint or ' Declare it in YAML, under sources:.'}",
+            about=key[any(name == key[0] for name, _ in self._sources)],
         )
 
     def is_disabled(self, ref: Ref, package: str) -> bool:

@@ -9,6 +9,7 @@ import yaml
 
 from datapipe.errors import ProjectError
 from datapipe.transform.project.blocks import Block, File, Items
+from datapipe.transform.snippet import snippet
 
 try:  # about eight times as fast, where PyYAML was built with libyaml
     from yaml import CSafeLoader as _SafeLoader
@@ -75,7 +76,10 @@ def parse(text: str, path: Path) -> File:
         found = loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         line = _line(error, text)
-        raise ProjectError(_explained(error, text, line), path=path, line=line) from None
+        mark = error.problem_mark
+        column = mark.column if mark is not None and mark.line + 1 == line else None
+        said = _explained(error, text, line) + snippet(path, line, column=column)
+        raise ProjectError(said, path=path, line=line) from None
     except (yaml.YAMLError, ValueError) as error:
         position = getattr(error, "position", None)
         line = None if position is None else text.count("\n", 0, position) + 1
@@ -148,11 +152,11 @@ def _explained(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
     written = lines[line - 1] if line is not None and line <= len(lines) else ""
     said = f"This is not valid YAML: {error.problem or error.context}."
     if error.problem_mark is not None and _quote_left_open(text, error.problem_mark.line) == line:
-        return f"Is the quote that opens here ever closed?\n  {line} | {written}"
+        return "Is the quote that opens here ever closed?"
     if "\t" in written[: len(written) - len(written.lstrip())]:
         said += " Indent with spaces, not with tabs."
     elif "{{" in written or "{%" in written:
         said += ' Put quotes round what is Jinja: "{{ ... }}".'
     elif "mapping values are not allowed" in said:
         said += " Check the indentation and the colons; put quotes round text that has a colon."
-    return said + (f"\n  {line} | {written}" if written else "")
+    return said
