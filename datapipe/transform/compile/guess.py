@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import psycopg
 
 from datapipe.transform.compile.lexer import all_selected, hidden
+from datapipe.transform.manifest.nodes import Column
 
 _NAMED = re.compile(r'"([^"]+)"')
 _TYPE = re.compile(
@@ -18,7 +20,13 @@ _TYPE = re.compile(
 _NOT_ZERO = r"(?!\s*nullif\b)(?!\s*[\d.]*[1-9])"
 _DIVISIONS = (rf"(?:/|%){_NOT_ZERO}|\bmod\s*\(|\bdiv\s*\(", r"/|%")
 _SUBQUERIES = (r"(?:[,(=<>+*|-]|\b(?:select|then|else|when|and|or|case))\s*\(\s*select\b",)
-_ARITHMETIC = (r"[*+]|\bpower\s*\(|\bexp\s*\(",)
+# A star with nothing behind it to multiply stands for columns.
+_ARITHMETIC = (r"\+|\*(?=\s*[\w('\"-])(?!\s*from\b)|\bpower\s*\(|\bexp\s*\(",)
+_BEHIND_A_TABLE = (
+    "on|using|where|join|left|right|inner|full|cross|natural|group|order|having|window|limit"
+    "|offset|fetch|for|union|except|intersect|tablesample"
+)
+_LISTS_TABLES = re.compile(r"\bfrom\b(?:(?!\b(?:select|where|by|having|on)\b).)*\Z", re.I | re.S)
 _DATES = (r"::\s*(?:date|time)|\bas\s+(?:date|time)|\bto_(?:date|timestamp)\s*\(|\bmake_date",)
 _BY_WORDS = {
     "logarithm": (r"\b(?:ln|log|log10)\s*\(",),
@@ -81,11 +89,21 @@ def _patterns(state: str, said: str) -> tuple[str, ...]:
     for words, patterns in _BY_WORDS.items():
         if words in said and "input syntax" not in said:
             return patterns
-    type_ = _TYPE.search(said)
+    type_ = _TYPE.search(said) if state != "22023" else None  # there it is an argument that is bad
     casts = _casts(next(filter(None, type_.groups()))) if type_ else ()
     if state in {"22007", "22008"}:
         return (*casts, *_DATES)
     return (*casts, *_ARITHMETIC) if state == "22003" else casts if state[:2] == "22" else ()
+
+
+def columns_of_type(error: psycopg.Error, columns: Mapping[str, Column]) -> list[str]:
+    """Those of a contract's columns that have the type of which a value was none."""
+    type_ = _TYPE.search(error.diag.message_primary or "")
+    if type_ is None or (error.sqlstate or "")[:2] != "22":
+        return []
+    named = next(filter(None, type_.groups()))
+    written = re.compile(rf"(?:{_ALIASES.get(named, re.escape(named))})\b", re.IGNORECASE)
+    return [name for name, each in columns.items() if written.match(str(each.data_type or ""))]
 
 
 def _casts(type_: str) -> tuple[str, ...]:
@@ -127,10 +145,12 @@ def _aliased(said: str, text: str) -> list[int]:
     written = "|".join(map(re.escape, _NAMED.findall(said)))
     pattern = (
         r'(?:(?:\bfrom|\bjoin|,)\s+(?:[\w".]+\.)?(?:[\w".]+\s+(?:as\s+)?)?|\)\s*(?:as\s+)?)'
-        rf'"?({written})\b(?!\s*(?:\.|as\s*\())'
+        rf'"?({written})\b"?+(?!\s*(?:\.|as\s*\()|\s+(?!(?:{_BEHIND_A_TABLE})\b)\w)'
     )
     found: dict[int, list[int]] = {}
     for each in re.finditer(pattern, text, re.IGNORECASE):
+        if each[0].startswith(",") and not _LISTS_TABLES.search(text, 0, each.start()):
+            continue
         found.setdefault(_opened_at(text, each.start(1)), []).append(each.start(1))
     return next((offsets for offsets in found.values() if len(offsets) > 1), [])
 

@@ -57,6 +57,8 @@ _NO_AS = re.compile(
 _WORD_HERE = re.compile(r"([^\W\d]\w*)(?!\s*\.)")
 _WORD_BEFORE = re.compile(r"(?<![\w.\"])([^\W\d]\w*)\s+\Z")
 _FIRST_WORD = re.compile(r"\s*([^\W\d]\w*)\s")
+_BEFORE_A_JOIN = re.compile(r"(?<!\bas)\s([^\W\d]\w*)\s+(?:outer\s+)?join\b", re.IGNORECASE)
+_FIRST_OF_JOIN: tuple[str, ...] = ("left", "right", "inner", "outer", "full", "cross", "natural")
 _BEFORE_BY: tuple[str, ...] = ("group", "order", "partition")
 _WORDS: tuple[str, ...] = (
     *("select", "distinct", "from", "where", "join", "inner", "left", "right", "cross", "having"),
@@ -65,6 +67,7 @@ _WORDS: tuple[str, ...] = (
 )
 _THEN = re.compile(r"\bthen\s*\Z", re.IGNORECASE)
 _NO_CASE = re.compile(r"[),]|(?:as|from)\b", re.IGNORECASE)
+_NO_WHEN = re.compile(r"(?:else|end)\b", re.IGNORECASE)
 _OF_CASE = re.compile(r"[()]|\b(?:case|else|end)\b", re.IGNORECASE)
 _LAST_OF_LINE = re.compile(r'(?:[\w"\]]+|\))\Z')
 # Behind these a line goes on with the next one, which may not begin with those.
@@ -155,7 +158,7 @@ def case_as_name(sql: str, offset: int) -> int | None:
 
     It is one where the comma before it is missing; then PostgreSQL stumbles over the ``when``.
     """
-    found = _CASE.search(hidden(sql), 0, offset)
+    found = None if _NO_WHEN.match(sql, offset) else _CASE.search(hidden(sql), 0, offset)
     return None if found is None else found.start()
 
 
@@ -232,6 +235,15 @@ def misspelt(sql: str, offset: int) -> tuple[int, str] | None:
     found = _FIRST_WORD.match(text, start)
     near = _near(found[1], ("select", "with", "values")) if found else ""
     return (found.start(1), near) if found and near else None
+
+
+def join_misspelt(sql: str) -> tuple[int, str] | None:
+    """Where a join has its first word misspelt, so that it is an alias, and what was meant."""
+    for found in _BEFORE_A_JOIN.finditer(hidden(sql)):
+        near = _near(found[1], _FIRST_OF_JOIN)
+        if near:
+            return found.start(1), near
+    return None
 
 
 def _near(word: str, meant: Sequence[str]) -> str:

@@ -204,6 +204,10 @@ def _pointed_at(
         which = "one of this line" if opens.line == here.line else f"the last opens at {opens}"
         return here, f" A bracket is not closed: {which}."
     more = ""
+    if error.sqlstate == "42P01" and "FROM-clause" in (error.diag.message_primary or ""):
+        join = lexer.join_misspelt(compiled.sql)
+        if join is not None:
+            return _place(compiler, compiled, join[0]), f" Did you mean {join[1]}?"
     if error.sqlstate == "42702" and "ORDER BY" in (error.diag.message_primary or ""):
         given = guess.likely_offsets(error, compiled.sql)
         if given:
@@ -300,6 +304,11 @@ def _guessed(error: psycopg.Error, compiled: Compiled, compiler: Compiler) -> tu
 
 def _setting(error: psycopg.Error, node: Model | DataTest, compiler: Compiler) -> Place:
     """The setting that has what the message names: settings make up what is round the SQL."""
+    if isinstance(node, Model):
+        for column in guess.columns_of_type(error, node.columns):
+            path, line = place_of_setting(node, f"name: {column}", "data_type")
+            if line is not None:
+                return Place(path, line)
     for name in guess.names(error):
         if isinstance(node, Model):
             path, line = node.path, None
@@ -311,7 +320,11 @@ def _setting(error: psycopg.Error, node: Model | DataTest, compiler: Compiler) -
             path, line = node.path, below(node.path, node.line, name)
         if line is not None:
             return Place(path, line)
-    return Place(node.path, node.line if isinstance(node, DataTest) else None)
+    if isinstance(node, DataTest):
+        return Place(node.path, node.line)
+    # What a snapshot has beside its query compares that.
+    compares = node.resource_type == "snapshot" and (error.sqlstate or "")[:2] == "42"
+    return Place(*place_of_setting(node, "updated_at")) if compares else Place(node.path, None)
 
 
 def _views(node: Model | DataTest, compiler: Compiler) -> Iterator[Compiled]:
@@ -333,11 +346,11 @@ def _place(compiler: Compiler, compiled: Compiled, offset: int, word: str = "") 
     node, inside = compiled.origin(offset)
     token = _TOKEN.match(compiled.sql, offset)
     place = template_place(compiler, node, inside, word, token[0] if token else "")
-    if isinstance(node, DataTest) and place.path != node.path:
+    if isinstance(node, DataTest) and (place.path != node.path or place.line == node.line):
         setting = _setting_of(node, compiled.sql, offset)
         line = below(node.path, node.line, setting) if setting else None
         if line is not None:
-            return Place(node.path, line, place)
+            return Place(node.path, line, place if place.path != node.path else None)
     return place
 
 
@@ -354,7 +367,7 @@ def _setting_of(test: DataTest, sql: str, offset: int) -> str:
 def _through(place: Place) -> str:
     """Where a word came into the SQL that is written elsewhere, or would have come."""
     if place.without:
-        return f" The macro gets no {place.without} here, which it writes at {place.through}."
+        return f" {place.without}"
     if place.through:
         return f" It came into the SQL at {place.through}."
     return f" It was called at {place.called}." if place.called else ""

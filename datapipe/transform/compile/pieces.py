@@ -47,14 +47,21 @@ class Compiled:
         return "".join(piece.as_written for piece in self.pieces)
 
     def origin(self, offset: int) -> tuple[Model | DataTest, int]:
-        """Whose text stands at ``offset``, and where in what its own template rendered to."""
+        """Whose text stands at ``offset``, and where in what its own template rendered to.
+
+        Where nobody's does, it is the end of what stands before: that lacks something.
+        """
+        last = next(piece for piece in self.pieces if piece.node is not None)
         for piece in self.pieces:
-            if offset < len(piece.text) and piece.node is not None:
+            if offset < len(piece.text):
+                if piece.node is None:
+                    break
                 inside = offset if piece.written is None else min(offset, len(piece.written) - 1)
                 return piece.node, piece.start + inside
             offset -= len(piece.text)
-        last = [piece for piece in self.pieces if piece.node is not None][-1]
-        return self.node, last.start + max(0, len(last.text.rstrip()) - 1)
+            last = piece if piece.node is not None else last
+        text = last.as_written.rstrip()
+        return last.node or self.node, last.start + max(0, len(text) - 1)
 
 
 class Unbuilt(Exception):

@@ -39,7 +39,7 @@ class Place:
     """A line of a template; ``through`` is the one that brought into the SQL what is written here.
 
     That is another one where an argument of a macro, or an item of a list, is what is wrong, or
-    where one is not given: that is ``without``. ``called`` is where the node has what is written in
+    where one is not given, as ``without`` says. ``called`` is where the node has what is written in
     another file. ``word`` is what stands at ``column``, from 0, where that is certain.
     """
 
@@ -84,8 +84,11 @@ def template_place(
         place_ = _in_its_line(place_, plain, offset, token, is_text=counts)
     for name, (path, line), call in renderer.not_given:
         called = Place(*call) if call else of_test
-        if called is not None and (path, line) == (place_.path, place_.line):
-            return Place(called.path, called.line, place_, name)
+        if called is not None and path == place_.path and _begins_behind(place_, line):
+            if call == (path, line):
+                return Place(path, line, without=f"There is no {name}, so nothing is written here.")
+            gets = f"The macro gets no {name} here, which it writes at {path}:{line}."
+            return Place(called.path, called.line, place_, gets)
     called = found[-1][0] if len(found) > 1 else of_test
     if called is not None and called.path != place_.path:
         place_ = replace(place_, called=called)
@@ -264,6 +267,15 @@ def _same_character(text: str, count: int) -> int:
     return len(text)
 
 
+def _begins_behind(place: Place, line: int) -> bool:
+    """Whether ``place`` is on ``line``, or what is there is the first thing after its last tag."""
+    if place.line is None or place.line <= line:
+        return place.line == line
+    lines = _read(place.path).split("\n")
+    between = [*lines[line : place.line - 1], lines[place.line - 1][: place.column or 0]]
+    return lines[line - 1].rstrip().endswith("}}") and not "".join(between).strip()
+
+
 def _in_its_line(place: Place, rendered: str, offset: int, token: str, *, is_text: bool) -> Place:
     """``place`` with the column of ``token``, which stands at ``offset`` of what was ``rendered``.
 
@@ -273,7 +285,7 @@ def _in_its_line(place: Place, rendered: str, offset: int, token: str, *, is_tex
     line = _line(place).rstrip()
     before = rendered[rendered.rfind("\n", 0, offset) + 1 : offset]
     after = rendered[offset:].partition("\n")[0].rstrip()
-    if not token:
+    if not token or not (rendered.startswith(token, offset) or '"' in token):
         return place
     if is_text and line.startswith(before + token):
         return replace(place, word=token, column=len(before))

@@ -83,13 +83,17 @@ class Missing(jinja2.Undefined):
         return self._fail_with_undefined_error() if self._is_a_mistake() else iter(())
 
     def _note_if_not_given(self) -> None:
-        """To dbt, a parameter that a call does not give is an empty text; PostgreSQL may object."""
-        if scope.is_executing() and str(self._undefined_hint).startswith("parameter "):
+        """To dbt, a parameter that a call does not give is an empty text; PostgreSQL may object.
+
+        So is what something has not; that is called for where it is written.
+        """
+        is_parameter = str(self._undefined_hint).startswith("parameter ")
+        if scope.is_executing() and (is_parameter or self._undefined_obj is not missing):
             through = places.calling()
             written = next(through, None)
             if written is not None:
-                name = self._undefined_name or ""
-                scope.current().not_given.append((name, written, next(through, None)))
+                called = next(through, None) if is_parameter else written
+                scope.current().not_given.append((str(self._undefined_name), written, called))
 
     def _is_a_mistake(self) -> bool:
         return scope.is_executing() and self.is_nowhere()
@@ -161,6 +165,21 @@ class _Parser(Parser):
                 self.fail("non-default argument follows default argument")
             node.args.append(parameter)
         self.stream.expect("rparen")
+
+    def parse_call_args(self) -> Any:
+        """Tells what is wrong by its own line, and of arguments that are given twice."""
+        try:
+            found = super().parse_call_args()
+        except jinja2.TemplateSyntaxError as error:
+            if (error.message or "").startswith("invalid syntax for function call"):
+                error.lineno = self.stream.current.lineno
+            raise
+        names: set[str] = set()
+        for each in found[1]:
+            if each.key in names:
+                self.fail(f"the argument {each.key} is given twice", each.lineno)
+            names.add(each.key)
+        return found
 
     def _skip_type(self) -> None:
         self.stream.expect("name")

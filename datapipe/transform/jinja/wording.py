@@ -31,6 +31,7 @@ _TAGS = (
     *("snapshot", "endsnapshot", "test", "endtest", "docs", "enddocs", "materialization"),
 )
 _OF_OTHERS = {"elseif": "elif", "elsif": "elif", "foreach": "for", "while": "for"}
+_CONSTANTS = frozenset({"true", "false", "none"})
 _NO_OTHER_FILES = (
     "A template of dbt takes nothing from other files with {% import %}, {% include %} or "
     "{% extends %}: macros of the project and of its packages are there by their names"
@@ -79,7 +80,9 @@ def unknown(name: str, variables: Mapping[str, Any], path: Path) -> str:
     assigned = places.assigned(path)
     if name in assigned:
         return " What is set in a loop, a block or a macro is not there outside of it."
-    meant = near(name, [*assigned, *variables])
+    if name.lower() in _CONSTANTS:
+        return f" Did you mean {name.lower()}?"
+    meant = near(name, [*assigned, *variables, "loop"])
     if meant or not places.calls_of(path, name):
         return meant
     return (
