@@ -511,6 +511,48 @@ PLACES = {
     "a package that there is not": (
         "packages.yml", 2, {"packages.yml": "packages:\n  - package: dbt-labs/dbt_utils\n"},
     ),
+    "an argument by colon": (
+        "a.sql", 3, {"models/a.sql": "{{ config(\n  alias='b',\n  schema: 'c') }} select 1"},
+    ),
+    "an argument that is given twice": (
+        "a.sql", 3, {"models/a.sql": "{{ config(\n  alias='b',\n  alias='c') }} select 1"},
+    ),
+    "a snapshot without a name": (
+        "s.sql", 2, {"snapshots/s.sql": "{# one #}\n{% snapshot %}select 1{% endsnapshot %}"},
+    ),
+    "a name that is no word": ("dbt_project.yml", 1, {"dbt_project.yml": "name: my-shop\n"}),
+    "a hook in a list": (
+        "a.sql", 3,
+        {"models/a.sql": "{{ config(post_hook=[\n  'select 1',\n  '{{ 1 // 0 }}']) }} select 1"},
+    ),
+    "a key of a unit test": (
+        "s.yml", 4,
+        {
+            "models/a.sql": "select 1 as b",
+            "models/s.yml": (
+                "unit_tests:\n  - name: t\n    model: a\n    givn: []\n    expect: {rows: []}\n"
+            ),
+        },
+    ),
+    "a contract that is neither on nor off": (
+        "s.yml", 5,
+        {
+            "models/a.sql": "select 1 as b",
+            "models/s.yml": (
+                "models:\n  - name: a\n    config:\n      contract:\n        enforced: perhaps\n"
+            ),
+        },
+    ),
+    "a count in words": (
+        "s.yml", 5,
+        {"models/s.yml": (
+            "sources:\n  - name: s\n    tables: [{name: t}]\n    freshness:\n"
+            "      warn_after: {count: many, period: day}\n"
+        )},
+    ),
+    "a name without a space behind its colon": (
+        "s.yml", 2, {"models/s.yml": "models:\n  - name:a\n    columns: []\n"},
+    ),
     "a model that is no Python": ("a.py", 1, {"models/a.py": "def model(dbt, session:"}),
     "a Python model that is to be run to be read": (
         "a.py", 2, {"models/a.py": "def model(dbt, session):\n    return dbt.ref(session.x)\n"},
@@ -523,6 +565,38 @@ def test_what_nobody_reads_in_the_project_is_a_warning(run: Run) -> None:
     warnings = "\n".join(run({"dbt_project.yml": text, "models/a.sql": "select 1 as id"}).warnings)
     assert "yml:2: There is no key model-path here. Did you mean model-paths?" in warnings
     assert "yml:3: There is no key varz here. Did you mean vars?" in warnings
+
+
+def test_what_applies_to_nothing_is_a_warning(run: Run) -> None:
+    files = {
+        "dbt_project.yml": (
+            "name: shop\ndispatch:\n  - macro_namespace: dbt\n    search_order: [shop, dbtt]\n"
+            "models:\n  shop:\n    martz:\n      +schema: x\nseeds:\n  shop:\n"
+            "    +column_types:\n      at: date\n      too: text\n"
+        ),
+        "models/marts/a.sql": (
+            "{{ config(materialized='incremental',\n  unique_key=['id', 'idd']) }} select 1 as id"
+        ),
+        "models/s.yml": (
+            "unit_tests:\n  - name: t\n    model: a\n    given: []\n    expect: {rows: [{id: 1}]}\n"
+            "    overrides:\n      macros:\n        is_incrementl: true\n"
+        ),
+        "seeds/days.csv": "at,two\n2026-01-01,x\n",
+        "snapshots/s.sql": (
+            "{% snapshot s %}{{ config(strategy='check', unique_key='id',\n"
+            "  check_cols=['nam']) }} select 1 as id, 'a' as name{% endsnapshot %}"
+        ),
+    }
+    warnings = "\n".join(run(files).warnings)
+    for told in (
+        r"dbt_project\.yml:4: There is no package dbtt .* Did you mean dbt\?",
+        r"dbt_project\.yml:7: What is set for shop\.martz applies to none .* Did you mean marts\?",
+        r"dbt_project\.yml:13: The seed days has no column too\. Did you mean two\?",
+        r"a\.sql:2: unique_key names idd, and a has no such column",
+        r"s\.yml:8: The unit test t overrides is_incrementl, which a does not call\.",
+        r"s\.sql:2: check_cols names nam, .* Did you mean name\?",
+    ):
+        assert re.search(told, warnings), (told, warnings)
 
 
 def test_what_stands_twice_is_a_warning(run: Run) -> None:

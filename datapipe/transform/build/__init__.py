@@ -146,7 +146,14 @@ def _materialized(site: Site) -> Built:
         return microbatch.build(site)
     from datapipe.transform.build import table
 
-    return table.build_view(site) if model.materialized == "view" else table.build_table(site)
+    if model.materialized == "view":
+        return table.build_view(site)
+    built = table.build_table(site)
+    if model.materialized == "incremental" and model.config.get("unique_key"):
+        from datapipe.transform.build import incremental
+
+        incremental.tell_of_names(site, "unique_key")
+    return built
 
 
 def _is_sent_at_once(site: Site) -> bool:

@@ -156,6 +156,9 @@ def _broken(site: Site, column: str, what: str, setting: str = "data_type") -> P
     message = f"The contract of the model {site.model.name} {what}"
     declared = column in site.model.columns
     words = (f"name: {column}", setting) if declared else (column or "contract",)
+    path, line = (site.model.path, None) if declared else place_of_column(site.model, column)
+    if line is not None:
+        return ProjectError(message, path=path, line=line, model=site.model.name, about=column)
     error = site.error(message, *words)
     if error.line is None:
         return site.error(message, "contract")

@@ -15,6 +15,7 @@ as a copy keeps them.
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import analyzed, execute
+from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import class_of, failure
@@ -94,6 +96,24 @@ def applied_to_copy(
         aimed = {(published.schema, published.name): table}
         statements = [definitions.renamed(text, aimed) for text in gained.statements()]
     execute(site.connection, "; ".join([*statements, analyzed(table)]))
+
+
+def tell_of_names(site: Site, setting: str) -> None:
+    """Warn of names in ``setting`` that the table, built for the first time, has no columns of.
+
+    As with dbt that is no error before the table grows.
+    """
+    there = [column.name for column in state_of(site.connection, site.aside).columns]
+    known = {column.lower() for column in there}
+    for name in listed(site.model.config.get(setting)):
+        if re.fullmatch(r'\w+|"\w+"', name) and name.strip('"').lower() not in known:
+            error = site.error(
+                f"{setting} names {name}, and {site.model.name} has no such column: the next run "
+                f"will fail.{near(name, there)}",
+                setting,
+                name,
+            )
+            site.warn(str(error))
 
 
 def told(error: psycopg.Error, model: Model) -> DatapipeError:

@@ -24,6 +24,7 @@ from datapipe.transform.database import catalog
 from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
+from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project
@@ -43,6 +44,7 @@ def build(site: Site) -> Built:
         return seed_by_macros.build(site)
     started = time.perf_counter()
     table = read(site.model)
+    _tell_of_types(site, table)
     _load(site, table, site.aside, create(site))
     if not refreshes_fully(site.model, site.compiler.options.full_refresh):
         names = [site.model.relation.published, site.aside.standing]
@@ -52,6 +54,16 @@ def build(site: Site) -> Built:
             _load_into_columns(site, table, old, new)
     finish(site, site.aside)
     return Built(site.model, site.aside, len(table.rows), time.perf_counter() - started)
+
+
+def _tell_of_types(site: Site, table: SeedTable) -> None:
+    """Warn of types for columns that the file has not."""
+    there = [name for name, _ in table.columns]
+    known = {name.lower() for name in there}
+    for name in site.model.config.get("column_types") or {}:
+        if str(name).strip('"').lower() not in known:
+            message = f"The seed {site.model.name} has no column {name}.{near(str(name), there)}"
+            site.warn(str(site.error(message, "column_types", str(name))))
 
 
 def _keeps(old: RelationState, new: RelationState) -> bool:
@@ -166,8 +178,10 @@ def _told(
     path, written = seed.path, None
     if error.sqlstate in {"42601", "42704"}:  # a type that PostgreSQL does not know
         bad = next((name for name, type_ in table.columns if not _is_type(connection, type_)), "")
-        words = ("column_types", bad or said.partition('"')[2].partition('"')[0])
-        path, written = place_of_setting(seed, *words, project=project)
+        named = "" if error.sqlstate == "42601" else said.partition('"')[2].partition('"')[0]
+        if bad or named:
+            words = ("column_types", bad or named)
+            path, written = place_of_setting(seed, *words, project=project)
     return ProjectError(
         f"PostgreSQL does not take the columns of the seed {seed.name}: {said}. Mend the first "
         "line of its file, column_types or quote_columns.",

@@ -21,6 +21,7 @@ from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_item, place_of_setting
 from datapipe.transform.project import Project
 
+_OF_INDEX = frozenset({"columns", "unique", "type"})
 _CONSTRAINTS = {
     "23502": "not_null",
     "23503": "foreign_key",
@@ -225,7 +226,7 @@ def indexes(model: Model) -> list[str]:
         columns = index.get("columns") if isinstance(index, Mapping) else None
         if isinstance(columns, str):
             columns = [columns]
-        if not isinstance(columns, list) or not columns:
+        if not isinstance(columns, list) or not columns or not _OF_INDEX.issuperset(index):
             raise _bad_index(model, index)
         unique = "UNIQUE " if index.get("unique") else ""
         written = ", ".join(map(str, columns)).replace("{", "{{").replace("}", "}}")
@@ -277,10 +278,12 @@ def _unique(model: Model) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _bad_index(model: Model, index: Any) -> ProjectError:
     words = [str(key) for key in index] if isinstance(index, Mapping) else []
-    path, line = place_of_setting(model, "indexes", *words[:1])
+    wrong = [word for word in words if word not in _OF_INDEX] or words
+    path, line = place_of_setting(model, "indexes", *wrong[:1])
     return ProjectError(
         f"An index is a mapping such as {{'columns': ['symbol'], 'unique': true}}, not {index!r}.",
         path=path,
         line=line,
         model=model.name,
+        about="".join(wrong[:1]),
     )

@@ -15,7 +15,7 @@ import psycopg
 from datapipe.transform.build import overrides
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.growth import place_of_increment
-from datapipe.transform.build.incremental import state_of
+from datapipe.transform.build.incremental import state_of, tell_of_names
 from datapipe.transform.build.reshape import (
     DEST,
     SOURCE,
@@ -43,6 +43,8 @@ def build(site: Site) -> Built:
     started = time.perf_counter()
     if site.published is None:
         rows = _first(site)
+        if site.model.config.get("check_cols") != "all":
+            tell_of_names(site, "check_cols")
         return Built(site.model, site.aside, rows, time.perf_counter() - started)
     old = state_of(site.connection, site.aside) if site.copied else site.published
     source = _columns_of_query(site)

@@ -115,11 +115,10 @@ def _expression(text: str) -> _Call:
     node = ast.parse(text, mode="eval").body
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         raise _Unknown
-    return _Call(
-        node.func.id,
-        tuple(_literal(value) for value in node.args),
-        tuple((_named(option), _literal(option.value)) for option in node.keywords),
-    )
+    options = tuple((_named(option), _literal(option.value)) for option in node.keywords)
+    if len(dict(options)) < len(options):  # Jinja refuses one that is given twice
+        raise _Unknown
+    return _Call(node.func.id, tuple(_literal(value) for value in node.args), options)
 
 
 def _named(option: ast.keyword) -> str:

@@ -21,12 +21,12 @@ from datapipe.transform.manifest import (
     unit_tests,
 )
 from datapipe.transform.manifest.beside import Exposure, Operation
-from datapipe.transform.manifest.checks import check_project
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import asked, asked_function, asked_source
 from datapipe.transform.manifest.nodes import Model, Source, SourceKey
 from datapipe.transform.manifest.primary_keys import primary_keys
+from datapipe.transform.manifest.project_checks import check_project, check_trees
 from datapipe.transform.manifest.properties import Properties, Reader
 from datapipe.transform.manifest.references import Names, References
 from datapipe.transform.manifest.tests import DataTest, UnitTest
@@ -119,6 +119,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
     )
     found = models.Reader(project, renderer, configs, docs, properties)
     found.read()
+    check_trees(project, renderer, [*found.models, *found.disabled])
     read_sources = _sources(project, renderer, configs, docs, properties)
     names = Names(project, found.models, read_sources.found, found.disabled, read_sources.disabled)
     references = References(renderer, project, names, _seeds_of(read_sources, found.models))

@@ -13,7 +13,6 @@ from datapipe.transform.manifest.configs import DEFAULTS, Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import Properties
 from datapipe.transform.manifest.written import place_of_setting
-from datapipe.transform.project import Project
 
 MATERIALIZATIONS = ("view", "table", "incremental", "ephemeral", "materialized_view")
 _STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
@@ -26,7 +25,7 @@ _CONSTRAINTS = ("check", "not_null", "unique", "primary_key", "foreign_key", "cu
 _LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 # Settings that are no defaults of dbt's own: its adapters', and what projects of several have.
-_KNOWN_SETTINGS = frozenset(
+KNOWN_SETTINGS = frozenset(
     {key for defaults in DEFAULTS.values() for key in defaults}
     | {
         "indexes", "unlogged", "sql_header", "incremental_predicates", "predicates",
@@ -37,43 +36,6 @@ _KNOWN_SETTINGS = frozenset(
         "pre-hook", "post-hook",
     }
 )  # fmt: skip
-
-_PROJECT_KEYS = frozenset({
-    "name", "version", "config-version", "profile", "require-dbt-version", "model-paths",
-    "source-paths", "macro-paths", "test-paths", "seed-paths", "data-paths", "snapshot-paths",
-    "analysis-paths", "docs-paths", "asset-paths", "function-paths", "packages-install-path",
-    "target-path", "log-path", "clean-targets", "query-comment", "quoting", "vars", "flags",
-    "models", "seeds", "snapshots", "sources", "tests", "data_tests", "unit_tests", "analyses",
-    "exposures", "metrics", "semantic-models", "saved-queries", "functions", "on-run-start",
-    "on-run-end", "dispatch", "restrict-access", "dbt-cloud", "packages", "anchors",
-    "selectors-path", "validate_macro_args",
-})  # fmt: skip
-
-
-def check_project(project: Project, renderer: Renderer) -> None:
-    """Warn of keys of the project's file that nobody reads, and of a folder that is not there."""
-    settings = project.settings
-    renderer.warnings += [
-        f"{project.path}:{line}: The key {key} stands here for the second time; only this one "
-        "counts."
-        for line, key in getattr(settings, "repeated", ())
-    ]
-    for key in settings:
-        if key in _PROJECT_KEYS:
-            continue
-        meant = get_close_matches(str(key), _PROJECT_KEYS, n=1, cutoff=0.7)
-        if meant:
-            renderer.warnings.append(
-                f"{project.path}:{settings.line_of(key)}: There is no key {key} here. "
-                f"Did you mean {meant[0]}?"
-            )
-    for folder in settings.get("model-paths") or ():
-        if "{{" not in folder and not (project.directory / folder).is_dir():
-            there = (path.name for path in project.directory.iterdir() if path.is_dir())
-            renderer.warnings.append(
-                f"{project.path}:{settings.line_of('model-paths')}: There is no folder {folder}."
-                f"{near(folder, there)}"
-            )
 
 
 def check_model(
@@ -256,9 +218,9 @@ def check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
     """Warn of a setting that nobody reads, as with dbt, and that is nearly the name of one."""
     for each in layers:
         for key in each.values:
-            if key in _KNOWN_SETTINGS:
+            if key in KNOWN_SETTINGS:
                 continue
-            meant = get_close_matches(str(key), _KNOWN_SETTINGS, n=1, cutoff=0.85)
+            meant = get_close_matches(str(key), KNOWN_SETTINGS, n=1, cutoff=0.85)
             if meant and not renderer.mentions(str(key)):
                 warning = (
                     f"{each.path}:{each.line_of(str(key))}: There is no setting {key}, so it has "
@@ -286,6 +248,9 @@ def _error(
     if not any(key in each.values or key.replace("_", "-") in each.values for each in layers):
         key = "config("  # it is missing: that is where it should be
     path, line = place_of(key, layers, model.path)
+    if key == "config(" and path.suffix != ".sql":
+        path, there = place_of_setting(model, "config")
+        line = there or model.line or line
     return ProjectError(message, path=path, line=line, model=model.name, about=about)
 
 

@@ -216,6 +216,13 @@ def _check(given: Layer) -> None:
                 line=given.line_of(key),
                 about=key,
             )
+        enforced = value.get("enforced") if key == "contract" and isinstance(value, Block) else None
+        if enforced is not None and not isinstance(enforced, bool):
+            raise ProjectError(
+                f"The setting enforced of a contract is true or false, and not {enforced!r}.",
+                path=given.path,
+                line=value.line_of("enforced"),
+            )
         if key == "tags" and not _are_texts(value):
             raise ProjectError(
                 f"The setting tags must be text or a list of it, and is {value!r}.",

@@ -39,6 +39,13 @@ def blocks_of(tag: str, source: str, path: Path, *, jinja: bool = True) -> Itera
     # As dbt does, it passes over what else a tag says, such as the name again at the end.
     opening = re.compile(rf"\{{%[-+]?\s*{tag}\s+(?P<name>\w+)[^%]*%\}}")
     closing = re.compile(rf"\{{%[-+]?\s*end{tag}\b[^%]*%\}}")
+    nameless = re.search(rf"\{{%[-+]?\s*{tag}\s*[-+]?%\}}", searched)
+    if nameless is not None:
+        raise ProjectError(
+            f"This {tag} has no name: write {{% {tag} some_name %}}.",
+            path=path,
+            line=source.count("\n", 0, nameless.start()) + 1,
+        )
     position = 0
     while (begin := opening.search(searched, position)) is not None:
         line = source.count("\n", 0, begin.start()) + 1

@@ -26,6 +26,7 @@ from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
 from datapipe.transform.manifest.references import called
+from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project
 
 _FOLDERS = {
@@ -232,9 +233,21 @@ class Reader:
                 path, line = place_of(key, layers, model.path)
                 own = {**found.variables(), "model": model.as_template_sees_it()}
                 with scope.noting(found.calls):
-                    self.renderer.value(
-                        hook["sql"], own, path=path, line=line, package=model.package
-                    )
+                    try:
+                        self.renderer.value(
+                            hook["sql"], own, path=path, line=line, package=model.package
+                        )
+                    except ProjectError as error:
+                        raise self._at_hook(error, model, key, hook["sql"]) from error.__cause__
+
+    def _at_hook(self, error: ProjectError, model: Model, key: str, sql: str) -> ProjectError:
+        """``error`` at the line of the hook that is wrong, if it is at the setting."""
+        first = next((line.strip() for line in sql.splitlines() if line.strip()), "")
+        path, line = place_of_setting(model, key, first, error.about, project=self.project)
+        if line is None or (error.path, error.line) == (path, line) or error.path != path:
+            return error
+        said = str(error).removeprefix(f"{error.path}:{error.line}: ")
+        return ProjectError(said, path=path, line=line, model=error.model, about=error.about)
 
 
 def _has_batches(config: Mapping[str, Any]) -> bool:

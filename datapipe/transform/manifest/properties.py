@@ -23,7 +23,7 @@ _NODE = frozenset({
     "versions", "deprecation_date", "time_spine", "agg_time_dimension", "derived_semantics",
     "semantic_model", "metrics", "primary_entity", "freshness", "database", "schema", "alias",
 })  # fmt: skip
-_KEYS: dict[str, frozenset[str]] = {
+KEYS: dict[str, frozenset[str]] = {
     "models": _NODE,
     "seeds": _NODE,
     "snapshots": _NODE | {"relation"},
@@ -58,7 +58,7 @@ _COLUMN = frozenset({
     "name", "description", "data_type", "constraints", "data_tests", "tests", "meta", "tags",
     "quote", "config", "docs", "policy_tags", "granularity", "dimension", "entity",
 })  # fmt: skip
-_FILE = frozenset({*_KEYS, "version", "anchors"})
+_FILE = frozenset({*KEYS, "version", "anchors"})
 _OUTSIDE = ("meta", "tags", "enabled", "docs", "group", "contract", "access", "freshness")
 _TYPES = {"meta": dict, "quoting": dict, "constraints": list}
 _UNRENDERED = frozenset({"description", "tests", "data_tests", "loaded_at_query"})
@@ -118,7 +118,7 @@ class Reader:
                     "counts."
                 )
             self._near(file, _FILE, path)
-            for key, known in _KEYS.items():
+            for key, known in KEYS.items():
                 for block in named_blocks(file.get(key), path, file.line_of(key), key):
                     if known:
                         self._near(block, known, path)

@@ -266,7 +266,11 @@ def _check_period(key: str, value: Any, path: Path, line: int) -> None:
         raise ProjectError(
             f"{key} is a mapping such as {{count: 1, period: day}}.", path=path, line=line
         )
-    if not isinstance(value.get("count", 0), int | float | str):
+    count = value.get("count", 0)
+    is_number = isinstance(count, int | float) or (
+        isinstance(count, str) and (count.strip().isdigit() or "{{" in count)
+    )
+    if not is_number:
         raise ProjectError(f"The count of {key} must be a number.", path=path, line=line)
     if value.get("period", "day") not in _PERIODS:
         raise ProjectError(

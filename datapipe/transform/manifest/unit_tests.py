@@ -13,7 +13,7 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.nodes import Model, Ref
-from datapipe.transform.manifest.properties import config_of, text
+from datapipe.transform.manifest.properties import KEYS, config_of, text
 from datapipe.transform.manifest.references import Names
 from datapipe.transform.manifest.tests import Given, Rows, UnitTest
 from datapipe.transform.project import Project
@@ -61,6 +61,13 @@ class Reader:
                     line=block.line,
                 )
             seen[of, name] = block.line
+            for key in block.keys() - KEYS["unit_tests"]:  # dbt refuses these
+                raise ProjectError(
+                    f"A unit test has no {key}.{near(key, KEYS['unit_tests'])}",
+                    path=path,
+                    line=block.line_of(key),
+                    about=key,
+                )
             yield from self._tests(package, path, block, name, of)
 
     def _tests(
@@ -83,6 +90,7 @@ class Reader:
         overrides = self._overrides(path, block, name)
         if model is None or not config["enabled"]:
             return
+        self._tell_of_macros(path, overrides, model, name)
         for each in self._versions(path, block, model, name):
             suffix = f"_v{each.version}" if each.version is not None else ""
             yield UnitTest(
@@ -248,6 +256,22 @@ class Reader:
                 line=block.line_of("fixture"),
             )
         return owner.text(known[wanted])
+
+    def _tell_of_macros(
+        self, path: Path, overrides: Mapping[str, Mapping[str, Any]], model: Model, name: str
+    ) -> None:
+        """Warn of an override of a macro that is none, and that neither model nor macro names."""
+        macros = overrides.get("macros") or {}
+        for key in macros:
+            bare = str(key).rpartition(".")[2]
+            known = self.renderer.has_macro(str(key)) or self.renderer.has_macro(bare)
+            if known or bare in model.raw_code or self.renderer.mentions(bare):
+                continue
+            line = macros.line_of(key) if isinstance(macros, Block) else 1
+            self.renderer.warnings.append(
+                f"{path}:{line}: The unit test {name} overrides {key}, which {model.name} does not "
+                f"call.{near(bare, re.findall(r'[a-z_]+', model.raw_code))}"
+            )
 
     def _overrides(self, path: Path, block: Block, name: str) -> Mapping[str, Mapping[str, Any]]:
         given = block.get("overrides") or {}

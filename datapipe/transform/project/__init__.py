@@ -232,6 +232,13 @@ def read(directory: Path, given: Mapping[str, Any], cache_dir: Path | None) -> P
             path=path,
             line=settings.line_of("name"),
         )
+    if not re.fullmatch(r"[^\W\d]\w*", name):
+        raise ProjectError(
+            f"The name of a project has letters, digits and underscores, and {name} more.",
+            path=path,
+            line=settings.line_of("name"),
+            about=name,
+        )
     for key in _MAPPINGS:
         if not isinstance(settings.get(key) or {}, dict):
             raise ProjectError(

@@ -110,8 +110,9 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
     if opened is not None and _is_left_open(error, opened.line, mark.line, text):
         return opened.line + 1
     if "mapping values are not allowed" in str(error.problem) and mark.line > 0:
-        before = text.splitlines()[mark.line - 1].strip()
-        if before and ":" not in before and not before.startswith(("-", "#")):
+        before, here = (each.strip() for each in text.splitlines()[mark.line - 1 : mark.line + 1])
+        has_key = before.startswith("#") or ": " in before or before.endswith(":")
+        if before and not has_key and not here.startswith("-"):
             return mark.line  # that line lacks its colon: only then this one makes no sense
     return mark.line + 1
 

@@ -296,7 +296,7 @@ class Publication:
             if by_macros.gives_grants(each):
                 by_macros.grant(each, plan, grants.others(now, owner))
             elif each.model.config.get("grants"):
-                grants.give(self.connection, each.model, now, owner)
+                grants.give(self.connection, each.model, now, owner, self.final.manifest.project)
             if by_macros.makes_comments(each):
                 by_macros.comment(each, plan)
 
@@ -312,7 +312,9 @@ class Publication:
                 everybody = catalog.Grant("PUBLIC", "EXECUTE", grantable=False)  # PostgreSQL's own
                 now = [everybody, *((old and old.grants) or ()), *(fate.new.grants or ())]
                 owner = old.owner if old else self.user
-                grants.give(self.connection, fate.model, now, owner, on=f"ROUTINE {fate.local}")
+                project = self.final.manifest.project
+                on = f"ROUTINE {fate.local}"
+                grants.give(self.connection, fate.model, now, owner, project, on=on)
 
     def _indexes(self, oids: Sequence[int]) -> dict[int, set[str]]:
         """The indexes of tables, with the functions that they call as those will be published."""

@@ -12,6 +12,7 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.project import Project
 from datapipe.warehouse.failures import class_of
 
 
@@ -20,6 +21,7 @@ def give(
     model: Model,
     now: Iterable[Grant],
     owner: str,
+    project: Project,
     *,
     on: str = "",
 ) -> None:
@@ -41,13 +43,15 @@ def give(
     except psycopg.Error as error:
         if class_of(error) not in {"0L", "0P", "42"}:
             raise
-        path, line = place_of_setting(model, "grants")
+        wrong = (error.diag.message_primary or "").partition('"')[2].partition('"')[0]
+        path, line = place_of_setting(model, "grants", wrong, project=project)
         raise PublishError(
             f"The grants of the model {model.name} cannot be given: {error.diag.message_primary}. "
             "Nothing was published. Create the role, or mend grants.",
             path=path,
             line=line,
             model=model.name,
+            about=wrong,
         ) from error
 
 
