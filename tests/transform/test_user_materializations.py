@@ -221,13 +221,11 @@ def test_a_materialization_in_place_of_dbts_has_strategies_of_its_own(run: Run, 
 def test_a_materialization_may_make_no_relation_and_write_where_it_likes(
     run: Run, rows: Rows
 ) -> None:
-    noted = (
-        "{{ config(materialized='noted', schema='notes') }} create table notes.of_run as select 1"
-    )
+    noted = """{{ config(materialized='noted', schema='notes') }}
+        create table notes.of_run as select 1; create table notes.a_log as select 1"""
     run({"macros/noted.sql": NOTED, "models/a.sql": noted, "models/b.sql": "select 1 as id"})
-    assert rows("select relname from pg_class where relnamespace = 'notes'::regnamespace") == [
-        ("of_run",)
-    ]
+    there = "select relname from pg_class where relnamespace = 'notes'::regnamespace order by 1"
+    assert rows(there) == [("a_log",), ("of_run",)]
 
 
 FUNCTION = """

@@ -89,7 +89,15 @@ def _sent(site: Site, statement: str) -> str:
 
 
 def _with_parts_aside(site: Site, statement: str) -> str:
-    """``statement`` with tables that are called after the model, as partitions are, made aside."""
+    """``statement`` with tables that are called after the model, as partitions are, made aside.
+
+    Where there are no partitions, such a table is one of its own.
+    """
+    if "partition" not in statement.lower():
+        own = site.aside.standing
+        table = catalog.states(site.connection, [own]).get(own)
+        if table is None or table.kind != "p":
+            return statement
     published, schema = site.model.relation.published, quoted(site.aside.standing[0])
     models = {each.relation.published for each in site.compiler.manifest.models.values()}
     parts = {
