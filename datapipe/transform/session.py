@@ -96,7 +96,8 @@ class Session:
         self._hooks("on-run-start", hook_view.BEFORE)
         memory = self._memory()
         execution, compiler = self._prepared(memory, nodes)
-        if execution.steps:  # while PostgreSQL builds, there is time to import what comes after
+        if any(isinstance(step.node, Model) for step in execution.steps):
+            # While PostgreSQL builds, there is time to import what comes after.
             threading.Thread(target=import_module, args=["datapipe.transform.publish"]).start()
         with self._connections(min(self.options.threads, len(execution.steps))) as connections:
             execution.run(connections)

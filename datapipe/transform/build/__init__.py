@@ -110,7 +110,8 @@ def _built(site: Site, witness: Witness | None) -> Built:
     built = hooks.run_after(built, in_transaction=False)
     if not any("partition" in each.lower() for each in hooks.told()):
         return built
-    return replace(built, also=tuple(partitions.part(built, each) for each in partitions.of(site)))
+    parts = (partitions.part(built, each) for each in partitions.of(site))
+    return replace(built, also=(*built.also, *parts))
 
 
 def _materialized(site: Site) -> Built:
