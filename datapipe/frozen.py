@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from operator import attrgetter
+from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, dataclass_transform, overload
 
 if TYPE_CHECKING:
@@ -23,28 +24,68 @@ def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
-    """``dataclass(frozen=True)``, whose methods are not compiled for each class.
+    """``dataclass(frozen=True)``, which compiles no methods and looks at fields when asked for.
 
-    A command defines about a hundred such classes every time, and compiling seven methods for each
-    took a fifth of a run that finds nothing to do. They are shared here. A class keeps those that
-    it defines itself.
+    A command defines about a hundred such classes every time. To compile seven methods for each
+    took a fifth of a run that finds nothing to do, and what ``fields()`` tells of them another
+    twentieth. The methods are shared here; a class keeps those that it defines itself.
     """
 
     def made(cls: type[Any]) -> type[Any]:
-        dataclass(init=False, eq=False, repr=False, kw_only=kw_only)(cls)
-        cls.__form__ = _Form.of(cls)
-        for name, method in _SHARED.items():
+        form = _Form.of(cls, kw_only=kw_only)
+        of_its_own = {
+            "__form__": form,
+            "__match_args__": form.positional,
+            "__dataclass_fields__": _FieldsOnDemand(cls, kw_only=kw_only),
+        }
+        for name, value in (_SHARED | of_its_own).items():
             if cls.__dict__.get(name) is None:  # __hash__ is None where __eq__ is defined
-                setattr(cls, name, method)
+                setattr(cls, name, value)
         return cls
 
     return made if cls is None else made(cls)
 
 
+_LOOKING = RLock()  # a thread asks a class, and that the class that it is derived from
+
+
+class _FieldsOnDemand:
+    """What makes a class one for the functions of ``dataclasses``, as soon as one of them asks."""
+
+    def __init__(self, cls: type[Any], *, kw_only: bool) -> None:
+        self._cls = cls
+        self._kw_only = kw_only
+
+    def __get__(self, instance: Any, asked: Any) -> Mapping[str, Field[Any]]:
+        cls = self._cls
+        with _LOOKING:
+            if cls.__dict__["__dataclass_fields__"] is self:
+                dataclass(init=False, eq=False, repr=False, kw_only=self._kw_only)(cls)
+        found: Mapping[str, Field[Any]] = cls.__dict__["__dataclass_fields__"]
+        return found
+
+
+class _Own(NamedTuple):
+    """What the shared methods know of one field."""
+
+    default: Any
+    factory: Any
+    is_compared: bool
+    is_positional: bool
+
+    @classmethod
+    def of(cls, given: Any, *, kw_only: bool) -> _Own:
+        """The field to which a class sets ``given``: a default, what field() makes, or nothing."""
+        if not isinstance(given, Field):
+            return cls(given, MISSING, is_compared=True, is_positional=not kw_only)
+        is_positional = not (kw_only if given.kw_only is MISSING else given.kw_only)
+        return cls(given.default, given.default_factory, bool(given.compare), is_positional)
+
+
 class _Form(NamedTuple):
     """What the shared methods know of a class."""
 
-    names: frozenset[str]
+    fields: Mapping[str, _Own]
     positional: tuple[str, ...]
     defaults: Mapping[str, Any]
     factories: tuple[tuple[str, Callable[[], Any]], ...]
@@ -52,19 +93,22 @@ class _Form(NamedTuple):
     has_more_to_do: bool
 
     @classmethod
-    def of(cls, made: type[Any]) -> _Form:
-        all_ = fields(made)
-        compared = [each.name for each in all_ if each.compare]
+    def of(cls, made: type[Any], *, kw_only: bool) -> _Form:
+        found: dict[str, _Own] = {}
+        for base in reversed(made.__mro__[1:]):
+            if "__form__" in base.__dict__:
+                found |= base.__dict__["__form__"].fields
+        for name, annotation in made.__annotations__.items():
+            if not str(annotation).startswith(("ClassVar", "typing.ClassVar")):
+                given = made.__dict__.get(name, MISSING)
+                found[name] = _Own.of(given, kw_only=kw_only)
+        compared = [name for name, each in found.items() if each.is_compared]
         return cls(
-            names=frozenset([each.name for each in all_]),
-            positional=tuple([each.name for each in all_ if not each.kw_only]),
-            defaults={each.name: each.default for each in all_ if each.default is not MISSING},
+            fields=found,
+            positional=tuple([name for name, each in found.items() if each.is_positional]),
+            defaults={n: each.default for n, each in found.items() if each.default is not MISSING},
             factories=tuple(
-                [
-                    (each.name, each.default_factory)
-                    for each in all_
-                    if each.default_factory is not MISSING
-                ]
+                [(n, each.factory) for n, each in found.items() if each.factory is not MISSING]
             ),
             compared=attrgetter(*compared or ["__class__"]),
             has_more_to_do=hasattr(made, "__post_init__"),
@@ -82,7 +126,7 @@ def _begin(self: Any, /, *given: Any, **named: Any) -> None:
         if name not in values:
             values[name] = factory()
     is_twice = given and named and not named.keys().isdisjoint(form.positional[: len(given)])
-    if is_twice or len(given) > len(form.positional) or values.keys() != form.names:
+    if is_twice or len(given) > len(form.positional) or values.keys() != form.fields.keys():
         self.__class__.__signature__.bind(*given, **named)  # raises what is wrong
     if form.has_more_to_do:
         self.__post_init__()

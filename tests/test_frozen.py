@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, asdict, dataclass, field, replace
+from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -72,6 +72,26 @@ def test_the_functions_of_dataclasses_know_it() -> None:
     price = replace(Price("AAPL", 1.5, key="one"), close=2.5)
     assert asdict(price) == {"symbol": "AAPL", "close": 2.5, "key": "one", "notes": []}
     assert price.notes is not Price("AAPL").notes
+    assert is_dataclass(Nothing)
+    assert [each.name for each in fields(Dated)] == ["symbol", "close", "key", "notes", "day"]
+
+
+def test_what_belongs_to_the_class_is_no_field() -> None:
+    @frozen
+    class Quoted:
+        """A price that knows its currency."""
+
+        currency: ClassVar[str] = "USD"
+        symbol: str = ""
+
+    assert Quoted("AAPL").symbol == "AAPL"
+    assert repr(Quoted("AAPL")).endswith("Quoted(symbol='AAPL')")
+
+
+def test_a_value_is_matched_by_position() -> None:
+    match Price("AAPL", 1.5):
+        case Price(symbol, close):
+            assert (symbol, close) == ("AAPL", 1.5)
 
 
 def test_it_differs_from_a_dataclass_in_nothing_that_is_public() -> None:
@@ -89,6 +109,7 @@ def test_it_differs_from_a_dataclass_in_nothing_that_is_public() -> None:
         symbol: str
         close: float = 0.0
 
+    assert [each.name for each in fields(Ours)] == [each.name for each in fields(Theirs)]
     assert set(vars(Ours)) ^ set(vars(Theirs)) == {"__form__", "__signature__"}
     assert signature(Ours) == signature(Theirs)
 

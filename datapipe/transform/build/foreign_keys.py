@@ -12,7 +12,7 @@ from typing import Any
 
 from datapipe.transform.build.contract import written
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import lexer
+from datapipe.transform.compile.quoting import statements
 from datapipe.transform.database import definitions
 from datapipe.transform.manifest.nodes import Column
 
@@ -63,7 +63,7 @@ def without_waiting(site: Site, text: str) -> str | None:
     ``site`` keeps the keys that the rest adds to the model's table.
     """
     now, before = [], len(site.keys)
-    for statement in lexer.statements(text):
+    for statement in statements(text):
         key = re.fullmatch(_ADDING, statement)
         if (
             key is None
@@ -84,7 +84,7 @@ def without_dropped(site: Site, text: str) -> str:
     if not site.keys:
         return text
     now = []
-    for statement in lexer.statements(text):
+    for statement in statements(text):
         dropped = re.fullmatch(_DROPPING, statement)
         if dropped is None or not definitions.mentions(dropped["table"], site.aside.standing):
             now.append(statement)

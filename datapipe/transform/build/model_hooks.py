@@ -27,7 +27,8 @@ from datapipe.frozen import frozen
 from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import Compiled, Compiler, lexer
+from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.compile.quoting import statements
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
@@ -160,7 +161,7 @@ class Hooks:
             is_about_it = definitions.mentions(text, built.aside.standing)
             if built.increment is None or not (is_about_it or self._is_of_index(text)):
                 self._send(text, hook, "post_hook")
-            elif all(re.match(_SURROUNDINGS, each) for each in lexer.statements(text)):
+            elif all(re.match(_SURROUNDINGS, each) for each in statements(text)):
                 built = _put_off(built, text, in_transaction=in_transaction)
             else:
                 built = self._changed(built, text, hook)

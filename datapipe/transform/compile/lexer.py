@@ -1,4 +1,4 @@
-"""What of SQL is quoted or commented out, and what of it is left open."""
+"""Where SQL goes wrong that PostgreSQL stumbles over, often further down."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 
-_QUOTED = re.compile(
-    r"""
-      (?P<text>'(?:[^']|'')*(?:'|(?P<open_text>\Z)))
-    | (?P<name>"(?:[^"]|"")*(?:"|(?P<open_name>\Z)))
-    | (?P<dollar>(?<!\w)\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|(?P<open_dollar>\Z)))
-    | --[^\n]*
-    | /\*.*?(?:\*/|(?P<open_comment>\Z))
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+from datapipe.transform.compile.quoting import QUOTED, hidden
 
 # What stands between the columns that a select lists, and what ends them.
 _STRUCTURE = re.compile(
@@ -85,24 +76,6 @@ _NO_ITEM = frozenset({
 })  # fmt: skip
 
 
-def hidden(sql: str, *, names: bool = False) -> str:
-    """``sql`` of the same length with spaces for its texts and comments, and for quoted names."""
-
-    def blank(found: re.Match[str]) -> str:
-        return found[0] if found["name"] and not names else " " * len(found[0])
-
-    return _QUOTED.sub(blank, sql)
-
-
-def statements(sql: str) -> list[str]:
-    """The statements of ``sql``, without the semicolons between them."""
-    found, start = [], 0
-    for end in [*(each.start() for each in re.finditer(";", hidden(sql, names=True))), len(sql)]:
-        found.append(sql[start:end])
-        start = end + 1
-    return [statement for statement in found if statement.strip()]
-
-
 def selected(sql: str) -> list[tuple[str, int]]:
     """The names of the columns that the outermost select lists, and where each gets its name.
 
@@ -142,7 +115,7 @@ def quote_left_open(sql: str, offset: int) -> int | None:
     A quote that is not closed takes all up to the next one for its own, and what was meant to be
     in that one is then in the open.
     """
-    for found in _QUOTED.finditer(sql):
+    for found in QUOTED.finditer(sql):
         if any(found[f"open_{what}"] is not None for what in ("text", "name", "dollar")):
             return found.start() if found.start() <= offset else None
         is_before = found.end() <= offset and "\n" not in sql[found.end() : offset]

@@ -15,9 +15,9 @@ _TOKEN = re.compile(
     |/\*.*?\*/
     |"(?:[^"]|"")*"
     |\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$
-    |(?P<string>\be'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')(?P<relation>\s*::\s*regclass\b)?
+    |(?P<string>\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*')(?P<relation>\s*::\s*(?i:regclass)\b)?
     """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+    re.VERBOSE | re.DOTALL,
 )
 
 
