@@ -262,7 +262,7 @@ class Session:
                 [each for each in left if isinstance(each, UnitTest)],
                 tested_first=self.options.per_model,
             ),
-            Doing(compiler, build_, publish if self.options.per_model else None, memory.tests_saw),
+            Doing(compiler, build_, publish if self.options.per_model else None, memory),
             seconds=memory.seconds if by_length else None,
             fail_fast=self.options.fail_fast,
             on_result=Telling(self.listener, nodes),

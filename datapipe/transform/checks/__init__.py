@@ -7,9 +7,9 @@ connection is raised.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -25,12 +25,25 @@ from datapipe.transform.results import Status, TestResult
 from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
 
-Saw = Callable[[psycopg.Connection, Sequence[tuple[DataTest, Compiled]]], None]
-
-__all__ = ["data_tests", "store", "tell", "unit_tests"]
+__all__ = ["Witness", "data_tests", "store", "tell", "unit_tests"]
 
 # What tells when the tests began goes before them all.
 _FIRST = "SELECT 0, false, false, clock_timestamp();\n"
+
+
+class Witness(Protocol):
+    """Notices what data tests have read."""
+
+    def question_of_tests(self) -> Sequence[str]:
+        """What is asked at the end of the transaction that the tests run in: queries."""
+
+    def tests_saw(
+        self,
+        connection: psycopg.Connection,
+        tests: Sequence[tuple[DataTest, Compiled]],
+        answers: Sequence[Sequence[tuple[Any, ...]]],
+    ) -> None:
+        """Told what the answers to the questions were."""
 
 
 def data_tests(
@@ -38,16 +51,15 @@ def data_tests(
     tests: Sequence[DataTest],
     compiler: Compiler,
     *,
-    saw: Saw | None = None,
+    witness: Witness | None = None,
 ) -> tuple[TestResult, ...]:
     """The result of each test: all in one round trip, the first rows that were found in another.
 
-    ``saw`` is called at the end of the transaction that the tests ran in. Raises WarehouseError
-    where the connection is lost.
+    Raises WarehouseError where the connection, which is in autocommit, is lost.
     """
     asked = [_compiled(connection, test, compiler) for test in tests]
     queries = [each for each in asked if isinstance(each, _Query)]
-    answered = iter(_answered(connection, queries, compiler, saw))
+    answered = iter(_answered(connection, queries, compiler, witness))
     results = [
         _again(each, next(answered), compiler) if isinstance(each, _Query) else each
         for each in asked
@@ -144,20 +156,20 @@ def _answered(
     connection: psycopg.Connection,
     queries: Sequence[_Query],
     compiler: Compiler,
-    saw: Saw | None,
+    witness: Witness | None,
 ) -> list[TestResult]:
     """Ask all in one round trip; if that fails, one by one, to learn which of them it was."""
     if not queries:
         return []
     try:
-        return _asked(connection, queries, compiler, saw)
+        return _asked(connection, queries, compiler, witness)
     except psycopg.Error as error:
         if connection.broken:
             raise failure(error, "the data tests") from error
     results = []
     for query in queries:
         try:
-            results += _asked(connection, [query], compiler, saw)
+            results += _asked(connection, [query], compiler, witness)
         except psycopg.Error as error:
             results.append(_unable(query.test, _error(error, connection, query, compiler)))
     return results
@@ -167,27 +179,23 @@ def _asked(
     connection: psycopg.Connection,
     queries: Sequence[_Query],
     compiler: Compiler,
-    saw: Saw | None,
+    witness: Witness | None,
 ) -> list[TestResult]:
-    if saw is None:
-        return _read(connection, queries, compiler)
-    with connection.transaction():
-        results = _read(connection, queries, compiler)
-        saw(connection, [(query.test, query.compiled) for query in queries])
-    return results
-
-
-def _read(
-    connection: psycopg.Connection, queries: Sequence[_Query], compiler: Compiler
-) -> list[TestResult]:
+    """The results; what is sent together is one transaction."""
+    questions = () if witness is None else witness.question_of_tests()
     text = ";\n".join(query.text for query in queries)
-    cursor = execute(connection, compiler.reading(text) + _FIRST + text)
-    rows: list[tuple[Any, ...]] = []
+    sent = ";\n".join([compiler.reading(text) + _FIRST + text, *questions])
+    cursor = execute(connection, sent)
+    found: list[list[tuple[Any, ...]]] = []
     while True:
         if cursor.description is not None:
-            rows.append(cursor.fetchone() or (0, False, False, None))
+            found.append(cursor.fetchall())
         if not cursor.nextset():
             break
+    counts, answers = found[: len(queries) + 1], found[len(queries) + 1 :]
+    if witness is not None:
+        witness.tests_saw(connection, [(each.test, each.compiled) for each in queries], answers)
+    rows = [count[0] if count else (0, False, False, None) for count in counts]
     return [
         replace(
             _result(

@@ -32,13 +32,13 @@ class Doing:
     """How the nodes of a run are done, on whichever connection.
 
     ``build`` builds a model aside, with ``compiler`` or one like it; ``publish``, if there is one,
-    makes it visible at once. ``saw`` is told of data tests within the transaction that they ran in.
+    makes it visible at once. ``witness`` is told what data tests have read.
     """
 
     compiler: Compiler
     build: Callable[[psycopg.Connection, Model, Compiler], Built]
     publish: Callable[[psycopg.Connection, Built], None] | None = None
-    saw: checks.Saw | None = None
+    witness: checks.Witness | None = None
 
 
 @frozen
@@ -154,7 +154,8 @@ class Execution:
         left = list(tests)
         while True:
             try:
-                done = checks.data_tests(connection, left, self._compiler, saw=self._doing.saw)
+                witness = self._doing.witness
+                done = checks.data_tests(connection, left, self._compiler, witness=witness)
                 return [*done, *postponed]
             except Unbuilt as unbuilt:  # while they were compiled: none was asked
                 postponed += [_Postponed(test, unbuilt) for test in left if test is unbuilt.node]

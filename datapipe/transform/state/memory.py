@@ -166,14 +166,20 @@ class Memory:
             self._seen[model.unique_id] = seen
         self._note(connection, seen)
 
+    def question_of_tests(self) -> Sequence[str]:
+        """What a group of data tests has read, asked at the end of its transaction."""
+        return reading.QUESTIONS if self._is_present else ()
+
     def tests_saw(
-        self, connection: psycopg.Connection, tests: Sequence[tuple[DataTest, Compiled]]
+        self,
+        connection: psycopg.Connection,
+        tests: Sequence[tuple[DataTest, Compiled]],
+        answers: Sequence[Sequence[tuple[Any, ...]]],
     ) -> None:
-        """Notice what a group of data tests has read; within the transaction they ran in."""
+        """Notice what a group of data tests has read, by the answers to the questions."""
         if not self._is_present:
             return
-        read = reading.read(connection)
-        below = tokens.below(connection, [oid for _, oid in read])
+        read, below = reading.done(answers[0]).read, tokens.lower(answers[1])
         fingerprints, present = self._decisions.fingerprints, self._present
         growing = self._growing_tables()
         for test, compiled in tests:

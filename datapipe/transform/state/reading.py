@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import psycopg
-
 from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
+from datapipe.transform.state import tokens
 from datapipe.transform.state.tokens import Token
 
-# Every relation that the transaction of this session has read, views and what lies below them, and
-# one more if there is one of that name; as how each stands. PostgreSQL's own have lower oids. It is
-# asked of every model, and planning joins would take longer than all the rest.
-_READ = """
-SELECT (SELECT nspname FROM pg_namespace n WHERE n.oid = c.relnamespace), c.relname,
-       c.oid::bigint, c.relkind::text,
-       concat(c.oid, '/', CASE WHEN c.relkind IN ('r', 'm') THEN c.relfilenode END, '//',
-              c.relpersistence),
-       c.oid = to_regclass({made})::oid
-FROM pg_class c
-WHERE c.oid = ANY(
+# What the transaction of this session has read. PostgreSQL's own relations have lower oids.
+_OIDS = """
     ARRAY(
         SELECT relation FROM pg_locks
         WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode = 'AccessShareLock'
           AND relation >= 16384
-    ) || to_regclass({made})::oid)
+    )
+"""
+
+# Every relation that the transaction of this session has read, views and what lies below them, and
+# one more if there is one of that name; as how each stands. It is asked of every model, and
+# planning joins would take longer than all the rest.
+_READ = f"""
+SELECT (SELECT nspname FROM pg_namespace n WHERE n.oid = c.relnamespace), c.relname,
+       c.oid::bigint, c.relkind::text,
+       concat(c.oid, '/', CASE WHEN c.relkind IN ('r', 'm') THEN c.relfilenode END, '//',
+              c.relpersistence),
+       c.oid = to_regclass({{made}})::oid
+FROM pg_class c
+WHERE c.oid = ANY({_OIDS.strip()} || to_regclass({{made}})::oid)
   AND c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
 """
 
@@ -38,6 +41,9 @@ SELECT NULL, oidvectortypes(p.proargtypes), p.oid::bigint, 'F', p.oid::text, tru
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
 """
+
+# The same without one more, and what lies below what views have read.
+QUESTIONS = (_READ.format(made="NULL"), tokens.BELOW.format(oids=_OIDS))
 
 Read = list[tuple[str, int]]
 
@@ -53,11 +59,6 @@ class Done:
     oid: int
     token: Token | None
     types: str = ""
-
-
-def read(connection: psycopg.Connection) -> Read:
-    """The relations that this transaction has read so far."""
-    return done(connection.execute(_READ.format(made="NULL")).fetchall()).read
 
 
 def question(name: Name, *, is_function: bool = False) -> str:

@@ -79,17 +79,18 @@ FROM (SELECT xmin::text, count(*) AS rows FROM ONLY {} GROUP BY xmin) each
 
 FUNCTION_KIND = "F"  # no letter of pg_class: what is no relation
 FUNCTION = 0  # stands for what a view reads through a user's function
-_BELOW = """
+# What the views among the ``oids`` read, and the parts of their tables.
+BELOW = """
 SELECT r.ev_class::bigint, d.refobjid::bigint
 FROM pg_rewrite r
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-WHERE r.ev_class = ANY(%(oids)s::oid[]) AND d.refclassid = 'pg_class'::regclass
+WHERE r.ev_class = ANY({oids}) AND d.refclassid = 'pg_class'::regclass
 UNION
 SELECT 0, 0 FROM pg_rewrite r
 JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-WHERE r.ev_class = ANY(%(oids)s::oid[]) AND d.refclassid = 'pg_proc'::regclass
+WHERE r.ev_class = ANY({oids}) AND d.refclassid = 'pg_proc'::regclass
 UNION
-SELECT inhparent::bigint, inhrelid::bigint FROM pg_inherits WHERE inhparent = ANY(%(oids)s::oid[])
+SELECT inhparent::bigint, inhrelid::bigint FROM pg_inherits WHERE inhparent = ANY({oids})
 """
 
 
@@ -205,9 +206,15 @@ def below(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[
 
     Where a view calls a function of a user's, ``FUNCTION`` is among the keys.
     """
+    given = {"oids": list(oids)}
+    return lower(connection.execute(BELOW.format(oids="%(oids)s::oid[]"), given).fetchall())
+
+
+def lower(answer: Iterable[tuple[Any, ...]]) -> dict[int, set[int]]:
+    """What was found below each relation, by the answer to ``BELOW``."""
     found: dict[int, set[int]] = {}
-    for upper, lower in connection.execute(_BELOW, {"oids": list(oids)}):
-        found.setdefault(upper, set()).add(lower)
+    for upper, below_it in answer:
+        found.setdefault(upper, set()).add(below_it)
     return found
 
 
