@@ -27,6 +27,7 @@ def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decision
     for test in decisions.tests:
         if test.unique_id in decisions.why:
             wanted |= {manifest.sources[key].relation.local for key in test.sources}
+    wanted -= decisions.built.keys()  # how they stand then, this run tells
     wanted |= _below_views(connection, wanted, decisions.seen)
     wanted = {
         key

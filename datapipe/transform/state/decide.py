@@ -59,7 +59,8 @@ def decided(
 class Decisions:
     """Decides about the nodes of one selection; ``reused`` and ``why`` tell of each, by unique id.
 
-    A model is decided after all that it reads: where that is built, the model is, too.
+    ``built`` are the relations that the run makes anew, with their models. A model is decided after
+    all that it reads: where that is built, the model is, too.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Decisions:
         chosen = {"selected_resources": selection.resources}
         self._whole = Compiler(manifest, renderer, _published, options=options, own=chosen)
         self._increment = self._whole.growing(incremental)
-        self._built: dict[str, str] = {}  # relation -> model, of what is built
+        self.built: dict[str, str] = {}
         self._built_functions: dict[str, str] = {}  # the same by name
         self._new = ""  # a model that has no relation yet
         self._looking: set[str] = set()  # what looks around for relations
@@ -146,7 +147,7 @@ class Decisions:
         if model is not None and model.is_function:
             self._built_functions[model.relation.published[1]] = model.name
         elif model is not None:
-            self._built[model.relation.local] = model.name
+            self.built[model.relation.local] = model.name
             if model.relation.local not in self.seen.tokens:
                 self._new = self._new or model.name
 
@@ -216,8 +217,8 @@ class Decisions:
             if model.unique_id in self.why:
                 return f"{model.name} is built"
         for key in before.inputs:
-            if key in self._built and key != before.relation:
-                return f"{self._built[key]} is built"
+            if key in self.built and key != before.relation:
+                return f"{self.built[key]} is built"
         for name in before.functions:
             if name in self._built_functions and not before.is_of_a_function:
                 return f"{self._built_functions[name]} is built"
