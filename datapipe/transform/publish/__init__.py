@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from datapipe.transform.build import aside, elsewhere, incremental
+from datapipe.transform.build import aside, elsewhere
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
@@ -173,6 +173,8 @@ class Publication:
         try:
             execute(self.connection, "; ".join(each.increment or ()))
         except psycopg.Error as error:
+            from datapipe.transform.build import incremental  # late: many runs have no increment
+
             raise incremental.told(error, each.model) from error
 
     def _copy_rows(self, plan: Plan, each: Built) -> None:
