@@ -44,9 +44,12 @@ _DISPATCHED = ("postgres__", "default__", "test_")
 Defined = Model | DataTest | Source | Exposure
 
 
+_as_json = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
 def hashed(value: Any) -> str:
     """A short hash of a value as JSON has it."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    text = value if isinstance(value, str) else _as_json(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -74,6 +77,7 @@ class Fingerprints:
                     self._sources.setdefault(name.removeprefix(prefix), []).append(source)
         self._asides = dict(_asides(manifest.models.values()))
         self._reached = cache(self._reached_by)
+        self._hash = cache(self._hash_of)
 
     def published_text(self, sql: str) -> str:
         """``sql`` with every relation aside called what it is called when it is published."""
@@ -200,6 +204,9 @@ class Fingerprints:
         for word in set(_WORDS.findall(code)):
             if word in self._sources:
                 names |= self._reached(word)
+        return self._hash(frozenset(names))
+
+    def _hash_of(self, names: frozenset[str]) -> str:
         return hashed([sorted(self._sources[name]) for name in sorted(names)])
 
     def _reached_by(self, name: str) -> frozenset[str]:
