@@ -14,8 +14,9 @@ from datapipe.errors import Refusal
 from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable, prove
 from datapipe.extract.batches import Batches
 from datapipe.extract.endpoints import Endpoint, Request, requests
-from datapipe.extract.quota import NOT_SENT, Note, Quota
+from datapipe.extract.quota import Quota
 from datapipe.extract.refusals import AskedElsewhere, RateLimited, redacted
+from datapipe.extract.request_ledger import NOT_SENT, Note
 from datapipe.extract.transport import NotSent, Transport
 
 _TRIES = 3

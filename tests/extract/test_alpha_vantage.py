@@ -18,6 +18,7 @@ from datapipe.extract.answers import Answer, BrokenAnswer, Unreachable, WrongAns
 from datapipe.extract.endpoints import Request, named
 from datapipe.extract.quota import Limits, Quota
 from datapipe.extract.refusals import KeyRefused, QuotaSpent, RateLimited, RequestRefused
+from datapipe.extract.request_ledger import Note
 from datapipe.warehouse import Warehouse
 
 IBM = Request("TIME_SERIES_DAILY", "IBM", {"outputsize": "compact"})
@@ -435,7 +436,7 @@ def test_what_another_run_is_asking_is_waited_for_and_asked_only_where_that_fail
 
     async def sleep(seconds: float) -> None:
         clock.slept.append(seconds)
-        other.note(under_way, outcome)
+        other.note_all([Note(under_way, outcome)])
 
     ours._sleep = sleep
     ours._quota.left_today()  # from now on this run has begun

@@ -6,8 +6,9 @@ import pytest
 
 from datapipe.extract.day import CalendarDay, FixedDay, learned
 from datapipe.extract.endpoints import Request
-from datapipe.extract.quota import NOT_SENT, Limits, Quota
+from datapipe.extract.quota import Limits, Quota
 from datapipe.extract.refusals import AskedElsewhere, QuotaSpent
+from datapipe.extract.request_ledger import NOT_SENT, Note
 from datapipe.warehouse import Warehouse
 
 IBM = Request("TIME_SERIES_DAILY", "IBM")
@@ -32,7 +33,7 @@ def test_the_second_request_within_a_second_waits(connection: psycopg.Connection
     one_a_second = quota(connection, Limits(1, None, None))
     first = one_a_second.take(IBM)
     assert isinstance(first, int)
-    one_a_second.note(first, "ok")
+    one_a_second.note_all([Note(first, "ok")])
     assert isinstance(one_a_second.take(IBM), float)
     age(connection, timedelta(seconds=1.2))
     assert isinstance(one_a_second.take(IBM), int)
@@ -65,7 +66,7 @@ def test_the_apis_word_that_the_day_is_spent_is_believed(connection: psycopg.Con
     generous = quota(connection, Limits(None, None, 1000))
     taken = generous.take(IBM)
     assert isinstance(taken, int)
-    generous.note(taken, "rate_limit.daily", "25 requests per day")
+    generous.note_all([Note(taken, "rate_limit.daily", "25 requests per day")])
     with pytest.raises(QuotaSpent, match="Alpha Vantage says so"):
         generous.take(IBM)
 
@@ -90,7 +91,7 @@ def test_a_slot_is_free_again_when_its_time_has_gone_since_the_answer(
     slow = one_a_second.take(IBM)
     assert isinstance(slow, int)
     age(connection, timedelta(seconds=3))
-    one_a_second.note(slow, "ok")  # it may have arrived just now
+    one_a_second.note_all([Note(slow, "ok")])  # it may have arrived just now
     wait = one_a_second.take(IBM)
     assert isinstance(wait, float)
     assert 0.5 < wait < 1.1
@@ -112,7 +113,7 @@ def test_the_wait_is_exact(connection: psycopg.Connection) -> None:
     for _ in range(2):
         taken = two_a_minute.take(IBM)
         assert isinstance(taken, int)
-        two_a_minute.note(taken, "ok")
+        two_a_minute.note_all([Note(taken, "ok")])
         age(connection, timedelta(seconds=20))
     wait = two_a_minute.take(IBM)
     assert isinstance(wait, float)
@@ -126,7 +127,7 @@ def test_a_request_that_was_never_sent_costs_nothing(connection: psycopg.Connect
     one_a_day = quota(connection, Limits(1, None, 1))
     taken = one_a_day.take(IBM)
     assert isinstance(taken, int)
-    one_a_day.note(taken, NOT_SENT)
+    one_a_day.note_all([Note(taken, NOT_SENT)])
     assert one_a_day.left_today() == 1
     assert isinstance(one_a_day.take(IBM), int)
 
@@ -137,14 +138,14 @@ def test_what_is_left_today_is_told(connection: psycopg.Connection) -> None:
     taken = three.take(IBM)
     assert isinstance(taken, int)
     assert three.left_today() == 2
-    three.note(taken, "rate_limit.daily")
+    three.note_all([Note(taken, "rate_limit.daily")])
     assert three.left_today() == 0
 
 
 def test_a_key_without_limits_believes_the_api_as_well(connection: psycopg.Connection) -> None:
     first = quota(connection, NO_LIMITS)
     (taken,) = first.take_all([IBM])
-    first.note(taken, "rate_limit.daily")
+    first.note_all([Note(taken, "rate_limit.daily")])
     with pytest.raises(QuotaSpent, match="Alpha Vantage says so"):
         quota(connection, NO_LIMITS).take_all([IBM])
 
@@ -219,7 +220,7 @@ def test_what_another_run_asks_at_the_same_time_is_not_asked_twice(
     with pytest.raises(AskedElsewhere) as caught:
         second.take(IBM)
     assert not caught.value.answered
-    first.note(taken, "ok")
+    first.note_all([Note(taken, "ok")])
     with pytest.raises(AskedElsewhere) as caught:
         second.take(IBM)
     assert caught.value.answered
@@ -302,7 +303,7 @@ def test_a_day_that_the_api_calls_spent_is_tried_again_when_it_may_have_turned(
     five = Quota(connection, "K", Limits(None, None, 5), run_id=1, day=day)
     taken = five.take(IBM)
     assert isinstance(taken, int)
-    five.note(taken, "rate_limit.daily", "25 requests per day")
+    five.note_all([Note(taken, "rate_limit.daily", "25 requests per day")])
     with pytest.raises(QuotaSpent, match="it is asked again from"):
         five.take(IBM)
     assert five.left_today() == 0
@@ -311,7 +312,7 @@ def test_a_day_that_the_api_calls_spent_is_tried_again_when_it_may_have_turned(
     first = five.take(IBM)
     assert isinstance(first, int)
     assert five.take(IBM) == 0.5, "the first one tells whether it has turned"
-    five.note(first, "ok")
+    five.note_all([Note(first, "ok")])
     assert isinstance(five.take(IBM), int)
     assert day.may_turn(now) - now <= timedelta(minutes=1)
     assert CalendarDay().may_turn(at(10, 20)) == at(11)
