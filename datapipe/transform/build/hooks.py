@@ -48,15 +48,14 @@ def run(
         except psycopg.Error as error:
             if class_of(error) in {"", "08", "53", "57", "58"}:
                 raise failure(error, moment) from error
-            from datapipe.transform.compile.locate import hook_error  # seldom needed
-            from datapipe.transform.compile.place import Place, WrittenHook
+            from datapipe.transform.compile.locate import WrittenHook, hook_error  # seldom needed
 
             def rendered(
                 compiler: Compiler, hook: Hook = hook, own: Mapping[str, Any] = own
             ) -> str:
                 return compiler.hook(hook.sql, hook.path, hook.line, own, package=hook.package)
 
-            written = WrittenHook(hook.sql, Place(hook.path, hook.line), rendered)
+            written = WrittenHook(hook.sql, hook.path, hook.line, rendered)
             with compiler.renderer.using(connection):
                 told = hook_error(error, moment, compiler, written, text.strip(), connection)
             if is_published:

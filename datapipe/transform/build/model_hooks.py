@@ -288,13 +288,12 @@ class Hooks:
         is_of_state = error.sqlstate == "55000"  # of what the hook names, and not of the server
         if class_of(error) in {"", "08", "40", "53", "55", "57", "58"} and not is_of_state:
             return failure(error, f"the {setting} of {model.name}")
-        from datapipe.transform.compile.locate import hook_error  # seldom needed
-        from datapipe.transform.compile.place import Place, WrittenHook
+        from datapipe.transform.compile.locate import WrittenHook, hook_error  # seldom needed
 
         def rendered(compiler: Compiler) -> str:
             return self._rendering(hook, compiler)
 
-        written = WrittenHook(hook.text, Place(*self._place(hook)), rendered, model.name)
+        written = WrittenHook(hook.text, *self._place(hook), rendered, model.name)
         doing = f"the {setting} of {model.name}"
         return hook_error(error, doing, self.site.compiler, written, text, self.site.connection)
 

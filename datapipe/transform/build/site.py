@@ -179,11 +179,13 @@ class Statements:
                     raise forbidden(error, node, project) from error
             at = self._around_at(error, compiled)
             if self.around is not None and at is not None:
-                from datapipe.transform.compile.locate import hook_error  # seldom needed
-                from datapipe.transform.compile.place import Place, WrittenHook
+                from datapipe.transform.compile.locate import (
+                    WrittenHook,
+                    hook_error,
+                )  # seldom needed
 
                 rendered, place = self.around
-                written = WrittenHook("", Place(*place), rendered, node.name)
+                written = WrittenHook("", *place, rendered, node.name)
                 text, doing = "".join(self._texts), f"building {node.name}"
                 told = hook_error(error, doing, compiler, written, text, connection, offset=at)
                 raise told from error

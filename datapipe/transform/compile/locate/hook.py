@@ -1,0 +1,71 @@
+"""Where a statement that a hook came to is written: in the hook, or in what it calls."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from datapipe.frozen import frozen
+from datapipe.transform.compile import Compiler
+from datapipe.transform.compile.locate.marks import gap_in, mark_at, marking, taken_out
+from datapipe.transform.compile.locate.place import TemplatePlace
+from datapipe.transform.jinja.gaps import Gap
+from datapipe.transform.jinja.places import BUILT_IN
+from datapipe.transform.jinja.templates import IN_YAML
+from datapipe.transform.manifest.written import below
+
+_TOKEN = re.compile(r'[\w"]+|\S')
+
+
+@frozen
+class WrittenHook:
+    """A hook as it is written, where it begins, what renders it, and the model it belongs to."""
+
+    template: str
+    path: Path
+    line: int | None
+    rendered: Callable[[Compiler], str]
+    model: str = ""
+
+    @property
+    def place(self) -> TemplatePlace:
+        return TemplatePlace(self.path, self.line)
+
+
+def hook_place(compiler: Compiler, hook: WrittenHook, statement: str, offset: int) -> TemplatePlace:
+    """The place that wrote what stands at ``offset`` of the ``statement`` that ``hook`` came to.
+
+    In the statement relations may be called otherwise than in what the hook renders to, so that is
+    found by the word, and by how many of the same stand before it.
+    """
+    written = hook.place
+    token = _TOKEN.match(statement, offset)
+    if token is None:
+        return written
+    renderer = marking(compiler)
+    text, marks = taken_out(renderer, hook.rendered(compiler.with_renderer(renderer)))
+    before = len(re.findall(re.escape(token[0]), statement[:offset]))
+    found = [each.start() for each in re.finditer(re.escape(token[0]), text)]
+    mark = mark_at(marks, found[before]) if before < len(found) else None
+    if mark is None:
+        return written
+    line = mark.line_at(text, found[before])
+    if mark.path == IN_YAML:
+        own = hook.template.split("\n")[line - 1].strip()
+        there = below(written.path, written.line, own) if written.line else None
+        return TemplatePlace(written.path, there or written.line)
+    return written if mark.path.parent == BUILT_IN else TemplatePlace(mark.path, line, written)
+
+
+def gap_of_hook(compiler: Compiler, hook: WrittenHook, statement: str, offset: int) -> Gap | None:
+    """The name that nobody knows and that left nothing at ``offset`` of the ``statement``."""
+    if hook.path not in compiler.renderer.with_gaps:
+        return None
+    renderer = marking(compiler)
+    hook.rendered(compiler.with_renderer(renderer))
+    gap = gap_in(renderer, statement, offset)
+    if gap is None or gap.line is not None:
+        return gap
+    return replace(gap, path=hook.path, line=hook.line)
