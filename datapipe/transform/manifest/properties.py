@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,55 +11,18 @@ from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
+from datapipe.transform.manifest.keys import (
+    COLUMN_KEYS,
+    FILE_KEYS,
+    KEYS,
+    near_keys,
+    refuse_other_types,
+)
 from datapipe.transform.manifest.nodes import Column
 from datapipe.transform.project import Project, merged, yaml_file
 from datapipe.transform.project.blocks import Block, Items, named_blocks
 
-# Each list of a file, and what its entries may have.
-_NODE = frozenset({
-    "name", "description", "config", "columns", "data_tests", "tests", "docs", "meta", "tags",
-    "group", "access", "contract", "constraints", "quote_columns", "enabled", "latest_version",
-    "versions", "deprecation_date", "time_spine", "agg_time_dimension", "derived_semantics",
-    "semantic_model", "metrics", "primary_entity", "freshness", "database", "schema", "alias",
-})  # fmt: skip
-KEYS: dict[str, frozenset[str]] = {
-    "models": _NODE,
-    "seeds": _NODE,
-    "snapshots": _NODE | {"relation"},
-    "sources": frozenset({
-        "name", "description", "source_description", "config", "meta", "tags", "database",
-        "schema", "loader", "loaded_at_field", "loaded_at_query", "freshness", "quoting",
-        "tables", "overrides", "unrendered_database", "unrendered_schema", "data_tests", "tests",
-    }),
-    "analyses": _NODE,
-    "macros": frozenset({"name", "description", "arguments", "docs", "meta", "config"}),
-    "data_tests": frozenset({"name", "description", "config", "meta", "docs"}),
-    "tests": frozenset({"name", "description", "config", "meta", "docs"}),
-    "unit_tests": frozenset({
-        "name", "model", "description", "given", "expect", "overrides", "config", "versions",
-    }),
-    "exposures": frozenset(),
-    "groups": frozenset(),
-    "metrics": frozenset(),
-    "semantic_models": frozenset(),
-    "saved_queries": frozenset(),
-    "functions": frozenset({
-        "name", "description", "config", "columns", "docs", "meta", "tags", "access", "arguments",
-        "returns", "enabled", "constraints", "data_tests", "tests",
-    }),
-}  # fmt: skip
-TABLE = frozenset({
-    "name", "description", "config", "meta", "tags", "identifier", "loader", "loaded_at_field",
-    "loaded_at_query", "freshness", "quoting", "columns", "data_tests", "tests", "external",
-    "docs", "quote_columns",
-})  # fmt: skip
-_COLUMN = frozenset({
-    "name", "description", "data_type", "constraints", "data_tests", "tests", "meta", "tags",
-    "quote", "config", "docs", "policy_tags", "granularity", "dimension", "entity",
-})  # fmt: skip
-_FILE = frozenset({*KEYS, "version", "anchors"})
 _OUTSIDE = ("meta", "tags", "enabled", "docs", "group", "contract", "access", "freshness")
-_TYPES = {"meta": dict, "quoting": dict, "constraints": list}
 _UNRENDERED = frozenset({"description", "tests", "data_tests", "loaded_at_query"})
 _HOOKS = frozenset({"pre_hook", "post_hook", "pre-hook", "post-hook"})
 
@@ -117,7 +79,7 @@ class Reader:
                     f"{path}:{line}: The key {key} stands here for the second time; only this one "
                     "counts."
                 )
-            self._near(file, _FILE, path)
+            self._near(file, FILE_KEYS, path)
             for key, known in KEYS.items():
                 for block in named_blocks(file.get(key), path, file.line_of(key), key):
                     if known:
@@ -230,7 +192,7 @@ class Reader:
     def _check_columns(self, block: Block, path: Path) -> None:
         seen = set()
         for column in column_blocks(block, path):
-            self._near(column, _COLUMN, path)
+            self._near(column, COLUMN_KEYS, path)
             refuse_other_types(column, path)
             if column["name"] in seen:
                 self.renderer.warnings.append(
@@ -246,31 +208,6 @@ def _has_jinja(value: Any) -> bool:
     if isinstance(value, dict):
         return any(_has_jinja(each) for each in value.values())
     return isinstance(value, list) and any(_has_jinja(each) for each in value)
-
-
-def near_keys(block: Block, known: frozenset[str], path: Path) -> Iterator[str]:
-    """What is to be said of keys that are nearly one of ``known``: as with dbt, nobody reads them.
-
-    Others may be there for other tools.
-    """
-    for key in block:
-        if key in known or not isinstance(key, str):
-            continue
-        found = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
-        if found and found[0] not in block:
-            yield (
-                f"{path}:{block.line_of(key)}: There is no key {key} here, so it has no effect. "
-                f"Did you mean {found[0]}?"
-            )
-
-
-def refuse_other_types(block: Block, path: Path) -> None:
-    """Raise ProjectError for what is written in ``block`` and is no mapping, or no list."""
-    for key, kind in _TYPES.items():
-        value = block.get(key)
-        if value is not None and not isinstance(value, kind):
-            called = "mapping" if kind is dict else "list"
-            raise ProjectError(f"{key} must be a {called}.", path=path, line=block.line_of(key))
 
 
 def config_of(block: Block, path: Path) -> dict[str, Any]:

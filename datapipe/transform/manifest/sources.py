@@ -12,15 +12,9 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer
 from datapipe.transform.manifest.docs import Docs
+from datapipe.transform.manifest.keys import TABLE_KEYS, near_keys, refuse_other_types
 from datapipe.transform.manifest.nodes import Source, SourceKey
-from datapipe.transform.manifest.properties import (
-    TABLE,
-    column_blocks,
-    columns_of,
-    near_keys,
-    refuse_other_types,
-    text,
-)
+from datapipe.transform.manifest.properties import column_blocks, columns_of, text
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block, named_blocks
@@ -64,7 +58,7 @@ class Reader:
     def _tables(self, block: Block, path: Path, package: str) -> Iterator[Block]:
         for table in named_blocks(block.get("tables"), path, block.line_of("tables"), "tables"):
             if package == self.project.name:
-                self.renderer.warnings += near_keys(table, TABLE, path)
+                self.renderer.warnings += near_keys(table, TABLE_KEYS, path)
             yield table
 
     def _add(self, block: Block, table: Block, path: Path, package: str) -> None:
