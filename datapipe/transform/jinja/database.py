@@ -15,9 +15,10 @@ from typing import Any
 import psycopg
 
 from datapipe.errors import ProjectError
+from datapipe.transform.database.catalog_views import CatalogViews, names_views
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.standing import Standing
-from datapipe.transform.database.statements import execute, literal
+from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import said, scope
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.tables import Response, Table, converted
@@ -26,41 +27,7 @@ from datapipe.warehouse.failures import failure
 
 _KINDS = {"r": "table", "p": "table", "v": "view", "m": "materialized_view"}
 
-# Views of the catalog, with the columns that have the schema and the name of a relation.
-_VIEWS = {
-    "information_schema.tables": ("table_schema", "table_name"),
-    "information_schema.views": ("table_schema", "table_name"),
-    "information_schema.columns": ("table_schema", "table_name"),
-    "information_schema.table_constraints": ("table_schema", "table_name"),
-    "information_schema.key_column_usage": ("table_schema", "table_name"),
-    "information_schema.table_privileges": ("table_schema", "table_name"),
-    "information_schema.role_table_grants": ("table_schema", "table_name"),
-    "information_schema.schemata": ("schema_name", ""),
-    "pg_catalog.pg_tables": ("schemaname", "tablename"),
-    "pg_catalog.pg_views": ("schemaname", "viewname"),
-    "pg_catalog.pg_matviews": ("schemaname", "matviewname"),
-    "pg_catalog.pg_indexes": ("schemaname", "tablename"),
-    "pg_catalog.pg_namespace": ("nspname", ""),
-    "pg_catalog.pg_class": ("", "relname"),
-}
-_NAMES = {schema: [] for schema in ("information_schema", "pg_catalog")}  # type: dict[str, list[str]]
-for _view in _VIEWS:
-    _NAMES[_view.partition(".")[0]].append(_view.partition(".")[2])
-_MENTIONED = (
-    r"(?is)'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/"
-    r'|(?<![\w".])(?:"?[\w$-]+"?\.)?"?(?P<information>information_schema)"?\.'
-    rf'"?(?P<view>{"|".join(_NAMES["information_schema"])})"?(?![\w".])'
-    rf'|(?<![\w".])(?:"?pg_catalog"?\.)?(?P<pg>{"|".join(_NAMES["pg_catalog"])})(?![\w".(])'
-)
 _READS = r"(?is)(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+(?:select|with|\()"
-_BEFORE = re.compile(r"(?:\b(?:from|join|only)|[,(])\s*$", re.IGNORECASE)
-_OF_COLUMN = re.compile(r'\b(?:information_schema|pg_catalog)"?\."?\w+"?\.', re.IGNORECASE)
-_ALIAS = re.compile(r'\s+(?:as\s+)?("?\w+"?)', re.IGNORECASE)
-_NO_ALIAS = {
-    *("where", "join", "inner", "left", "right", "full", "cross", "natural", "on", "using"),
-    *("group", "order", "limit", "union", "except", "intersect", "having", "offset", "fetch"),
-    *("window", "for", "tablesample"),
-}
 
 
 class QueryError(ProjectError):
@@ -94,7 +61,7 @@ class Database:
         self._grown = grown
         self.looks = 0
         self._standing = Standing(asides)
-        self._columns_of: dict[str, list[tuple[str, str]]] = {}
+        self._catalog = CatalogViews(asides)
 
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
         """Send ``sql``; raises ProjectError for what is wrong in it."""
@@ -282,73 +249,16 @@ class Database:
 
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog as they will be when it is published."""
-        self.looks += any(found["view"] or found["pg"] for found in _in_catalog(sql))
+        self.looks += names_views(sql)
         return self.with_catalog(self._standing.read(self.connection(), sql))
 
     def with_catalog(self, sql: str) -> str:
         """``sql`` with the views of the catalog as they will be when the run is published."""
-        pieces, end = [], 0
-        for start, stop, view in self.catalog_in(sql):
-            pieces += [sql[end:start], view]
-            end = stop
-        return "".join(pieces) + sql[end:]
+        return self._catalog.read(self.connection(), sql)
 
     def catalog_in(self, sql: str) -> Iterator[tuple[int, int, str]]:
         """Where ``sql`` names views of the catalog, and what is to stand there in their place."""
-        if not self.asides:
-            return
-        if _OF_COLUMN.search(sql):  # a column's full name has no place for what stands in
-            return
-        for found in _in_catalog(sql):
-            view = found["view"] or found["pg"]
-            if not view or not _BEFORE.search(sql, max(0, found.start() - 40), found.start()):
-                continue
-            schema = "information_schema" if found["information"] else "pg_catalog"
-            alias = _ALIAS.match(sql, found.end())
-            has_alias = alias and alias[1].lower() not in _NO_ALIAS
-            text = self._as_it_will_be(f"{schema}.{view.lower()}")
-            yield *found.span(), text if has_alias else f"{text} AS {view.lower()}"
-
-    def _as_it_will_be(self, view: str) -> str:
-        schema, name = _VIEWS[view]
-        pairs = ", ".join(
-            f"({literal(published)}, {literal(aside)})" for published, aside in self.asides.items()
-        )
-        columns = ", ".join(
-            f"coalesce(s.published, v.{quoted(column)}::text)::{type_} AS {quoted(column)}"
-            if column == schema
-            else f"v.{quoted(column)}"
-            for column, type_ in self._view_columns(view)
-        )
-        run = f"(VALUES {pairs}) AS s (published, aside)"
-        text = f"SELECT {columns} FROM {view} v"
-        if schema:
-            text += f" LEFT JOIN {run} ON s.aside = v.{schema}::text"
-        if name:
-            of = f"v.{schema}::text" if schema else "v.relnamespace::regnamespace::text"
-            text += (
-                f" WHERE NOT EXISTS (SELECT FROM {run} JOIN pg_namespace n ON n.nspname = s.aside "
-                f"JOIN pg_class c ON c.relnamespace = n.oid "
-                f"WHERE s.published = {of} AND c.relname = v.{name}::text)"
-            )
-        return f"({text})"
-
-    def _view_columns(self, view: str) -> list[tuple[str, str]]:
-        found = self._columns_of.get(view)
-        if found is None:
-            rows = self.connection().execute(
-                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-                "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
-                [view],
-            )
-            found = self._columns_of[view] = [(row[0], row[1]) for row in rows]
-        return found
-
-
-def _in_catalog(sql: str) -> Iterator[re.Match[str]]:
-    """Where ``sql`` may name views of the catalog."""
-    named = sql.lower()
-    return re.finditer(_MENTIONED, sql) if "_schema" in named or "pg_" in named else iter(())
+        return self._catalog.instead(self.connection(), sql)
 
 
 def _response(cursor: psycopg.Cursor[Any]) -> Response:

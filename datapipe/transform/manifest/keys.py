@@ -72,7 +72,7 @@ def near_keys(block: Block, known: frozenset[str], path: Path) -> Iterator[str]:
 
 
 def refuse_other_types(block: Block, path: Path) -> None:
-    """Raise ProjectError for a key of ``block`` that must hold a mapping, or a list, and does not."""
+    """Raise ProjectError for a key that must hold a mapping, or a list, and holds neither."""
     for key, kind in _TYPES.items():
         value = block.get(key)
         if value is not None and not isinstance(value, kind):
