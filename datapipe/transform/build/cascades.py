@@ -66,12 +66,11 @@ class Cascades:
 
     def prepare(self, site: Site) -> None:
         """Give the model a copy of its table where it needs one, and those whose rows it takes."""
-        key, config = site.model.key, site.model.config
+        key, has_hooks = site.model.key, site.model.has_hooks
         if key in self._copied:
             site.copied = True
             site.keys += self._copied[key]
-        hooks = config.get("pre_hook") or config.get("post_hook")
-        if key in self._keys and (hooks or strategy_of(site.model) == "delete+insert"):
+        if key in self._keys and (has_hooks or strategy_of(site.model) == "delete+insert"):
             with self._lock:  # two models may take rows of one
                 self._copy(site)
 

@@ -12,32 +12,32 @@ it, and that is swapped.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.frozen import frozen
-from datapipe.transform.build import aside, elsewhere, foreign_keys, hook_names, views_of_hooks
+from datapipe.transform.build import elsewhere, foreign_keys, hook_names, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.build.written_hooks import (
+    Hook,
+    Setting,
+    as_statement,
+    code_of,
+    of,
+    place_of,
+)
+from datapipe.transform.compile import Compiler
 from datapipe.transform.compile.quoting import statements
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope
-from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
 from datapipe.warehouse.failures import class_of, failure
-
-Setting = Literal["pre_hook", "post_hook"]
 
 _SURROUNDINGS = (
     r"(?i)\s*(?:(grant|revoke|comment|analyze|analyse|vacuum|reindex"
@@ -53,47 +53,6 @@ _KEY = r"(?i)\breferences\b"
 _ALONE = r"(?i)\s*(vacuum|(create\s+(unique\s+)?|drop\s+)index\s+concurrently)\b"
 # "is a view", "cannot delete from view", and not supported for views
 _NOT_FOR_VIEWS = {"42809", "55000", "0A000"}
-
-
-@frozen
-class Hook:
-    """One statement as written, with Jinja in it."""
-
-    text: str
-    in_transaction: bool
-
-
-def of(model: Model, setting: Setting) -> tuple[Hook, ...]:
-    """The hooks of ``model`` in their order, in any of dbt's spellings."""
-    given = model.config.get(setting) or model.config.get(setting.replace("_", "-")) or []
-    items = given if isinstance(given, (list, tuple)) else [given]
-    return tuple(_hook(item) for item in items if item)
-
-
-def rendered(model: Model, compiler: Compiler) -> list[str]:
-    """What ``Hooks`` would have told of itself, had it run over what is published.
-
-    A template may send statements itself, so this is for a connection that lets none of them write.
-    """
-    if compiler.materialization(model) is not None:
-        return []
-    before, after = of(model, "pre_hook"), of(model, "post_hook")
-    hooks = [hook for hook in before if not hook.in_transaction]
-    hooks += [hook for hook in (*before, *after) if hook.in_transaction]
-
-    def told(hook: Hook) -> str:
-        return compiler.text(
-            model,
-            hook.text,
-            this=model.relation,
-            where=partial(_place, hook, model, compiler, is_after=hook in after),
-            compiled=_code(model, compiler, lambda: compiler.model(model)),
-        )
-
-    return [
-        *(_statement(told(hook)) for hook in hooks),
-        *(hook.text for hook in after if not hook.in_transaction),
-    ]
 
 
 class Hooks:
@@ -230,7 +189,7 @@ class Hooks:
             said = str(error).removeprefix(f"{error.path}: ")
             path, line = self._place(hook)
             raise ProjectError(said, path=path, line=line, model=site.model.name) from error
-        text = _statement(text)
+        text = as_statement(text)
         self._rendered.append(text)
         text = hook_names.aside(site, text, is_after=hook in self.after)
         text = site.compiler.standing(text)
@@ -240,7 +199,7 @@ class Hooks:
 
     def _rendering(self, hook: Hook, compiler: Compiler) -> str:
         site = self.site
-        code = _code(site.model, compiler, lambda: site.compiled)
+        code = code_of(site.model, compiler, lambda: site.compiled)
         return compiler.text(
             site.model,
             hook.text,
@@ -299,30 +258,8 @@ class Hooks:
 
     def _place(self, hook: Hook) -> tuple[Path, int | None]:
         site = self.site
-        return _place(hook, site.model, site.compiler, is_after=hook not in self.before)
-
-
-def _place(
-    hook: Hook, model: Model, compiler: Compiler, *, is_after: bool
-) -> tuple[Path, int | None]:
-    """Where the hook is written: its first line, or the setting, if that makes it up."""
-    setting = "post_hook" if is_after else "pre_hook"
-    first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
-    return place_of_setting(model, setting, first, project=compiler.manifest.project)
-
-
-def _code(
-    model: Model, compiler: Compiler, compiled: Callable[[], Compiled]
-) -> Callable[[], str] | None:
-    """What gives the SQL of ``model``, naming others as they are published; None if it has none."""
-    if model.is_seed or model.is_batched:
-        return None
-
-    def code() -> str:
-        schemas = {each.relation.schema for each in compiler.manifest.models.values()}
-        return aside.in_public(compiled().sql, schemas)
-
-    return code
+        setting: Setting = "pre_hook" if hook in self.before else "post_hook"
+        return place_of(hook, setting, site.model, site.compiler)
 
 
 def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
@@ -338,20 +275,3 @@ def _aimed(built: Built, text: str) -> str:
     table: Relation = built.model.relation
     text = definitions.renamed(text, {built.aside.standing: table.published_local})
     return hook_names.indexes_from(text, built.aside.standing[0], table.published[0])
-
-
-def _statement(text: str) -> str:
-    return text.strip().rstrip(";")
-
-
-def _hook(given: Any) -> Hook:
-    if isinstance(given, Mapping):
-        return Hook(str(given.get("sql") or ""), bool(given.get("transaction", True)))
-    text = str(given)
-    try:
-        decoded = json.loads(text)  # what before_begin() and after_commit() write
-    except ValueError:
-        return Hook(text, in_transaction=True)
-    if isinstance(decoded, dict) and "sql" in decoded:
-        return _hook(decoded)
-    return Hook(text, in_transaction=True)

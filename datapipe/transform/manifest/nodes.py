@@ -143,10 +143,14 @@ class Model:
         return self.is_seed or bool(self.raw_code.strip())
 
     @property
+    def has_hooks(self) -> bool:
+        """Whether statements of the user's are sent before it is built, or after."""
+        return bool(self.config.get("pre_hook") or self.config.get("post_hook"))
+
+    @property
     def keeps_its_words(self) -> bool:
         """Whether what is published is what was built aside, and not made anew of its SQL."""
-        config = self.config
-        changed = config.get("sql_header") or config.get("pre_hook") or config.get("post_hook")
+        changed = self.config.get("sql_header") or self.has_hooks
         is_kept = self.materialized in {"materialized_view", "function"}
         return is_kept or bool(self.materialized == "view" and changed)
 

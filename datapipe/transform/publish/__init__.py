@@ -266,7 +266,7 @@ class Publication:
         keys.give_back(run, [key for key in (*taken, *more) if key.added])
         self._restore(plan)
         self._restore_functions(of_functions)
-        if any(plans.has_hooks(each.model) for each in self.all):
+        if any(each.model.has_hooks for each in self.all):
             aside.publish_bodies(run, schemas)
         self.record(self.connection)
 
@@ -274,7 +274,7 @@ class Publication:
         statements: list[str] = []
         for each, old in plan.swapped:
             new = plan.aside(each)
-            hooked = plans.has_hooks(each.model)
+            hooked = each.model.has_hooks
             statements += catalog.restored(old, new, self.user, hooked=hooked)
         new_schemas = {plans.name_of(each.model)[0] for each in plan.new}
         defaults = catalog.default_grants(self.connection, new_schemas)

@@ -241,7 +241,7 @@ class _Swaps:
         new = self.plan.aside(each)
         if old.kind not in KINDS or (old.kind == "p" and new.kind != "p"):
             raise _refused(each, f"{old.local} is there already, and is no table or view.")
-        if has_hooks(each.model):  # what they made of the old table, they make of the new one
+        if each.model.has_hooks:  # what they made of the old table, they make of the new one
             others = [other for other in others if not other.part]
         keys = [key for key in others if key.constraint and key.of in self.project]
         stuck = [other for other in others if other.view is None and other not in keys]
@@ -296,15 +296,10 @@ class _Swaps:
         return f"The constraint {lost[0]}" if lost else ""
 
 
-def has_hooks(model: Model) -> bool:
-    """Whether statements of the user's own may have been at what stands aside."""
-    return bool(model.config.get("pre_hook") or model.config.get("post_hook"))
-
-
 def declares_constraints(model: Model) -> bool:
     """Whether the constraints of the model's table come from the model: its contract, its hooks."""
     contract = model.config.get("contract") or {}
-    return bool(contract.get("enforced")) or has_hooks(model)
+    return bool(contract.get("enforced")) or model.has_hooks
 
 
 def _constraints(

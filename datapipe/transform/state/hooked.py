@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build import elsewhere, model_hooks
+from datapipe.transform.build import elsewhere, written_hooks
 from datapipe.transform.compile import Compiler
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state.records import NodeState
@@ -15,10 +15,10 @@ CHANGES_OTHERS = "changes other tables"
 
 def rendered(model: Model, compiler: Compiler) -> list[str] | None:
     """What the hooks of ``model`` would do; None where they do it while they are rendered."""
-    if not model.config.get("pre_hook") and not model.config.get("post_hook"):
+    if not model.has_hooks:
         return []
     try:
-        return model_hooks.rendered(model, compiler)
+        return written_hooks.rendered(model, compiler)
     except DatapipeError:  # or the build will tell what is wrong
         return None
 
