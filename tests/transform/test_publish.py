@@ -18,7 +18,7 @@ import pytest
 from datapipe import transform
 from datapipe.errors import ProjectError, PublishError, TestsFailedError, WarehouseError
 from datapipe.transform import Listener, Options, Transformed
-from datapipe.transform.publish import Publication
+from datapipe.transform.publish import locks
 from datapipe.transform.publish.plan import Plan
 from datapipe.warehouse import Warehouse
 
@@ -439,13 +439,13 @@ def test_what_is_made_just_before_the_locks_are_taken_is_kept_too(
     run: Run, rows: Any, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(SHOP)
-    lock = Publication._lock
+    take = locks.take
 
-    def late(self: Publication, plan: Plan) -> None:
+    def late(own: psycopg.Connection, plan: Plan, patience_ms: int) -> None:
         connection.execute("create view public.mine as select * from shop.prices")
-        lock(self, plan)
+        take(own, plan, patience_ms)
 
-    monkeypatch.setattr(Publication, "_lock", late)
+    monkeypatch.setattr(locks, "take", late)
     run(SECOND)
     assert rows("select distinct run from public.mine") == [(2,)]
 

@@ -17,17 +17,13 @@ from datapipe.transform.build import aside, elsewhere
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
-from datapipe.transform.database.catalog import KINDS, Name, RelationState
+from datapipe.transform.database.catalog import KINDS, Name
 from datapipe.transform.database.relation import quoted
-from datapipe.transform.database.statements import analyzed, execute, literal
-from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import functions, grants, keys, rebase, views
-from datapipe.transform.publish import plan as plans
-from datapipe.transform.publish.busy import BUSY, still_busy
-from datapipe.transform.publish.by_macros import ByMacros
+from datapipe.transform.database.statements import analyzed, execute
+from datapipe.transform.publish import functions, keys, locks, planner, rebase, restore, views
 from datapipe.transform.publish.functions import Functions
 from datapipe.transform.publish.keys import Key
-from datapipe.transform.publish.plan import Plan, columns_of
+from datapipe.transform.publish.plan import Plan, name_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -106,7 +102,7 @@ class Publication:
         """What is to be done now; the views to be pointed at new functions are among the others."""
         new = [each for each in self.all if each.function]
         old = functions.old(self.connection, new)
-        plan = plans.make(self.connection, self.built, self.models, new, old)
+        plan = planner.make(self.connection, self.built, self.models, new, old)
         of_functions = functions.make(
             self.connection, new, plan, self.models, self.recorded_functions
         )
@@ -146,7 +142,7 @@ class Publication:
         while True:
             try:
                 with self.connection.transaction():
-                    self._lock(plan)
+                    locks.take(self.connection, plan, self.patience_ms)
                     away: list[Key] = []
                     if plan.is_keyed:  # new rows may refer to what is not published yet
                         away = keys.of(self.connection, plan)
@@ -159,10 +155,10 @@ class Publication:
                             return False
                     self._swap(locked, of_functions, away)
                 return True
-            except BUSY as error:
+            except locks.BUSY as error:
                 if time.monotonic() >= until:
-                    schemas = {plans.name_of(each.model)[0] for each in self.built}
-                    raise still_busy(self.connection, schemas, self.wait_seconds) from error
+                    schemas = {name_of(each.model)[0] for each in self.built}
+                    raise locks.still_busy(self.connection, schemas, self.wait_seconds) from error
             attempt += 1
             if attempt == 3:
                 self.on_wait("Readers hold the published tables; waiting for a gap.")
@@ -194,37 +190,6 @@ class Publication:
         ]
         execute(self.connection, "; ".join([*statements, analyzed(table)]))
 
-    def _lock(self, plan: Plan) -> None:
-        """Take every lock, or raise one of ``BUSY`` before a reader could find a deadlock.
-
-        LOCK TABLE on a view would lock the tables below it, raw data too. Giving a view the owner
-        that it has locks it alone.
-        """
-        views = [each.view for each in plan.repointed if each.view]
-        views += [
-            plan.old(each) for each in (*reversed(plan.replaced), *plan.restated, *plan.refreshed)
-        ]
-        views += [old for _, old in reversed(plan.swapped) if old.kind not in "rp"]
-        tables = [old.local for _, old in plan.swapped if old.kind in "rp"]
-        referring = [key.of for key in (*plan.rekeyed, *plan.unkeyed) if key.of]
-        tables += [".".join(map(quoted, table)) for table in referring]
-        statements = [
-            f"ALTER {KINDS[view.kind]} {view.local} OWNER TO {quoted(view.owner)}" for view in views
-        ]
-        if tables:
-            statements.append(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
-        if not statements:
-            return
-        # As one statement, the time for all of it together is limited.
-        block = literal("BEGIN " + "; ".join(statements) + "; END")
-        execute(
-            self.connection,
-            f"SET LOCAL lock_timeout = '{self.patience_ms}ms'; "
-            f"SET LOCAL statement_timeout = '{self.patience_ms}ms'",
-        )
-        execute(self.connection, f"DO {block}")
-        execute(self.connection, "SET LOCAL statement_timeout TO DEFAULT")
-
     def _swap(self, plan: Plan, of_functions: Functions, taken: Sequence[Key]) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
@@ -241,7 +206,7 @@ class Publication:
             _moved(KINDS[old.kind], old.local, aside.beside(old.schema, aside.OLD)) for old in away
         ]
         statements += [
-            _moved(KINDS[plan.aside(each).kind], each.aside.local, plans.name_of(each.model)[0])
+            _moved(KINDS[plan.aside(each).kind], each.aside.local, name_of(each.model)[0])
             for each in plan.moved
         ]
         statements += of_functions.moved()
@@ -264,59 +229,11 @@ class Publication:
         for dependent in plan.repointed:
             views.repoint(run, dependent, plan.swapped, names)
         keys.give_back(run, [key for key in (*taken, *more) if key.added])
-        self._restore(plan)
-        self._restore_functions(of_functions)
+        restore.relations(run, plan, self.built, self.final, self.user)
+        restore.functions(run, of_functions, self.final, self.user)
         if any(each.model.has_hooks for each in self.all):
             aside.publish_bodies(run, schemas)
         self.record(self.connection)
-
-    def _restore(self, plan: Plan) -> None:
-        statements: list[str] = []
-        for each, old in plan.swapped:
-            new = plan.aside(each)
-            hooked = each.model.has_hooks
-            statements += catalog.restored(old, new, self.user, hooked=hooked)
-        new_schemas = {plans.name_of(each.model)[0] for each in plan.new}
-        defaults = catalog.default_grants(self.connection, new_schemas)
-        moved = {each.aside for each in plan.moved}
-        for each in plan.new:
-            if each.aside in moved:
-                given = defaults.get(plans.name_of(each.model)[0], [])
-                statements += [grant.on(each.model.relation.published_local) for grant in given]
-        published = [each for each in self.built if each.aside.standing in plan.states]
-        by_macros = ByMacros(self.connection, self.final)
-        for each in published:
-            if not by_macros.makes_comments(each):
-                of_hook = each.increment is None and plan.aside(each).comment is not None
-                statements += _comments(each.model, plan.stands(each), of_columns_only=of_hook)
-        if statements:
-            execute(self.connection, "; ".join(statements))
-        for each in published:
-            given = defaults.get(plans.name_of(each.model)[0], [])
-            now = [*(plan.granted(each) or given), *(plan.aside(each).grants or ())]
-            owner = plan.owner(each) or self.user
-            if by_macros.gives_grants(each):
-                by_macros.grant(each, plan, grants.others(now, owner))
-            elif each.model.config.get("grants"):
-                grants.give(self.connection, each.model, now, owner, self.final.manifest.project)
-            if by_macros.makes_comments(each):
-                by_macros.comment(each, plan)
-
-    def _restore_functions(self, of_functions: Functions) -> None:
-        new = [fate.model.relation.published[0] for fate in of_functions.fates if not fate.old]
-        defaults = catalog.default_grants(self.connection, new, of="f")
-        statements = of_functions.restored(self.user, defaults)
-        if statements:
-            execute(self.connection, "; ".join(statements))
-        for fate in of_functions.fates:
-            if fate.model.config.get("grants"):
-                old = fate.old
-                everybody = catalog.Grant("PUBLIC", "EXECUTE", grantable=False)  # PostgreSQL's own
-                now = [everybody, *((old and old.grants) or ()), *(fate.new.grants or ())]
-                owner = old.owner if old else self.user
-                project = self.final.manifest.project
-                on = f"ROUTINE {fate.local}"
-                grants.give(self.connection, fate.model, now, owner, project, on=on)
 
     def _indexes(self, oids: Sequence[int]) -> dict[int, set[str]]:
         """The indexes of tables, with the functions that they call as those will be published."""
@@ -343,20 +260,3 @@ class Publication:
 
 def _moved(kind: str, relation: str, schema: str) -> str:
     return f"ALTER {kind} {relation} SET SCHEMA {quoted(schema)}"
-
-
-def _comments(model: Model, new: RelationState, *, of_columns_only: bool) -> list[str]:
-    """The descriptions as comments, where ``persist_docs`` asks for them."""
-    persisted = model.config.get("persist_docs") or {}
-    kind, name = KINDS[new.kind], model.relation.published_local
-    statements = []
-    if persisted.get("relation") and model.description and not of_columns_only:
-        statements.append(f"COMMENT ON {kind} {name} IS {literal(model.description)}")
-    if persisted.get("columns"):
-        there = columns_of(new)
-        statements += [
-            f"COMMENT ON COLUMN {name}.{quoted(column.name)} IS {literal(column.description)}"
-            for column in model.columns.values()
-            if column.description and column.name in there
-        ]
-    return statements

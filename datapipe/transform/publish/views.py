@@ -15,9 +15,8 @@ from datapipe.transform.database.catalog import Name, RelationState
 from datapipe.transform.database.dependents import Dependent
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.publish import plan as plans
-from datapipe.transform.publish.busy import BUSY
-from datapipe.transform.publish.plan import Plan
+from datapipe.transform.publish.locks import BUSY
+from datapipe.transform.publish.plan import Plan, name_of
 from datapipe.warehouse.failures import class_of
 
 # A view, and whether it replaces another; or a function, and the statement that makes it.
@@ -67,9 +66,7 @@ def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None
 
 def as_published(built: Sequence[Built]) -> dict[Name, str]:
     """What all that was ``built`` is called when it is published, by where it stood aside."""
-    return {
-        each.aside.standing: definitions.plain_name(plans.name_of(each.model)) for each in built
-    }
+    return {each.aside.standing: definitions.plain_name(name_of(each.model)) for each in built}
 
 
 def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
