@@ -46,14 +46,6 @@ def grid(
     return "\n".join(_line(texts, widths, is_text) for texts in lines)
 
 
-def structure(table: Table) -> str:
-    """The names of the columns of a table and what their types are called."""
-    from datapipe.transform.jinja.tables import Table  # it prints itself by this module
-
-    types = [(column.name, kind(column)) for column in table.columns]
-    return grid(Table(types, ("column", "data_type")))
-
-
 def as_csv(table: Table) -> str:
     """The table as CSV."""
     kinds = [column.data_type for column in table.columns]

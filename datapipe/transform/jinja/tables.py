@@ -180,7 +180,7 @@ class Table:
         return self.rows[key]
 
     def __str__(self) -> str:
-        return f"{printed.structure(self)}\n"
+        return f"{self._structure()}\n"
 
     def select(self, key: str | Sequence[str]) -> Table:
         """The table with these columns only."""
@@ -249,7 +249,11 @@ class Table:
 
     def print_structure(self, **_: Any) -> None:
         """Print what columns there are, and their types."""
-        _print(printed.structure(self))
+        _print(self._structure())
+
+    def _structure(self) -> str:
+        types = [(column.name, printed.kind(column)) for column in self.columns]
+        return printed.grid(Table(types, ("column", "data_type")))
 
     def print_csv(self, **_: Any) -> None:
         """Print the table as CSV."""

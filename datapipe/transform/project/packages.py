@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform import project
-from datapipe.transform.project import yaml_file
+from datapipe.transform.project import project_file, yaml_file
 from datapipe.transform.project.blocks import Block
+from datapipe.transform.project.project_file import FILE, Project
 
 _KINDS = ("package", "git", "local", "tarball", "private")
 _LISTS = ("packages.yml", "dependencies.yml")
 
 
-def installed(root: project.Project) -> tuple[project.Project, ...]:
+def installed(root: Project) -> tuple[Project, ...]:
     """The packages that ``root`` has, in the order of their folders.
 
     A ``local:`` package is read where it lies, if it was not copied. Raises ProjectError where a
     package is asked for and not there, and where two have one name.
     """
     folder = root.directory / root.setting("packages-install-path", "dbt_packages")
-    found: dict[str, project.Project] = {}
+    found: dict[str, Project] = {}
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.is_dir() and not path.name.startswith("__"):
-            _add(project.read(path, {}, root.cache_dir), root, found)
+            _add(project_file.read(path, {}, root.cache_dir), root, found)
     folders = {package.directory.name for package in found.values()}
     missing = []
     for asked, file in _asked(root.directory, root):
@@ -39,7 +39,7 @@ def installed(root: project.Project) -> tuple[project.Project, ...]:
         if not name or {name, name.replace("-", "_")} & {*folders, *found}:
             continue
         local = root.directory / str(asked["local"]) if "local" in asked else None
-        if local is not None and (local / project.FILE).is_file():
+        if local is not None and (local / FILE).is_file():
             for package in _local(local.resolve(), root):
                 if package.name not in found:
                     found[package.name] = package
@@ -57,9 +57,7 @@ def installed(root: project.Project) -> tuple[project.Project, ...]:
     return tuple(found.values())
 
 
-def _add(
-    package: project.Project, root: project.Project, found: dict[str, project.Project]
-) -> None:
+def _add(package: Project, root: Project, found: dict[str, Project]) -> None:
     other = root if package.name == root.name else found.get(package.name)
     if other is not None:
         raise ProjectError(
@@ -71,19 +69,19 @@ def _add(
     found[package.name] = package
 
 
-def _local(directory: Path, root: project.Project) -> Iterator[project.Project]:
+def _local(directory: Path, root: Project) -> Iterator[Project]:
     """The package in ``directory``, and those that it asks for by where they lie, too."""
-    package = project.read(directory, {}, root.cache_dir)
+    package = project_file.read(directory, {}, root.cache_dir)
     if package.name == root.name:
         return
     yield package
     for asked, _ in _asked(directory, root):
         inner = directory / str(asked.get("local", ""))
-        if "local" in asked and (inner / project.FILE).is_file():
+        if "local" in asked and (inner / FILE).is_file():
             yield from _local(inner.resolve(), root)
 
 
-def _asked(directory: Path, root: project.Project) -> Iterator[tuple[Block, Path]]:
+def _asked(directory: Path, root: Project) -> Iterator[tuple[Block, Path]]:
     """What the project in ``directory`` lists as its packages, with the file that lists it."""
     for name in _LISTS:
         path = directory / name
