@@ -1,4 +1,18 @@
-"""The transform room: a dbt project's models, built aside, tested, and published all at once."""
+"""The transform room: a dbt project's models, built aside, tested, and published all at once.
+
+A run goes through the rooms in this order. ``opening`` reads the project: its own file
+(``project``), its templates (``jinja``), and all that is in it (``manifest``); ``graph`` selects.
+``state`` tells what need not be done again. ``execution`` builds and tests the rest over several
+connections: ``compile`` makes SQL of a template, ``build`` sends it, ``checks`` holds the result
+against the tests. ``publish`` makes all of it visible in one transaction. ``session`` leads through
+that.
+
+Some words have one meaning throughout. What a run builds stands *aside*, in schemas of its own that
+are called after the published ones, until it is *published*. A relation has two names, therefore:
+where it is *standing* now, and where it is published. A model *grows* if only its new rows are
+computed, as of incremental models and snapshots. What *hangs* on a relation needs it, as a view
+does. To *tell* is to say in a message.
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _compiled(read: Manifest, selection: Selection, compiler: Compiler) -> Itera
 
 
 def _file(read: Manifest, node: Model | DataTest) -> PurePosixPath:
-    """Where the SQL of ``node`` is written; a package's below its name."""
+    """The path to which dbt would write the SQL of ``node``; a package's begins with its name."""
     own = node.package == read.project.name
     return PurePosixPath(node.file) if own else PurePosixPath(node.package, node.file)
 

@@ -31,7 +31,7 @@ _WARNINGS_AT_MOST = 20
 
 @frozen
 class Opened:
-    """All that a command goes on with."""
+    """A project that was read, what renders its templates, and what was selected of it."""
 
     manifest: Manifest
     renderer: Renderer
@@ -48,7 +48,7 @@ def opened(
     *,
     on_log: Callable[[str], None] = lambda message: None,
 ) -> Opened:
-    """Read the project, and select; without a connection, earlier runs are not known."""
+    """Read the project and select; without a connection, nothing is known of earlier runs."""
     loaded = project.load(options.project_dir, options.variables, cache_dir=options.cache_dir)
     target = described(connection, options.target_schema, threads=options.threads)
     renderer = Renderer(loaded, target, on_log=on_log)
@@ -67,7 +67,7 @@ def opened(
 
 
 def asks_of_earlier(options: Options) -> bool:
-    """Whether what is selected depends on what was before."""
+    """Whether the selection depends on earlier runs."""
     loaded = project.load(options.project_dir, options.variables, cache_dir=options.cache_dir)
     target = described(None, options.target_schema, threads=options.threads)
     return _asked(loaded, options, lambda: Renderer(loaded, target)).asks(*_RUN, *_SOURCES)
@@ -85,7 +85,7 @@ def _earlier(
     wanted: Asked,
     options: Options,
 ) -> Earlier:
-    """What the selection asks of what was before, and no more: much of it takes its time."""
+    """What the selection needs to know of earlier runs, and no more: finding out takes time."""
     known, fresher = None, None
     if wanted.asks(*_RUN):
         known = facts(connection, read, renderer, options.target_schema)
@@ -95,7 +95,7 @@ def _earlier(
 
 
 def _indirect(loaded: Project) -> Indirect:
-    """How the project itself wants its tests selected."""
+    """The indirect selection of tests that the project itself sets."""
     for known in get_args(Indirect):
         if loaded.flags.get("indirect_selection", "eager") == known:
             return cast("Indirect", known)

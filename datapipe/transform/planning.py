@@ -1,4 +1,4 @@
-"""What a run would do, and what it is that it resumes; nothing is done."""
+"""What a run would do, and how a run that failed is resumed; nothing is done here."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def plan(connection: psycopg.Connection, options: Options) -> Plan:
 
 
 def nothing() -> Plan:
-    """The plan of a run that resumes one that succeeded."""
+    """The plan where there is nothing to resume."""
     return Plan((), (), (), (), warnings=(NOTHING_TO_RESUME,))
 
 
 def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
-    """``options`` as the last run of the project had them; None where it succeeded."""
+    """``options`` as the last run of the project was given them; None where it succeeded."""
     last = state.last_run(connection, project.load(options.project_dir, options.variables).name)
     if last is None or last.succeeded:
         return None

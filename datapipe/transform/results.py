@@ -24,7 +24,7 @@ def _now() -> datetime:
 class NodeResult:
     """How one node of a run ended; ``unique_id`` is dbt's.
 
-    ``message`` says what went wrong. Of a skipped node, ``because`` is the name of the node whose
+    ``message`` says what went wrong. A skipped node has in ``because`` the name of the node whose
     failure is the reason.
     """
 
@@ -41,15 +41,15 @@ class NodeResult:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the run cannot be published because of it."""
+        """Whether this keeps the run from being published."""
         return self.status in FAILED
 
 
 @frozen(kw_only=True)
 class ModelResult(NodeResult):
-    """A model, seed or snapshot; ``rows`` is None where none were counted, as with a view.
+    """A model, seed or snapshot; ``rows`` is None where none were counted, as for a view.
 
-    ``is_kept`` says that the run that this one resumed had built it.
+    ``is_kept`` says that a run that failed had built it, and this one has resumed that.
     """
 
     schema: str
@@ -61,10 +61,10 @@ class ModelResult(NodeResult):
 
 @frozen(kw_only=True)
 class TestResult(NodeResult):
-    """A data test or unit test of ``model``; ``failures`` is what its ``fail_calc`` found.
+    """A data test or unit test of ``model``; ``failures`` is what its ``fail_calc`` came to.
 
     ``query`` shows the rows that should not be there; ``columns`` and ``rows`` are the first of
-    them as text, where None is NULL. ``stored_in`` is the table that keeps them all. ``error`` is
+    them as text, where None is NULL. ``stored_in`` is the table that keeps them all. ``error`` says
     why a test could not be run.
     """
 

@@ -25,9 +25,9 @@ def snippet(
     column: int | None = None,
     with_line_before: bool = False,
 ) -> str:
-    """``line`` of the file as it is shown below a message; of a long one, what is round ``about``.
+    """``line`` of the file as it is shown below a message; of a long one, the part round ``about``.
 
-    That is marked where it stands at ``column``, from 0. Nothing where there is no such line.
+    With a ``column``, counted from 0, ``about`` is marked there. Empty where there is no such line.
     """
     lines = _lines(path)
     if line is None or not 0 < line <= len(lines):
@@ -43,7 +43,7 @@ def snippet(
 
 
 def only(word: str, text: str) -> int | None:
-    """Where ``word`` stands in ``text``, if it does so once."""
+    """Where ``word`` stands in ``text``, if it stands there just once."""
     before = r"(?<!\w)" if word[:1].isalnum() else ""
     after = r"(?!\w)" if word[-1:].isalnum() else ""
     found = [each.start() for each in re.finditer(before + re.escape(word) + after, text)]
@@ -64,7 +64,7 @@ def shown(error: _Error) -> _Error:
 
 @contextmanager
 def showing() -> Iterator[None]:
-    """Show the lines of the mistakes in a project that are raised in here."""
+    """Show, with each mistake in a project that is raised within, the line that it is about."""
     try:
         yield
     except ProjectError as error:
@@ -72,7 +72,7 @@ def showing() -> Iterator[None]:
 
 
 def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
-    """The first of the files that has the first line of ``text``, and the line it has it in."""
+    """The first of ``paths`` whose file has the first line of ``text``, and the number of it."""
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     for path in paths:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
@@ -91,7 +91,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _marked(text: str, start: int, end: int) -> tuple[str, str]:
-    """``text``, or what of a long one is round the marks, and the line with the marks below it."""
+    """``text``, or the part round the marks if it is long, and a line with marks to go below it."""
     if _cells(text) <= _WIDEST_MARKED:
         first, last = 0, len(text)
     else:

@@ -54,10 +54,10 @@ class Difference:
 
 @frozen
 class Verified:
-    """An incremental model, built both ways; ``rows`` is how many a full build gives.
+    """An incremental model, built both ways; ``rows`` is how many rows a full build gives.
 
-    ``differing`` counts the keys, or without a key the rows, that are not the same; ``columns``
-    says how the columns themselves differ. ``note`` says what was not compared, and why.
+    ``differing`` counts the keys that are not the same, or the rows where there is no key.
+    ``columns`` says how the columns themselves differ, and ``note`` what was not compared, and why.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Verified:
 def verify(
     connection: psycopg.Connection, options: Options
 ) -> tuple[tuple[Verified, ...], tuple[str, ...]]:
-    """Compare every incremental model that is selected, and what to warn of.
+    """Compare every incremental model that is selected; gives the outcomes and what to warn of.
 
     Raises VerifyFailedError if any is not the same both ways. ``connection`` is in autocommit.
     """
@@ -201,7 +201,7 @@ def _sql(read: Manifest, renderer: Renderer, model: Model) -> str:
 
 
 class _Comparison:
-    """Compares two relations as text, row for row: to the scale and to the last bit of a float."""
+    """Compares two relations row for row, as text: so two numbers must have the same digits."""
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class _Comparison:
 
     @property
     def row(self) -> str:
-        """The columns that are compared, as text; in one order, as they may stand in another."""
+        """The columns that are compared, as text, in one order: each relation may have another."""
         columns = ", ".join(f"t.{quoted(name)}" for name in self.compared)
         return f"ROW({columns})::text"
 
@@ -248,7 +248,7 @@ class _Comparison:
         return Verified(name, relation, rows, differing, first=first, note=note)
 
     def _differing(self) -> int:
-        """How many rows only one of them has; they are kept."""
+        """How many rows only one of them has; those rows are kept for a closer look."""
         execute(
             self.connection,
             f"DROP TABLE IF EXISTS {_DIFFERING}; CREATE TEMP TABLE datapipe_differing "
@@ -322,7 +322,7 @@ class _Comparison:
         return Difference({"the row": row[0]}, only_in=where, is_whole_row=True)
 
     def _clocked(self, keys: Sequence[str]) -> list[str]:
-        """The columns of time that differ: a clock was read into them."""
+        """The columns of dates and times that differ: their values may come from a clock."""
         names = [name for name, type_ in self.types.items() if type_.startswith(_OF_TIME)]
         if not names:
             return []

@@ -72,7 +72,10 @@ class RelationState:
 
 
 def granted(acl: str) -> str:
-    """SQL that gives what ``acl`` grants, as a list of what makes a Grant each; NULL for none."""
+    """SQL for the privileges that ``acl`` grants, as a JSON list of the values of a Grant each.
+
+    NULL where it grants none.
+    """
     return f"""(
     SELECT json_agg(json_build_array(
         CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
@@ -153,9 +156,9 @@ def default_grants(
 def restored(
     old: RelationState, new: RelationState, current_user: str, *, hooked: bool = False
 ) -> list[str]:
-    """Statements that give ``new``, now at the place of ``old``, its owner, grants and comments.
+    """Statements that give ``new`` the owner, grants and comments of ``old``, which it replaces.
 
-    What ``new`` has been given by hooks, where it is ``hooked``, comes on top.
+    If it is ``hooked``, what hooks have given to ``new`` itself comes on top.
     """
     name, kind = old.local, KINDS[new.kind]
     statements = []
@@ -211,7 +214,7 @@ def _grants(acl: list[list[Any]] | None) -> tuple[Grant, ...]:
 
 
 def stored(connection: psycopg.Connection, oid: int) -> list[str]:
-    """The columns of the relation ``oid`` that are not generated."""
+    """The columns of the relation ``oid`` that hold values of their own: generated ones do not."""
     rows = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s AND attnum > 0 "
         "AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",

@@ -1,7 +1,7 @@
-"""The views of the catalog that SQL names, as they will be when the run is published.
+"""Replaces the views of the catalog in SQL by queries that show what will be published.
 
-What a run builds stands aside until then, in schemas of its own. Who asks the catalog is to find it
-where it will be, and not what it replaces.
+What a run builds stands aside until then, in schemas of its own. Whoever asks the catalog finds it
+in the published schema, and not what it is going to replace.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ def names_views(sql: str) -> bool:
 
 
 class CatalogViews:
-    """Stands in for them; ``asides`` has, for published schemas, those to build them in."""
+    """Replaces them in SQL; ``asides`` maps published schemas to those that the run builds in."""
 
     def __init__(self, asides: Mapping[str, str]) -> None:
         self._asides = asides
         self._columns_of: dict[str, list[tuple[str, str]]] = {}
 
     def read(self, connection: psycopg.Connection, sql: str) -> str:
-        """``sql`` with queries in place of the views that it names."""
+        """``sql`` with those queries in place of the views that it names."""
         pieces, end = [], 0
         for start, stop, view in self.instead(connection, sql):
             pieces += [sql[end:start], view]
@@ -76,7 +76,7 @@ class CatalogViews:
         return "".join(pieces) + sql[end:]
 
     def instead(self, connection: psycopg.Connection, sql: str) -> Iterator[tuple[int, int, str]]:
-        """Where ``sql`` names views of the catalog, and what is to stand there in their place."""
+        """Where ``sql`` names a view of the catalog, from and to, and the query to put there."""
         if not self._asides:
             return
         if _OF_COLUMN.search(sql):  # a column's full name has no place for what stands in

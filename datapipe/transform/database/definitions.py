@@ -1,4 +1,4 @@
-"""Views, indexes and constraints as the SQL that makes them, and the same SQL for another place."""
+"""The definitions of views, indexes and constraints, and SQL made to name other relations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def of_views(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, s
 def indexes(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, set[str]]:
     """The indexes of each of these tables, as SQL without their names and without the table.
 
-    Those of keys that ``on-run-end`` makes are left to it.
+    Those that belong to keys of ``on-run-end`` are left out: that makes them anew.
     """
     found: dict[int, set[str]] = {}
     for table, index in connection.execute(
@@ -125,7 +125,7 @@ def guards(connection: psycopg.Connection, oid: int, table: str) -> list[str]:
 
 
 def constraints(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, dict[str, str]]:
-    """The constraints of each of these tables, but NOT NULL: what they say, and their names."""
+    """For each of these tables, the names of its constraints by what they say; not of NOT NULL."""
     found: dict[int, dict[str, str]] = {}
     with connection.transaction(force_rollback=True):
         connection.execute("SET LOCAL search_path = ''")
@@ -153,9 +153,9 @@ def foreign_key(connection: psycopg.Connection, table: Name, constraint: str) ->
 
 
 def renamed(sql: str, names: Mapping[Name, str]) -> str:
-    """``sql`` with the relations ``names`` called otherwise; a name in a string is left alone.
+    """``sql`` with other names for some relations, as ``names`` tells; not within strings.
 
-    A relation may stand after its database, and columns may stand after it.
+    A name may have its database before it and a column behind it.
     """
 
     def replaced(token: re.Match[str]) -> str:
@@ -168,20 +168,20 @@ def renamed(sql: str, names: Mapping[Name, str]) -> str:
 
 
 def mentions(sql: str, name: Name) -> bool:
-    """Whether the relation stands in ``sql`` under that name."""
+    """Whether ``sql`` names the relation."""
     return any(name == found for token in re.finditer(_TOKEN, sql) for found, _ in _names(token[0]))
 
 
 def named(sql: str, schema: str) -> set[Name]:
-    """What of ``schema`` stands in ``sql``, whatever it is there."""
+    """The names in ``sql`` that are in ``schema``, whatever they are names of."""
     found = (name for token in re.finditer(_TOKEN, sql) for name, _ in _names(token[0]))
     return {name for name in found if name[0] == schema}
 
 
 def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Name]]:
-    """The relations of ``schemas`` that ``sql`` names: where each begins, where it ends, its name.
+    """The relations of ``schemas`` that ``sql`` names: where each name begins and ends, and it.
 
-    A column may look like one: that of an alias which is called like a schema. So may a function.
+    Columns and functions can look the same: ``a.b`` is a column where ``a`` is an alias.
     """
     found: list[tuple[int, int, Name]] = []
     doubtful: list[tuple[int, int, Name]] = []
@@ -214,7 +214,7 @@ def relations(sql: str, schemas: Container[str]) -> Iterator[tuple[int, int, Nam
 
 
 def calls(sql: str, functions: Container[Name]) -> Iterator[tuple[int, int, Name]]:
-    """The calls of ``functions`` in ``sql``: where each name begins, where it ends, the name."""
+    """The calls of ``functions`` in ``sql``: where each name begins and ends, and the name."""
     for token in re.finditer(_TOKEN, sql):
         if not _CALLED.match(sql, token.end()):
             continue
@@ -224,7 +224,7 @@ def calls(sql: str, functions: Container[Name]) -> Iterator[tuple[int, int, Name
 
 
 def _names(token: str) -> list[tuple[Name, int]]:
-    """The relations that a chain of names may stand for, and where their names end in it."""
+    """The relations that a chain such as ``a.b.c`` may name, and where their names end in it."""
     if token.startswith(_PASSED_OVER):
         return []
     parts = [(plain(piece[0]), piece.end()) for piece in _NAME.finditer(token)]
@@ -237,5 +237,5 @@ def plain_name(name: Name) -> str:
 
 
 def plain(piece: str) -> str:
-    """A name as the catalog spells it, of how it is written in SQL."""
+    """How the catalog spells a name that stands so in SQL."""
     return piece[1:-1].replace('""', '"') if piece.startswith('"') else piece.lower()

@@ -114,7 +114,7 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY(%(oids)s::oid[])
 
 
 def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Dependent]:
-    """What hangs directly on these relations; definitions name everything in full."""
+    """What hangs directly on these relations; the definitions of views have every name in full."""
     wanted = list(oids)
     if not wanted:
         return []
@@ -136,7 +136,8 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
 class Hanging:
     """Something that hangs on the function ``on``.
 
-    It is a view, or belongs to a relation, or is a function; else both oids are 0.
+    ``relation`` is the view that it is, or the relation that it belongs to; ``function`` is the
+    function that it is. They are 0 where it is neither.
     """
 
     on: int
@@ -152,7 +153,7 @@ def hanging_on_functions(connection: psycopg.Connection, oids: Iterable[int]) ->
 
 
 def reads(connection: psycopg.Connection, oids: Collection[int]) -> dict[int, set[int]]:
-    """Which of these relations, being views, read which others of them."""
+    """For each of these relations that is a view, those of them that it reads."""
     found: dict[int, set[int]] = {}
     for reader, read in connection.execute(_READS, {"oids": list(oids)}):
         found.setdefault(reader, set()).add(read)

@@ -1,4 +1,4 @@
-"""What is in some schemas, each before what it hangs on: so it can be dropped without CASCADE."""
+"""The order in which the contents of schemas can be dropped without CASCADE."""
 
 from __future__ import annotations
 

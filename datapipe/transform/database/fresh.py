@@ -1,7 +1,7 @@
-"""Sessions as each node of dbt's finds one: without what statements of the project have left there.
+"""Gives each node a session like a new one, without what earlier statements have left there.
 
-dbt opens one for each node. Here one session builds many, so what one of them has set for the
-session, and its temporary tables, are taken back before the next.
+dbt opens a session for each node. Here one session builds many nodes, so what the project's
+statements have set in it, and its temporary tables, are removed before the next node.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def leaves(statement: str) -> bool:
 
 
 def unusual(connection: psycopg.Connection) -> dict[str, str]:
-    """What this session has otherwise than most, by name; the server tells it unasked."""
+    """The settings of this session that are not the usual ones; sends nothing."""
     found = {name: connection.info.parameter_status(key) for key, (name, _) in _USUAL.items()}
     return {name: found[name] or "" for name, usual in _USUAL.values() if found[name] not in usual}
 
 
 def renew(connection: psycopg.Connection) -> None:
-    """Make the session what it was before statements of the project came; it is in autocommit."""
+    """Reset the session to what it was before the project's statements; it is in autocommit."""
     connection.execute(
         "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; DISCARD TEMP"
     )

@@ -34,7 +34,7 @@ class FunctionState:
 
     @property
     def local(self) -> str:
-        """The name and the types of the arguments, for statements of our own."""
+        """The name with the types of the arguments, for statements of our own."""
         return f"{quoted(self.schema)}.{quoted(self.name)}({self.types})"
 
     @property
@@ -42,7 +42,7 @@ class FunctionState:
         return self.schema, self.name
 
     def takes(self, other: FunctionState) -> bool:
-        """Whether CREATE OR REPLACE can make ``other`` of it, so that it stays what it is."""
+        """Whether CREATE OR REPLACE can turn it into ``other``, so that what hangs on it stays."""
         *shape, names = self.call
         *other_shape, other_names = other.call
         return (
@@ -90,7 +90,7 @@ def by_oid(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, Fun
 
 
 def naming(connection: psycopg.Connection, schemas: Iterable[str]) -> list[str]:
-    """The definitions of functions elsewhere with one of ``schemas`` in a body that is text."""
+    """The definitions of functions elsewhere whose bodies, as texts, name one of ``schemas``."""
     rows = connection.execute(
         """
         SELECT pg_get_functiondef(p.oid)
@@ -107,7 +107,10 @@ def naming(connection: psycopg.Connection, schemas: Iterable[str]) -> list[str]:
 
 
 def row_types(connection: psycopg.Connection, names: Mapping[Name, Name]) -> dict[str, str]:
-    """The oids of the types of rows, and of lists of them: for those of each value, its key's."""
+    """Oids of the row types, and of arrays of them, of one table by those of another.
+
+    ``names`` has for each table the other one, whose types are the keys of the result.
+    """
     both = [*names, *names.values()]
     rows = connection.execute(
         """

@@ -1,6 +1,7 @@
-"""Constraints that ``on-run-end`` has put on published tables, by a mark in their comments.
+"""Remembers which constraints ``on-run-end`` has made, by a mark in their comments.
 
-To such hooks a new table is one without them: they make them again, also what was no longer true.
+With dbt such a hook always finds a new table, without the constraints that it is to make. So the
+new table is not given those that are marked: the hook makes them again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def there(connection: psycopg.Connection, names: Collection[Name]) -> set[int]:
 
 
 def mark(connection: psycopg.Connection, names: Collection[Name], before: Collection[int]) -> None:
-    """Mark those that have come to these tables since there were only ``before``."""
+    """Mark the constraints of these tables that were not there ``before``."""
     statements = [
         f"COMMENT ON CONSTRAINT {quoted(constraint)} ON {quoted(schema)}.{quoted(table)} "
         f"IS {literal(MARK)}"
@@ -44,7 +45,7 @@ def mark(connection: psycopg.Connection, names: Collection[Name], before: Collec
 
 
 def marked(connection: psycopg.Connection, oids: Iterable[int]) -> set[tuple[Name, str]]:
-    """The table and the name of each that is marked, of these tables and of what refers to them."""
+    """The marked constraints of these tables and of what refers to them, each with its table."""
     wanted = list(oids)
     rows = connection.execute(_THERE + _AROUND, [wanted, wanted]).fetchall()
     return {((row[1], row[2]), row[3]) for row in rows if row[4] == MARK}

@@ -38,9 +38,9 @@ class RelationType(StrEnum):
 class Relation(Mapping[str, Any]):
     """What ``ref``, ``source`` and ``this`` give: written into SQL, it is the quoted full name.
 
-    ``stands_in`` is the schema in which a run keeps it until it is published: that is what is
-    written into SQL, while templates that ask for ``schema`` learn where it will be published.
-    It is a mapping, too, as packages tell a relation from a string by that.
+    ``stands_in`` is the schema in which a run keeps it until it is published. That is the one which
+    is written into SQL; templates that ask for ``schema`` get the one in which it will be
+    published. It is a mapping as well, since packages tell a relation from a string by that.
     """
 
     database: str
@@ -166,18 +166,18 @@ class Relation(Mapping[str, Any]):
 
     @property
     def standing(self) -> tuple[str, str]:
-        """The schema and the name of where it is now, as the catalog spells them."""
+        """The schema and the name under which it can be read now, as the catalog spells them."""
         schema, identifier = self.published
         return self.stands_in or schema, identifier
 
     @property
     def local(self) -> str:
-        """The quoted name of where it is now, without the database, for statements of our own."""
+        """The quoted name under which it can be read now, without the database."""
         return ".".join(map(quoted, self.standing))
 
     @property
     def published_local(self) -> str:
-        """The quoted name that it has for readers, without the database."""
+        """The quoted name under which readers find it, without the database."""
         return ".".join(map(quoted, self.published))
 
     def render(self) -> str:
@@ -214,7 +214,7 @@ class Relation(Mapping[str, Any]):
         return replace(changed, type=_type(options["type"])) if "type" in options else changed
 
     def replace_path(self, **names: str | None) -> Relation:
-        """The relation of another name; in another schema, it is not one that the run keeps."""
+        """The relation of another name; in another schema, it does not stand aside."""
         database, schema, identifier = (
             (names[part] or "") if part in names else getattr(self, part) for part in _PARTS
         )
@@ -249,7 +249,7 @@ class Relation(Mapping[str, Any]):
         return _LONGEST_NAME
 
     def at(self, schema: str) -> Relation:
-        """The relation while it stands in ``schema``, under the names it will be published with."""
+        """The same relation, standing in ``schema`` until it is published."""
         return replace(self, stands_in=schema)
 
     def within(self, schema: str) -> Relation:
@@ -275,7 +275,7 @@ def _changed(
 
 
 def parts_of(given: Mapping[str, Any]) -> Parts:
-    """For each part of a name, what is ``given`` of it; where nothing is, it holds."""
+    """Whether each part of a name is quoted: as ``given`` says, and yes where it does not."""
     database, schema, identifier = (bool(given.get(part, True)) for part in _PARTS)
     return database, schema, identifier
 
@@ -285,7 +285,7 @@ def _type(type_: Any) -> str | None:
 
 
 def ephemeral(name: str) -> Relation:
-    """The relation that an ephemeral model is to those who select from it."""
+    """An ephemeral model as those see it that select from it: the name of a CTE."""
     identifier = Relation.add_ephemeral_prefix(name)
     plain = re.fullmatch(r"\w+", identifier) is not None
     return Relation("", "", identifier, "cte", quoting=(True, True, not plain))

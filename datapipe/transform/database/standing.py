@@ -1,8 +1,7 @@
-"""Relations that SQL names as text, where the run has them.
+"""Finds the relations of a run that SQL names as text, and not by ``ref``.
 
-A run builds aside and publishes at the end. Who writes the name that a relation is published under,
-and does not get it from ``ref``, means what stands there when dbt comes to it: what this run has
-built, if it has built it.
+With dbt, such a name stands for what the run has built by then. Here that stands aside until it is
+published, so the name is replaced by that of the relation aside, if there is one already.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from datapipe.transform.database.relation import quoted
 
 @frozen
 class Mention:
-    """A relation of the run's schemas, from ``start`` to ``end`` of some SQL.
+    """A relation of the run's schemas that stands in some SQL from ``start`` to ``end``.
 
-    ``written`` is the name it has there; ``published`` and ``aside`` are those it may have.
+    ``written`` is the name it has there; ``published`` and ``aside`` are the two that it can have.
     """
 
     start: int
@@ -32,13 +31,13 @@ class Mention:
     aside: Name
 
     def local(self, there: Container[Name]) -> str:
-        """Where it stands, if ``there`` is what stands aside; empty if that is what is written."""
+        """The name to put there; empty if that is ``written``. ``there`` is what stands aside."""
         now = self.aside if self.aside in there else self.published
         return "" if now == self.written else ".".join(map(quoted, now))
 
 
 class Standing:
-    """Finds relations by text; ``asides`` has, for published schemas, those to build them in."""
+    """Finds relations by text; ``asides`` maps published schemas to those that are built in."""
 
     def __init__(self, asides: Mapping[str, str]) -> None:
         self._asides = asides
@@ -53,7 +52,7 @@ class Standing:
         )
 
     def mentions(self, sql: str, known: Collection[Name] = ()) -> list[Mention]:
-        """The relations of the run's schemas that ``sql`` names, but those that are ``known``."""
+        """The relations of the run's schemas that ``sql`` names, without the ``known`` ones."""
         if not self._asides or all(
             (found[1], found[2] or found[3]) in known for found in self._hint.finditer(sql)
         ):
@@ -75,10 +74,10 @@ class Standing:
         statement: str,
         is_aside: Callable[[Name], bool] = lambda published: True,
     ) -> str:
-        """``statement`` with what it names as published called as it stands aside, if it does.
+        """``statement`` with the names aside in place of published names, for what stands aside.
 
-        What it names aside is left alone: it may be going to make it. ``is_aside`` tells by the
-        published name whether that is to be looked for.
+        Names that are written as they are aside are left alone, as the statement may make such a
+        relation. ``is_aside`` tells which published names to look up.
         """
         mentions = [
             each
@@ -95,7 +94,7 @@ class Standing:
 
 
 def aside(connection: psycopg.Connection, mentions: Iterable[Mention]) -> set[Name]:
-    """Those names under which one of ``mentions`` stands aside."""
+    """Those of the names aside under which something stands."""
     names = list({each.aside for each in mentions})
     if not names:
         return set()

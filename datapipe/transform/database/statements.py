@@ -16,9 +16,10 @@ def execute(connection: psycopg.Connection, text: str) -> psycopg.Cursor[tuple[A
 
 
 def flush(connection: psycopg.Connection) -> None:
-    """Let PostgreSQL count what ``connection``, in autocommit, has written; for who runs next.
+    """Let PostgreSQL count what ``connection``, in autocommit, has written.
 
-    Without it a run that follows at once has to compare tables by reading them.
+    A run that follows at once finds the counts; without them it would compare tables by reading
+    them.
     """
     connection.execute("SELECT pg_stat_force_next_flush()")
 
@@ -32,8 +33,8 @@ def literal(text: str) -> str:
 def analyzed(table: str) -> str:
     """The statement that gathers statistics of ``table``, if it is large.
 
-    dbt gathers none, and how a query is planned decides in which order ``string_agg`` and the like
-    come by rows that are not ordered: so small tables are left for autovacuum to look at, too.
+    dbt gathers none. How a query is planned decides the order in which ``string_agg`` and the like
+    find rows that are not sorted, so small tables are left without statistics as well.
     """
     size = f"pg_relation_size({literal(table)}::regclass)"
     return "DO " + literal(f"BEGIN IF {size} > {LARGE_BYTES} THEN ANALYZE {table}; END IF; END")

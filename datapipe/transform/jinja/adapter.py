@@ -18,7 +18,7 @@ _STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
 
 
 class _Adapter:
-    """What needs no question to the database."""
+    """The part of ``adapter`` that asks the database nothing."""
 
     Relation = Relation
     Column = Column
@@ -42,7 +42,7 @@ class _Adapter:
         return quoted(identifier)
 
     def quote_as_configured(self, identifier: str, quote_key: str) -> str:
-        """Quoted, if the project's ``quoting`` says so for names of this kind."""
+        """The identifier, quoted if the project's ``quoting`` says so for names of this kind."""
         is_quoted = self.config.quoting.get(quote_key, False)
         return quoted(identifier) if is_quoted else identifier
 
@@ -50,7 +50,7 @@ class _Adapter:
         return column if quote_config is False else quoted(column)
 
     def verify_database(self, database: str) -> str:
-        """Nothing, or a ProjectError: PostgreSQL reads no other database than the one it is in."""
+        """Raise ProjectError for another database than the connection's: PostgreSQL reads none."""
         name = self.config.credentials.dbname
         if name and database.strip('"').lower() != name.lower():
             raise ProjectError(f"This names the database {database}, and the warehouse is {name}.")
@@ -90,7 +90,7 @@ class _Adapter:
         return grants
 
     def parse_index(self, raw_index: Mapping[str, Any] | None) -> Any:
-        """What a model says of an index, or None."""
+        """An index as the settings of a model describe it; None if they do not."""
         return None if raw_index is None else constraints.Index(raw_index)
 
     def cache_added(self, *_: Any, **__: Any) -> str:
@@ -100,7 +100,7 @@ class _Adapter:
 
 
 class ParsingAdapter(_Adapter):
-    """``adapter`` while a project is read: nothing is asked, and nothing is there."""
+    """``adapter`` while a project is read: it asks nothing, and finds nothing."""
 
     def execute(self, *_: Any, **__: Any) -> tuple[Response, Table]:
         return Response(), Table((), ())
@@ -219,7 +219,7 @@ class Adapter(_Adapter):
         return self._database.columns(Relation.create(schema=schema, identifier=identifier))
 
     def get_missing_columns(self, from_relation: Relation, to_relation: Relation) -> list[Column]:
-        """The columns of the first that the second has not."""
+        """The columns of the first relation that the second one lacks."""
         there = {column.name for column in self.get_columns_in_relation(to_relation)}
         columns = self.get_columns_in_relation(from_relation)
         return [column for column in columns if column.name not in there]
@@ -236,7 +236,7 @@ class Adapter(_Adapter):
         return self._send(f"drop schema if exists {quoted(relation.schema)} cascade")
 
     def drop_relation(self, relation: Relation) -> str:
-        """Drop it with all that hangs on it, as dbt does: the template says so."""
+        """Drop it with all that hangs on it, as dbt does: the template has asked for that."""
         if relation.type is None:
             raise ProjectError(f"It is not known what {relation} is, so it cannot be dropped.")
         return self._send(f"drop {_word(relation)} if exists {relation} cascade")
@@ -249,7 +249,7 @@ class Adapter(_Adapter):
         return self._send(f"alter {_word(from_relation)} {from_relation} rename to {name}")
 
     def expand_target_column_types(self, from_relation: Relation, to_relation: Relation) -> str:
-        """Give the second's strings room for those of the first."""
+        """Make the strings of the second relation as long as those of the first."""
         wanted = {column.name: column for column in self.get_columns_in_relation(from_relation)}
         for column in self.get_columns_in_relation(to_relation):
             other = wanted.get(column.name)
@@ -261,7 +261,7 @@ class Adapter(_Adapter):
     def valid_snapshot_target(
         self, relation: Relation, column_names: Mapping[str, str] | None = None
     ) -> None:
-        """Nothing, or a ProjectError: a snapshot's table has columns that say since when."""
+        """Raise ProjectError for a table that lacks the columns which every snapshot has."""
         there = {column.name.lower() for column in self.get_columns_in_relation(relation)}
         wanted = ("dbt_scd_id", "dbt_valid_from", "dbt_valid_to")
         named = [str((column_names or {}).get(name, name)) for name in wanted]
@@ -288,7 +288,7 @@ class Adapter(_Adapter):
 
 
 class _RunRelation:
-    """``api.Relation``: what is created of what the run has built stands where the run has it."""
+    """``api.Relation``: a relation that the run has built is created where it stands aside."""
 
     def __init__(self, database: Database, quoting: Parts) -> None:
         self._database = database

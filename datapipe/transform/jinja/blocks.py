@@ -35,7 +35,7 @@ class Block:
 
 
 def blocks(source: str) -> Iterator[Block]:
-    """The macros and their kin in a file, found without compiling; the rest means nothing."""
+    """The macros and their kin in a file; anything else in it is passed over."""
     opened: re.Match[str] | None = None
     for found in _BLOCK.finditer(source):
         if found["tag"]:
@@ -61,7 +61,7 @@ def _block(source: str, opened: re.Match[str], end: int) -> Block:
 
 
 def without_jinja(source: str) -> str:
-    """What of ``source`` is no Jinja, each piece on the line that it has there."""
+    """``source`` without its Jinja; what is left stays on its line."""
     pieces: list[str] = []
     line = 1
     try:

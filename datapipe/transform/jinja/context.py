@@ -102,7 +102,7 @@ class Config:
 
 
 def refuse_unknown(value: Any) -> None:
-    """Raise for a name in the settings that config() was given that is set nowhere."""
+    """Raise for a setting given to ``config()`` whose value is a name that is set nowhere."""
     if isinstance(value, Missing) and value.is_nowhere():
         value.refuse()
     for each in value.values() if isinstance(value, Mapping) else ():
@@ -164,7 +164,7 @@ def shared(
     on_log: Callable[[str], None],
     on_warning: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What does not depend on the node that is rendered, only on the package that it is in."""
+    """What templates see that depends only on the package they are in, and not on their node."""
 
     def log(message: Any, info: bool = False) -> str:
         if info:

@@ -1,7 +1,7 @@
-"""The questions that templates ask PostgreSQL; it is seen as it will be when the run is published.
+"""The questions that templates ask PostgreSQL; the answers are as if the run were published.
 
-What a run builds stands aside until then. Whoever asks for it by the name that it will have gets
-what stands aside, as dbt would have put it there already; so do queries of the catalog's views.
+What a run builds stands aside until then. A template that asks for it by its published name gets
+what stands aside, since dbt would have it there by then; the same holds for queries of the catalog.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _READS = r"(?is)(?:\s++|--[^\n]*+\n|/\*.*?\*/)*+(?:select|with|\()"
 class QueryError(ProjectError):
     """A query of a template is wrong; ``written`` is the line of it that PostgreSQL points at.
 
-    ``sql`` is all of it, and ``offset`` where in that it points.
+    ``sql`` is the whole query, and ``offset`` the place in it.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class QueryError(ProjectError):
 class Database:
     """Asks on the connection of the current thread's rendering.
 
-    ``asides`` has, for schemas that are published, those in which the run keeps what it builds.
-    ``grown`` are tables of which that is a view of what is published and what is new.
-    ``looks`` counts the questions to which a relation that is not there yet may be an answer.
+    ``asides`` maps published schemas to those that the run builds in. ``grown`` are the tables that
+    stand aside as views, and are told of as tables. ``looks`` counts the questions whose answers
+    may change when a relation is built.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Database:
         return response, converted(rows, [column.name for column in cursor.description])
 
     def bound(self, sql: str, values: Sequence[Any]) -> str:
-        """``sql`` with ``values`` written out in the places that it has for them."""
+        """``sql`` with ``values`` written into it, where it has placeholders."""
         return psycopg.ClientCursor(self.connection()).mogrify(sql, values)
 
     def described(self, sql: str) -> list[tuple[str, str]]:
@@ -91,14 +91,14 @@ class Database:
             return [(column.name, row[0]) for column, row in zip(columns, types, strict=True)]
 
     def _last(self, sent: str) -> psycopg.Cursor[Any]:
-        """What the last statement of ``sent`` gives."""
+        """The cursor at the result of the last statement in ``sent``."""
         cursor = execute(self.connection(), sent)
         while cursor.nextset():
             pass
         return cursor
 
     def _to_send(self, sql: str) -> str:
-        """``sql``, made to see what will be there after the run."""
+        """``sql`` as it is sent: it sees what will be published as published."""
         sent = scope.sent(self.as_published(unmarked(sql)))
         return self.reading(sent) + sent if re.match(_READS, sent) else sent
 
@@ -178,7 +178,7 @@ class Database:
         return "table" if name in self._grown else _KINDS[kind]
 
     def standing(self, relation: Relation) -> Relation:
-        """``relation`` as it stands: aside if the run has built it."""
+        """``relation`` where it can be read now: aside, if the run has built it."""
         aside = self.asides.get(relation.published[0])
         if relation.stands_in or aside is None or not relation.identifier:
             return relation
@@ -218,10 +218,10 @@ class Database:
         return rows.fetchone() is not None
 
     def reading(self, sql: str) -> str:
-        """What goes before a query, for it to find the run's relations also by their bare names.
+        """What to send before ``sql``, so that bare names in it also find the relations of the run.
 
-        Nothing where none of their schemas is searched, or where the query asks which one is. It
-        holds to the end of the transaction.
+        Nothing if none of the run's schemas is on the search path, or if the query asks what is on
+        it. It holds until the end of the transaction.
         """
         if not self.asides or scope.connection() is None or "current_schema" in sql.lower():
             return ""
@@ -236,19 +236,22 @@ class Database:
 
     @property
     def made_in(self) -> str:
-        """The schema for what a statement makes by a bare name, where ``reading`` hides it."""
+        """The schema of what a statement makes under a bare name; empty if that is not published.
+
+        After what ``reading`` sends, it would be made aside.
+        """
         first = self._searched[0] if self._searched else ""
         return first if first in self.asides else ""
 
     @cached_property
     def _searched(self) -> list[str]:
-        """The schemas in which bare names are looked up, but those that ``reading`` puts first."""
+        """The schemas on the search path, without those that ``reading`` puts there."""
         row = self.connection().execute("SELECT current_schemas(false)::text[]").fetchone()
         asides = self.asides.values()
         return [each for each in row[0] if each not in asides] if row else []
 
     def as_published(self, sql: str) -> str:
-        """``sql`` with the run's relations and the catalog as they will be when it is published."""
+        """``sql`` with the run's relations and the catalog's views as they will be published."""
         self.looks += names_views(sql)
         return self.with_catalog(self._standing.read(self.connection(), sql))
 

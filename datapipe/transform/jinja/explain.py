@@ -39,9 +39,9 @@ _CALLED = {
 def explained(
     variables: Mapping[str, Any], model: str, path: Path, line: int | None = None
 ) -> Iterator[None]:
-    """Turn what a template raises into a ProjectError that names its file and line.
+    """Turn what a template raises into a ProjectError that names the file and the line.
 
-    ``path`` and ``line`` are where to look if the error came from outside of any template.
+    ``path`` and ``line`` are told where the error comes from outside of any template.
     """
     try:
         yield
@@ -79,13 +79,13 @@ def explained(
 
 
 def _named(pattern: str, message: str | None) -> str:
-    """What a message names that stands in the line where it comes up."""
+    """The word of a message that stands in the line which it is about; empty if there is none."""
     found = re.search(pattern, message or "")
     return next(filter(None, found.groups()), "") if found else ""
 
 
 def _place_of(error: ProjectError) -> Place | None:
-    """Where a template is wrong: for a query, the line that wrote what PostgreSQL points at."""
+    """The line of a template that is wrong; of a query, the line that PostgreSQL points at."""
     written = getattr(error, "written", "")
     return (written and places.written_at(written, error)) or places.innermost_of(error)
 
@@ -93,7 +93,7 @@ def _place_of(error: ProjectError) -> Place | None:
 def _syntax_error(
     error: jinja2.TemplateSyntaxError, path: Path, line: int | None
 ) -> tuple[str, Path, int | None]:
-    """What is wrong and where; a block that is never closed is told where it begins."""
+    """The message and the place of it; for a block that is never closed, where that begins."""
     message = error.message or "This is not valid Jinja"
     filename = error.filename or error.name
     if not filename or filename in {"<unknown>", "<template>"}:
@@ -117,7 +117,7 @@ def _syntax_error(
 
 
 def _left_open(source: str, line: int) -> int:
-    """The line of the tag before ``line`` that is still open there, else ``line``."""
+    """The line of a tag that begins before ``line`` and is still open there, or else ``line``."""
     before = "\n".join(source.split("\n")[: line - 1])
     for begin, end in (("{{", "}}"), ("{%", "%}")):
         start = before.rfind(begin)
@@ -127,9 +127,10 @@ def _left_open(source: str, line: int) -> int:
 
 
 def _quote_left_open(source: str, line: int) -> int | None:
-    """The line on which a text begins that ends on ``line`` and has swallowed what is no text.
+    """The line of a quote that was left open, so that the text it begins ends only on ``line``.
 
-    That is the end of its tag, or all up to the quote before a word: a word never follows a text.
+    Such a text has swallowed the end of its tag, or it ends where a word follows at once, which
+    never happens otherwise.
     """
     for text in re.finditer(_TEXT, source):
         ends = source.count("\n", 0, text.end()) + 1
@@ -140,7 +141,7 @@ def _quote_left_open(source: str, line: int) -> int | None:
 
 
 def _is_bug(error: BaseException) -> bool:
-    """Whether ``error`` came out of code of our own that no template calls."""
+    """Whether ``error`` comes from code of ours that templates do not call."""
     trace = error.__traceback__
     last = Path()
     while trace is not None:
@@ -151,7 +152,7 @@ def _is_bug(error: BaseException) -> bool:
 
 
 def _called_for(model: str, at: Path, path: Path, line: int | None, error: BaseException) -> str:
-    """Whose rendering it was, and the line of its template, where the path does not tell."""
+    """The node for which the template at ``at`` was called, and where; empty if it is its own."""
     if at == path:
         return ""
     line = next((line for each, line in places.passed(error) if each == path), line)

@@ -54,7 +54,7 @@ def toyaml(value: Any, default: Any = None, sort_keys: bool = False) -> Any:
 
 
 def as_set(value: Any, default: Any = None) -> Any:
-    """``set(value)``, or ``default`` for what cannot be gone through."""
+    """``set(value)``, or ``default`` for what cannot be iterated."""
     try:
         return set(value)
     except TypeError:
@@ -62,7 +62,7 @@ def as_set(value: Any, default: Any = None) -> Any:
 
 
 def zipped(*values: Any, default: Any = None) -> Any:
-    """``zip(*values)``, or ``default`` for what cannot be gone through."""
+    """``zip(*values)``, or ``default`` for what cannot be iterated."""
     try:
         return zip(*values)  # noqa: B905 - it ends with the shortest, as dbt's
     except TypeError:
@@ -70,7 +70,7 @@ def zipped(*values: Any, default: Any = None) -> Any:
 
 
 def difference(first: Mapping[str, list[Any]], second: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """What ``first`` has and ``second`` lacks, whatever the case; for grants."""
+    """What is in ``first`` and not in ``second``, ignoring case; for grants."""
     there = {
         key.lower(): {str(value).lower() for value in values} for key, values in second.items()
     }
@@ -102,7 +102,7 @@ def one_of(*allowed: Any) -> Callable[[Any], None]:
 
 
 def store_result(name: str, response: Any, agate_table: Table | None = None) -> str:
-    """Keep what a statement brought, for ``load_result``."""
+    """Keep the result of a statement, for ``load_result``."""
     table = agate_table if agate_table is not None else Table((), ())
     data = [row.values() for row in table.rows]
     scope.current().results[name] = {"response": response, "data": data, "table": table}
@@ -116,12 +116,12 @@ def store_raw_result(
     rows_affected: Any = None,
     agate_table: Table | None = None,
 ) -> str:
-    """Keep what something else than a statement brought, for ``load_result``."""
+    """Keep a result that no statement has given, for ``load_result``."""
     return store_result(name, Response(message or "", code, rows_affected), agate_table)
 
 
 def load_result(name: str) -> Any:
-    """What a statement brought; once only, but for ``main``."""
+    """The result of a statement; it can be had only once, except for ``main``."""
     results = scope.current().results
     if name not in results:
         return None

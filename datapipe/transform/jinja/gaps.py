@@ -1,4 +1,7 @@
-"""Names that nobody knows: as with dbt nothing is written for them, which may be a mistake."""
+"""Gaps: places where a template writes a name that nothing sets, so that nothing is written.
+
+As with dbt that is no error, but it may be a mistake.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ Where = Callable[[], tuple[Path, int | None]]
 
 @frozen
 class Gap:
-    """A name for which nothing was written, and where; ``before`` is what stands before the gap.
+    """A name for which nothing was written, and where.
 
-    That is without its spaces, and only known where what was rendered is marked.
+    ``before`` is what was rendered before the gap, without spaces. It is known only where what was
+    rendered is marked.
     """
 
     name: str
@@ -32,7 +36,7 @@ class Gap:
 
     @property
     def message(self) -> str:
-        """What is wrong, and a near name."""
+        """What is wrong, and what may have been meant."""
         return f"'{self.name}' is undefined, so nothing is written for it.{self.meant}"
 
     def __str__(self) -> str:
@@ -40,14 +44,14 @@ class Gap:
         return f"{where}: {self.message}"
 
     def is_at(self, text: str, start: int, end: int) -> bool:
-        """Whether nothing but spaces stands between the gap and ``text[start:end]``, or within."""
+        """Whether the gap is in ``text[start:end]``, or only spaces are between the two."""
         return self.before is not None and any(
             squeezed(text[:at]).endswith(self.before) for at in range(start, end + 1)
         )
 
 
 def gaps(rendering: Scope, where: Where, rendered: Any = None) -> list[Gap]:
-    """The names that nobody knows which ``rendering`` wrote; ``where`` tells where it began."""
+    """The gaps that ``rendering`` has left; ``where`` tells where that began."""
     before: dict[int, str] = {}
     if isinstance(rendered, str):
         for found in UNKNOWN.finditer(rendered):
@@ -61,7 +65,7 @@ def gaps(rendering: Scope, where: Where, rendered: Any = None) -> list[Gap]:
 
 
 def without_gaps(rendered: Any) -> Any:
-    """``rendered`` without the marks of gaps."""
+    """``rendered`` without the marks that gaps leave."""
     return UNKNOWN.sub("", rendered) if isinstance(rendered, str) else rendered
 
 

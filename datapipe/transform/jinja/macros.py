@@ -29,7 +29,7 @@ Macro = Callable[..., Any]
 
 
 def noted(unique_id: str, macro: Macro) -> Macro:
-    """``macro``, whose calls are noted where somebody wants to know of them."""
+    """``macro``, with its calls noted if somebody collects them."""
 
     def called(*values: Any, **options: Any) -> Any:
         calls = scope.calls()
@@ -45,7 +45,7 @@ MACRO_AS_TEXT = "<function noted.<locals>.called at "
 
 
 def refuse_macro(rendered: str, variables: Mapping[str, Any], path: Path) -> NoReturn:
-    """Raise ProjectError for the macro that a template at ``path`` writes and does not call."""
+    """Raise ProjectError for a macro that the template at ``path`` writes but does not call."""
     known = (
         each for each, found in variables.items() if str(found) in rendered and callable(found)
     )
@@ -59,7 +59,7 @@ def refuse_macro(rendered: str, variables: Mapping[str, Any], path: Path) -> NoR
 class Package(MutableMapping[str, Macro]):
     """The macros of one package, as ``package.macro`` finds them.
 
-    A template that puts another in place of one, with ``package.update``, does it for itself.
+    A template may replace one by ``package.update``; that holds for its own rendering only.
     """
 
     def __init__(self, name: str, macros: Mapping[str, Macro]) -> None:
@@ -116,7 +116,7 @@ class Macros:
             self._packages[package.name] = Package(package.name, macros)
 
     def seen_from(self, package: str) -> Mapping[str, Any]:
-        """What names mean in ``package``: its own macros go before the project's and dbt's."""
+        """The macros that names in ``package`` stand for: its own, then the project's and dbt's."""
         package = package or self._project.name
         found = self._seen.get(package)
         if found is None:
@@ -129,7 +129,7 @@ class Macros:
         return found
 
     def dispatched(self, name: str, macro_namespace: str | None = None, **_: Any) -> Macro:
-        """dbt's ``adapter.dispatch``: the first of postgres__name and default__name there is."""
+        """dbt's ``adapter.dispatch``: the first macro named postgres__name or default__name."""
         seen = scope.current().variables
         if macro_namespace is None:
             for prefix in _PREFIXES:
@@ -172,7 +172,7 @@ class Macros:
         return "ref" in self.seen_from(package)
 
     def found(self, name: str, package: str) -> Macro | None:
-        """A macro that is not dbt's: the project's, that of ``package``, or another package's."""
+        """The macro of that name that is not dbt's; the project's counts before ``package``'s."""
         order = (self._project.name, package, *self._packages)
         for each in order:
             if each and each != DBT and name in self._packages.get(each, {}):
@@ -180,7 +180,7 @@ class Macros:
         return None
 
     def overriding(self, name: str) -> Macro | None:
-        """The macro that is called for dbt's ``name`` and is not dbt's, as dbt looks for it."""
+        """The macro that is called in place of dbt's ``name``; None if dbt's is."""
         if name not in self._overriding:
             self._overriding[name] = self._found_overriding(name)
         return self._overriding[name]
@@ -199,7 +199,8 @@ class Macros:
     def materialization(self, kind: str, package: str) -> str | None:
         """The macro, not dbt's own, that makes what is materialized as ``kind`` in ``package``.
 
-        As with dbt, only the project itself may replace what dbt has, unless its flags say more.
+        As with dbt only the project may replace one of dbt's, unless its flags allow it to
+        packages.
         """
         explicit = self._project.flags.get(_EXPLICIT, True)
         order = dict.fromkeys((self._project.name, package, *self._packages))
@@ -213,7 +214,7 @@ class Macros:
         return None
 
     def unique_id(self, name: str, package: str) -> str:
-        """dbt's id of the macro that ``name``, or ``package.name``, means in ``package``."""
+        """dbt's id of the macro that ``name``, or ``package.name``, stands for in ``package``."""
         of, _, bare = name.rpartition(".")
         for each in (of,) if of else (package, self._project.name, DBT):
             if bare in self._packages.get(each, {}):
@@ -226,7 +227,7 @@ class Macros:
         return [name for name, found in self.seen_from("").items() if callable(found)]
 
     def mention(self, word: str) -> bool:
-        """Whether any macro that is not dbt's own has ``word`` in its text."""
+        """Whether the text of any macro, except dbt's own, has ``word`` in it."""
         return any(
             word in block.source for path, block in self._places.values() if path.parent != BUILT_IN
         )
@@ -269,7 +270,7 @@ class Macros:
         return macros
 
     def _with_dispatching(self, macros: dict[str, Macro]) -> dict[str, Macro]:
-        """``macros``, with what is there only as default__name or postgres__name under its name."""
+        """``macros`` and, for each called default__name or postgres__name, one called name."""
         for full in list(macros):
             for prefix in _PREFIXES:
                 name = full.removeprefix(prefix)

@@ -1,4 +1,4 @@
-"""The name that may have been meant where PostgreSQL knows none."""
+"""The name that may have been meant by one that PostgreSQL does not know."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def near_name(error: psycopg.Error, connection: psycopg.Connection, sql: str) ->
 
 
 def columns(connection: psycopg.Connection, sql: str) -> list[str]:
-    """The names of all columns of the relations that ``sql`` names, if that can be asked."""
+    """The names of all columns of the relations in ``sql``; none if that cannot be found out."""
     try:
         return _names(connection, _COLUMNS, sql)
     except psycopg.Error:
@@ -107,7 +107,7 @@ def columns(connection: psycopg.Connection, sql: str) -> list[str]:
 
 
 def _unseen(name: str) -> str:
-    """What to say of a name with a character in it that looks like none, or like another."""
+    """A sentence about a character in ``name`` that is invisible, or looks like another one."""
     if any(quote in name for quote in "\u2018\u2019\u201c\u201d"):
         return " Quotes are straight in SQL: ' round text, and \" round names."
     odd = next((each for each in name if unicodedata.category(each) in {"Cf", "Zs"}), "")

@@ -20,7 +20,7 @@ _DATETIME = ("date", "datetime", "time", "timedelta", "timezone", "tzinfo")
 
 
 class Zone(zoneinfo.ZoneInfo):
-    """A time zone as pytz has them: it can be put on a time that has none."""
+    """A time zone as those of pytz: it can be set on a time that has none."""
 
     def localize(self, moment: datetime.datetime, is_dst: bool | None = False) -> datetime.datetime:
         return moment.replace(tzinfo=self, fold=0 if is_dst else moment.fold)

@@ -1,4 +1,4 @@
-"""``ref`` and ``source``, by which packages also learn which project they are in."""
+"""``ref`` and ``source``, through which packages also get at the configuration of the project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _QUOTING = {"database": True, "schema": True, "identifier": True}
 
 
 class Named:
-    """``ref`` or ``source``; ``config`` is that of the whole project."""
+    """``ref`` or ``source``; ``config`` is the configuration of the whole project."""
 
     __slots__ = ("_find", "config")
 
@@ -25,7 +25,7 @@ class Named:
 
 
 class _Declared:
-    """``vars`` of dbt_project.yml, without what the run was given."""
+    """The ``vars`` of dbt_project.yml, without the variables of the run."""
 
     def __init__(self, project: Project) -> None:
         self.vars: dict[str, Any] = dict(project.settings.get("vars") or {})
@@ -35,7 +35,7 @@ class _Declared:
 
 
 def config_of(project: Project, target: Mapping[str, Any]) -> SimpleNamespace:
-    """What dbt has as the configuration of a run, as far as packages ask for it."""
+    """The configuration of a run as dbt has it, as far as packages ask for it."""
     return SimpleNamespace(
         project_name=project.name,
         project_root=str(project.directory),

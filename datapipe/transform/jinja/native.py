@@ -1,4 +1,4 @@
-"""Jinja in YAML: what is one expression keeps its type, so that a variable may be a list."""
+"""Jinja in YAML: a value that is one expression keeps its type, as a list does."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NativeEnvironment(SqlEnvironment):
 
 
 class _Typed(str):
-    """A text that a filter wants read as a literal of one of ``types``."""
+    """A text that a filter asks to be read as a literal of one of ``types``."""
 
     types: tuple[type, ...]
 

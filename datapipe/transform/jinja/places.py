@@ -1,4 +1,4 @@
-"""Where in the templates something happens, as the frames of the interpreter tell it."""
+"""Finds the lines of the templates that are being rendered, from the frames of the interpreter."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calling() -> Iterator[Place]:
 def writing(name: str) -> Place | None:
     """The line that writes ``name``, among those that are being rendered now.
 
-    An argument that nobody knows is not written where a macro makes use of it.
+    That is the line of a call where ``name`` is an argument, and not the one in the macro.
     """
     for place in calling():
         line = line_with(name, place)
@@ -52,7 +52,10 @@ def writing(name: str) -> Place | None:
 
 
 def line_with(name: str, place: Place, *, anywhere: bool = False) -> int | None:
-    """The line that has ``name`` in a tag, which Jinja calls by its first line; or ``anywhere``."""
+    """The line of a tag that has ``name`` in it; Jinja tells only the line that the tag begins on.
+
+    With ``anywhere``, the lines below the tag are searched as well.
+    """
     path, first = place
     lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     for number, line in enumerate(lines[first - 1 :], first):
@@ -72,7 +75,7 @@ def line_of(path: Path, line: int) -> str:
 
 
 def comment_left_open(path: Path, line: int) -> int | None:
-    """The line of a comment that ends before ``line``, and has another one begin in it."""
+    """The line of a comment above ``line`` that was left open: another one begins within it."""
     source = _source(path)
     for found in re.finditer(r"\{#.*?#\}", source, re.DOTALL):
         if "{#" in found[0][2:] and source.count("\n", 0, found.end()) < line:
@@ -94,7 +97,7 @@ def passed(error: BaseException) -> list[Place]:
 
 
 def innermost_of(error: BaseException) -> Place | None:
-    """The innermost line of a template of the project's that ``error`` passed through."""
+    """The innermost line of the project's templates that ``error`` passed through."""
     found = passed(error)
     if isinstance(error, RecursionError) and len(found) > 1:
         return found[-2]  # the last call had only just begun
@@ -102,10 +105,11 @@ def innermost_of(error: BaseException) -> Place | None:
 
 
 def written_at(text: str, error: BaseException) -> Place | None:
-    """The line of a template, among those ``error`` passed through, that has ``text`` in it.
+    """The line that has ``text``, in the templates that ``error`` passed through.
 
-    It is looked for nearest to where the error passed, the innermost template first: all of it, or
-    what is most of it beside the names of relations, which templates give.
+    The innermost template is searched first, and in each the line nearest to where the error
+    passed. If none has the whole text, the longest part of it between names of relations is looked
+    for, as a template gives those by expressions.
     """
     longest = max((piece.strip() for piece in re.split(_RELATION, text)), key=len)
     for written in dict.fromkeys((text, longest)):
@@ -130,13 +134,13 @@ def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
 
 
 def assigned(path: Path) -> frozenset[str]:
-    """The names that a template sets somewhere, if only where others do not see it."""
+    """The names that a template sets anywhere, even where they do not reach other places."""
     found = (first or second for first, second in re.findall(_ASSIGNED, _source(path)))
     return frozenset(re.findall(r"\w+", " ".join(found)))
 
 
 def calls_of(path: Path, name: str) -> bool:
-    """Whether a template calls something of ``name``, as it does with macros of packages."""
+    """Whether a template calls ``name.something()``, as with macros of packages."""
     return re.search(rf"\b{re.escape(name)}\.\w+\s*\(", _source(path)) is not None
 
 

@@ -1,7 +1,7 @@
-"""Templates that only call ref, source, config and the like with literals need no Jinja.
+"""Renders simple templates without Jinja: those that only call ref, source, config and the like.
 
-Most models are such, and compiling one to Python costs Jinja fifty times what reading it takes.
-Whatever is not certain to mean the same is left to Jinja.
+Most models are such, and Jinja takes fifty times as long to compile one as it takes to read it
+here. A template that may mean anything else is left to Jinja.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Call:
 
 @frozen
 class Plain:
-    """A template that was read: text, names and calls in their order."""
+    """A template that was read: texts, names and calls in their order."""
 
     pieces: tuple[str | _Call, ...]
 
@@ -58,7 +58,7 @@ class Plain:
         )
 
     def value(self, variables: Variables) -> Any:
-        """What it comes to: what is one call and nothing else keeps its type."""
+        """What it comes to: if it is one call and nothing else, the value keeps its type."""
         pieces = [piece for piece in self.pieces if piece]
         if len(pieces) == 1 and isinstance(pieces[0], _Call):
             return _called(pieces[0], variables)
@@ -66,11 +66,11 @@ class Plain:
 
 
 class _Unknown(Exception):
-    """Something that is left to Jinja."""
+    """Raised for what is left to Jinja."""
 
 
 def read(source: str) -> Plain | None:
-    """``source`` as a plain template, or None if it is more than that."""
+    """``source`` as a plain template; None if it has to be left to Jinja."""
     if "{%" in source or "{#" in source or "\r" in source:
         return None
     pieces: list[str | _Call] = []
@@ -128,7 +128,7 @@ def _named(option: ast.keyword) -> str:
 
 
 def _literal(node: ast.expr) -> _Value:
-    """Makes the value anew each time, as whoever gets a list may add to it."""
+    """A function that gives the value anew each time, as whoever gets a list may change it."""
     match node:
         case ast.Constant(value=str() | int() | float() as value):
             return lambda: value

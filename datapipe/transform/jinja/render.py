@@ -27,9 +27,9 @@ _CALL = re.compile(r"\s*(?:env_var|ref|var|source|doc)\s*\(.+\)\s*", re.DOTALL)
 
 
 class Renderer:
-    """Renders with the macros of one project, in as many threads as there are.
+    """Renders with the macros of one project; several threads may render at once.
 
-    Where it is ``marked``, what comes out has marks that tell which line each piece came from.
+    If it is ``marked``, the result has marks in it that tell which line each piece came from.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Renderer:
         replaced: Mapping[str, Any] | None = None,
         late: Mapping[str, Any] | None = None,
     ) -> Variables:
-        """All that a template of ``package`` sees which sees ``own``, and ``late`` before that."""
+        """The names that a template of ``package`` sees: ``late``, ``own``, and what all see."""
         shared = self._shared.get(package)
         if shared is None:
             shared = self._shared[package] = context.shared(
@@ -87,7 +87,7 @@ class Renderer:
 
     @contextmanager
     def holding(self) -> Iterator[list[Callable[[], None]]]:
-        """What templates log and warn of meanwhile is held: the calls that tell it are given."""
+        """Hold back what templates log and warn of within; gives the calls that tell it later."""
         before = self._held
         held = self._held = []
         try:
@@ -105,7 +105,7 @@ class Renderer:
         return told
 
     def using(self, connection: psycopg.Connection) -> AbstractContextManager[None]:
-        """What this thread renders asks its questions on ``connection``."""
+        """Templates that this thread renders within ask their questions on ``connection``."""
         return scope.using(connection)
 
     def render(
@@ -118,7 +118,7 @@ class Renderer:
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
     ) -> str:
-        """The text that ``source``, which stands in the file at ``path``, renders to."""
+        """The text that ``source``, from the file at ``path``, renders to."""
         variables = self.variables(own, package, replaced)
         if self.environment.marked == "nothing":
             text = self._plainly(plain.Plain.text, source, Scope(variables, replaced or {}))
@@ -147,7 +147,7 @@ class Renderer:
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What the macro gives back; an error outside of any template is at ``path``, ``line``."""
+        """What the macro returns; an error outside of any template is at ``path`` and ``line``."""
         variables = self.variables(own, package, replaced)
         with self._rendering(variables, replaced, model, path, line):
             found: Any = variables
@@ -176,7 +176,7 @@ class Renderer:
         line: int | None,
         package: str = "",
     ) -> Any:
-        """A value out of YAML, with what is Jinja in its strings rendered."""
+        """A value from YAML, with the Jinja in its strings rendered."""
         at: dict[str, Any] = {"path": path, "line": line, "package": package}
         if isinstance(value, str):
             if "{{" in value or "{%" in value or "{#" in value:
@@ -202,7 +202,7 @@ class Renderer:
         late: Mapping[str, Any] | None = None,
         where: Where | None = None,
     ) -> str:
-        """A statement out of YAML or of a setting, without a line of Jinja left.
+        """A statement from YAML or from a setting, rendered.
 
         ``where`` tells where it is written, if ``path`` and ``line`` do not.
         """
@@ -217,7 +217,7 @@ class Renderer:
             return str(self._told(text, path, where or (lambda: (path, line))))
 
     def _rendered_inside(self, string: str) -> str:
-        """``render``: a text that a template gives, with what that template's rendering sees."""
+        """dbt's ``render``: a text from a template, rendered with all that this template sees."""
         template = self.environment.from_yaml(str(string))
         return self.environment.text(template, scope.current().variables)
 

@@ -14,7 +14,7 @@ _TOKEN = re.compile(r"\w+|\W")
 
 
 def is_fault_of_sql(error: psycopg.Error) -> bool:
-    """Whether whoever wrote the SQL can mend it."""
+    """Whether the error can be mended by changing the SQL."""
     state = error.sqlstate or ""
     return bool(state) and state[:2] not in _NOT_OURS and state != "42501"
 
@@ -35,7 +35,7 @@ def message(error: psycopg.Error, doing: str, *, at_end: bool = False) -> str:
 
 
 def offset(error: psycopg.Error, sent: str, sql: str) -> int | None:
-    """Where in ``sql`` PostgreSQL points, which was sent with more before it and other names."""
+    """Where in ``sql`` PostgreSQL points; ``sent`` had more before it, and other names in it."""
     if error.diag.statement_position is None:
         return None
     position = int(error.diag.statement_position) - 1
@@ -52,9 +52,9 @@ def offset(error: psycopg.Error, sent: str, sql: str) -> int | None:
 
 
 def line(error: psycopg.Error, sent: str, sql: str = "") -> str:
-    """The line of what was ``sent`` that PostgreSQL points at, or an empty string.
+    """The line of ``sql`` that PostgreSQL points at; empty if it points nowhere in it.
 
-    Of ``sql``, where that was written, and sent with more lines before it and other names in it.
+    ``sent`` is what it got: with more lines before, and other names.
     """
     sql = sql or sent
     at = offset(error, sent, sql)

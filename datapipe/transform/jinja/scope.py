@@ -16,7 +16,7 @@ from datapipe.transform.jinja.places import Place
 
 
 class Late(Mapping[str, Any]):
-    """Values that are found when a template asks for them."""
+    """Values that are found only when a template asks for them."""
 
     def __init__(self, found: Mapping[str, Callable[[], Any]]) -> None:
         self._found = found
@@ -34,8 +34,8 @@ class Late(Mapping[str, Any]):
 class Variables(MutableMapping[str, Any]):
     """The names of one rendering: macros first, then what is given for it, then what all share.
 
-    Nothing is copied, so that a rendering costs the same however many macros there are. What a
-    template writes, with ``context.update``, goes before all, until the rendering ends.
+    Nothing is copied, so a rendering costs the same however many macros there are. What a template
+    adds with ``context.update`` goes before all, until the rendering ends.
     """
 
     __slots__ = ("_layers", "_written")
@@ -88,7 +88,7 @@ class Variables(MutableMapping[str, Any]):
 
 
 class Scope:
-    """One rendering: its variables and what its statements have brought."""
+    """One rendering: its variables, and the results of its statements."""
 
     def __init__(
         self, variables: Variables, replaced: Mapping[str, Any], *, is_marked: bool = False
@@ -106,7 +106,7 @@ class Scope:
 
 
 class Calls:
-    """The macros that a template calls itself, by dbt's ids, and not through another macro."""
+    """The macros that a template calls directly, by dbt's ids."""
 
     def __init__(self) -> None:
         self.macros: dict[str, None] = {}
@@ -114,7 +114,7 @@ class Calls:
 
     @contextmanager
     def within(self, macro: str) -> Iterator[None]:
-        """A call of ``macro``."""
+        """Note a call of ``macro``, but not the calls that it makes itself."""
         if not self._depth:
             self.macros[macro] = None
         self._depth += 1
@@ -139,14 +139,14 @@ def current() -> Scope:
 
 
 def is_executing() -> bool:
-    """Whether what is rendered now will be sent; False while a project is read."""
+    """Whether what is rendered is going to be sent; False while a project is read."""
     scope = _scope.get()
     return scope is None or scope.executing
 
 
 @contextmanager
 def nowhere() -> Iterator[None]:
-    """This thread is in no rendering, as while a template is compiled."""
+    """Within, this thread is in no rendering, as while a template is compiled."""
     token = _scope.set(None)
     try:
         yield
@@ -155,14 +155,14 @@ def nowhere() -> Iterator[None]:
 
 
 def replaced() -> dict[str, Any]:
-    """The macros that stand in for others in this rendering, by name or ``package.name``."""
+    """The macros that take the place of others in this rendering, by name or ``package.name``."""
     scope = _scope.get()
     return scope.replaced if scope is not None else {}
 
 
 @contextmanager
 def entered(scope: Scope) -> Iterator[None]:
-    """``scope`` is the current one of this thread."""
+    """Within, ``scope`` is the current rendering of this thread."""
     token = _scope.set(scope)
     try:
         yield
@@ -171,13 +171,13 @@ def entered(scope: Scope) -> Iterator[None]:
 
 
 def calls() -> Calls | None:
-    """Where the calls of macros are noted, if they are."""
+    """Where calls of macros are collected, if they are."""
     return _calls.get()
 
 
 @contextmanager
 def noting(calls: Calls) -> Iterator[None]:
-    """What this thread renders notes the macros that it calls in ``calls``."""
+    """Within, the macros that this thread's templates call are collected in ``calls``."""
     token = _calls.set(calls)
     try:
         yield
@@ -186,13 +186,13 @@ def noting(calls: Calls) -> Iterator[None]:
 
 
 def connection() -> psycopg.Connection | None:
-    """The connection on which templates of this thread may ask, if there is one."""
+    """The connection on which this thread's templates ask; None if there is none."""
     return _connection.get()
 
 
 @contextmanager
 def using(connection: psycopg.Connection) -> Iterator[None]:
-    """Templates that this thread renders ask on ``connection``."""
+    """Within, this thread's templates ask on ``connection``."""
     token = _connection.set(connection)
     try:
         yield
@@ -201,14 +201,14 @@ def using(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def sent(statement: str) -> str:
-    """``statement`` of a template of this thread as it is to be sent."""
+    """What to send for a ``statement`` of this thread's templates."""
     change = _sending.get()
     return statement if change is None else change(statement)
 
 
 @contextmanager
 def sending(change: Callable[[str], str]) -> Iterator[None]:
-    """What templates of this thread send is what ``change`` makes of it."""
+    """Within, ``change`` decides what is sent for a statement of this thread's templates."""
     token = _sending.set(change)
     try:
         yield

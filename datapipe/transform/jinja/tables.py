@@ -31,7 +31,7 @@ class Response:
 
 
 class Named(Sequence[Any]):
-    """Values in their order, that also have names; to go through it is to go through the values."""
+    """Values in order, which may also have names; iterating gives the values."""
 
     _called = "MappedSequence"
 
@@ -139,9 +139,9 @@ class ColumnOfTable(Named):
 
 
 class Table:
-    """What a query brought; to go through it is to go through its rows.
+    """The result of a query; iterating gives its rows.
 
-    ``types`` are those of the columns, where they are not to be told by the values.
+    ``types`` are those of the columns; without them they are found out from the values.
     """
 
     def __init__(
@@ -282,7 +282,7 @@ def _key(row: Row, key: Any) -> Any:
 
 
 def _print(text: str) -> None:
-    """Print ``text`` as the template does that is being rendered."""
+    """Print ``text`` as the template that is being rendered prints."""
     scope.current().variables["print"](text)
 
 
@@ -295,7 +295,7 @@ def converted(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Table:
 
 
 def _apart(names: Sequence[str]) -> list[str]:
-    """Column names with a number behind those that came before."""
+    """Column names made distinct: a number is put behind one that was there before."""
     seen: dict[str, int] = {}
     apart = []
     for name in names:

@@ -53,10 +53,10 @@ class Return(Exception):
 class Missing(jinja2.Undefined):
     """A name that is not there.
 
-    While a project is read, no question to the database is answered, so whatever hangs on an answer
-    is not there either: it may be walked and called, and is nothing. Later it is as Jinja has it:
-    written, it is an empty text, but it has no attributes and cannot be called. A name that can be
-    nowhere is noted when it is written, and may not be gone through.
+    While a project is read, no question to the database is answered, so a name whose value hangs on
+    an answer is not there either: it can be iterated and called, and comes to nothing. Later it is
+    as in Jinja: it is written as an empty text, but has no attributes and cannot be called. A name
+    that is set nowhere is noted when it is written, and cannot be iterated.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -83,9 +83,9 @@ class Missing(jinja2.Undefined):
         return self._fail_with_undefined_error() if self._is_a_mistake() else iter(())
 
     def _note_if_not_given(self) -> None:
-        """To dbt, a parameter that a call does not give is an empty text; PostgreSQL may object.
+        """Note a parameter that the call does not give, or an attribute that something lacks.
 
-        So is what something has not; that is called for where it is written.
+        dbt writes an empty text for it, as is done here; PostgreSQL may stumble over that.
         """
         is_parameter = str(self._undefined_hint).startswith("parameter ")
         if scope.is_executing() and (is_parameter or self._undefined_obj is not missing):
@@ -99,11 +99,11 @@ class Missing(jinja2.Undefined):
         return scope.is_executing() and self.is_nowhere()
 
     def refuse(self) -> NoReturn:
-        """Raise what Jinja raises for a name that is not there."""
+        """Raise what Jinja raises for such a name."""
         self._fail_with_undefined_error()
 
     def is_nowhere(self) -> bool:
-        """Whether it is a name that neither the template nor anything around it ever sets."""
+        """Whether neither the template nor anything around it ever sets the name."""
         if self._undefined_obj is not missing or self._undefined_hint:
             return False
         return not any(
@@ -126,7 +126,7 @@ class _Test(Extension):
 
 
 class _Materialization(Extension):
-    """``{% materialization name, adapter='postgres' %}`` is read; nothing calls it yet."""
+    """``{% materialization name, adapter='x' %}`` is a macro called ``materialization_name_x``."""
 
     tags = {"materialization"}  # noqa: RUF012 - as Jinja declares it
 
@@ -167,7 +167,7 @@ class _Parser(Parser):
         self.stream.expect("rparen")
 
     def parse_call_args(self) -> Any:
-        """Tells what is wrong by its own line, and of arguments that are given twice."""
+        """Tells a mistake at its own line, and refuses arguments that are given twice."""
         try:
             found = super().parse_call_args()
         except jinja2.TemplateSyntaxError as error:
@@ -191,7 +191,7 @@ class _Parser(Parser):
 
 
 class _Context(Context):
-    """Finds names where the rendering has them, in one step."""
+    """Finds a name in the variables of the rendering in one step."""
 
     def resolve_or_missing(self, key: str) -> Any:
         found = self.vars.get(key, missing)
@@ -199,7 +199,7 @@ class _Context(Context):
 
 
 class _OfCurrentScope:
-    """The variables of whatever rendering calls a macro, so that it is made only once."""
+    """The variables of whichever rendering calls a macro: so a macro is made only once."""
 
     def find(self, name: str) -> Any:
         return scope.current().variables.find(name)
@@ -208,8 +208,8 @@ class _OfCurrentScope:
 class SqlEnvironment(jinja2.Environment):
     """Compiles models and macros.
 
-    ``marked`` says what gets marks: nothing, the text that goes straight into the SQL ("body"), or
-    "all", also what macros and blocks capture. ``files`` numbers the templates that have marks.
+    ``marked`` tells what gets marks: nothing, the text that goes straight into the SQL ("body"), or
+    all, including what macros and blocks capture. ``files`` numbers the templates that have marks.
     """
 
     context_class = _Context
@@ -237,7 +237,7 @@ class SqlEnvironment(jinja2.Environment):
     ) -> jinja2.Template:
         """The compiled template; raises TemplateSyntaxError if it cannot be read.
 
-        ``name`` tells apart the templates of one file; ``macro`` is the name of the one in it.
+        ``name`` tells apart several templates of one file; ``macro`` is the macro that it defines.
         """
         if self.bytecode_cache is None:
             return jinja2.Template.from_code(self, self._code(source, path, macro), {})
@@ -249,9 +249,10 @@ class SqlEnvironment(jinja2.Environment):
         return jinja2.Template.from_code(self, bucket.code, {})
 
     def _code(self, source: str, path: Path, macro: str) -> CodeType:
-        """Macros are renamed, so that a call of one goes through the variables of the rendering.
+        """Compile; a macro is renamed, so that calls of it go through the rendering's variables.
 
-        Also from within itself: there it can be overridden, and ``return`` is understood.
+        So do calls from within the macro: there it can be overridden, too, and its ``return``
+        works.
         """
         tree = self._parse(source, None, str(path))
         if macro:
@@ -264,9 +265,9 @@ class SqlEnvironment(jinja2.Environment):
             return self.compile(tree, None, str(path))
 
     def from_yaml(self, text: str, *, is_marked: bool = False) -> jinja2.Template:
-        """The template that ``text``, which stands somewhere in a YAML file, is.
+        """A template of ``text``, which stands in a YAML file.
 
-        Where it ``is_marked`` and macros are, its own marks are those of the file IN_YAML.
+        If it ``is_marked``, and all is, its marks name the file IN_YAML.
         """
         tree = self._parse(text, None, None)
         if is_marked and self.marked == "all":
@@ -288,7 +289,7 @@ class SqlEnvironment(jinja2.Environment):
             ) from None
 
     def macro(self, name: str, template: jinja2.Template) -> Callable[..., Any]:
-        """The macro that ``template`` defines; it sees what the rendering sees that calls it."""
+        """The macro that ``template`` defines; it sees what the rendering that calls it sees."""
         context = self.context_class(self, _OfCurrentScope(), None, {})  # type: ignore[arg-type] # all that is asked of it is find()
         for _ in template.root_render_func(context):
             pass
@@ -296,7 +297,7 @@ class SqlEnvironment(jinja2.Environment):
         return found
 
     def parameters(self, source: str) -> dict[str, Any]:
-        """The parameters of a macro, with their defaults; without one, it is ``...``."""
+        """The parameters of a macro with their defaults; ``...`` stands for none."""
         macro = self._parse(source, None, None).find(nodes.Macro)
         if macro is None:
             return {}
@@ -316,7 +317,7 @@ def _unchanged(value: Any) -> Any:
 
 
 def _mark(tree: nodes.Node, file: int, *, captured: bool) -> None:
-    """Put a mark before every piece of text (it counts on) and every expression (it does not)."""
+    """Put a mark before every piece of text ("c") and every expression ("e")."""
     for output in _outputs(tree, captured=captured):
         marked: list[nodes.Expr] = []
         for piece in output.nodes:

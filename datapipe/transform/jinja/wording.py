@@ -40,14 +40,14 @@ _NOT_IN_A_MACRO = "return() gives back what a macro comes to, and this is not in
 
 
 def of_syntax(message: str) -> str:
-    """What Jinja says of a template that it cannot read, with what may have been meant."""
+    """Jinja's message about a template that it cannot read, and what may have been meant."""
     if "no loader for this environment" in message:
         return _NO_OTHER_FILES
     return ended(message) + "".join(hint(*found.groups()) for found, hint in _found(message))
 
 
 def of_rendering(error: Exception, variables: Mapping[str, Any], path: Path, line: int) -> str:
-    """What a template at ``path`` raised on ``line``; 0 is for no line that is known."""
+    """The message for what a template at ``path`` raised; ``line`` is 0 if it is not known."""
     if isinstance(error, Return):
         return f"{_NOT_IN_A_MACRO}."
     message = re.sub(_OUR_MODULES, r"'\1 object'", str(error).replace(MACRO_PREFIX, ""))
@@ -76,7 +76,7 @@ def of_rendering(error: Exception, variables: Mapping[str, Any], path: Path, lin
 
 
 def unknown(name: str, variables: Mapping[str, Any], path: Path) -> str:
-    """What may have been meant by ``name``, which the file at ``path`` has."""
+    """What may have been meant by ``name``, which stands in the file at ``path``."""
     assigned = places.assigned(path)
     if name in assigned:
         return " What is set in a loop, a block or a macro is not there outside of it."
@@ -131,7 +131,7 @@ def _refusing(error: Exception) -> Macro | None:
 
 
 def _of_call(message: str, macro: Macro) -> str:
-    """What a macro, or a generic test, says of arguments that it does not take."""
+    """The message for arguments that a macro, or a generic test, does not take."""
     name = macro.name.removeprefix(MACRO_PREFIX)
     kind = "test" if re.match(_OF_TEST, name) else "macro"
     whose = f"The {kind} {re.sub(_OF_TEST, '', name)}"

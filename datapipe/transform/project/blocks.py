@@ -15,7 +15,7 @@ class Block(dict[str, Any]):
     lines: dict[str, int]
 
     def line_of(self, *keys: str) -> int:
-        """The line of the first of ``keys`` that is there, else of the mapping."""
+        """The line of the first of ``keys`` that is there, or else the line of the mapping."""
         return next((self.lines[key] for key in keys if key in self.lines), self.line)
 
 
@@ -27,16 +27,16 @@ class Items(list[Any]):
 
 
 class File(Block):
-    """The mapping that a file holds; ``repeated`` has the keys that stand twice in a mapping.
+    """The mapping that a file holds; ``repeated`` are the keys that stand twice in one mapping.
 
-    Of these the last counts, as with dbt.
+    The last one counts, as with dbt.
     """
 
     repeated: list[tuple[int, str]]
 
 
 def named_blocks(value: Any, path: Path, line: int, what: str, key: str = "name") -> list[Block]:
-    """``value`` as a list of mappings that each have a ``name``, or whatever ``key`` is."""
+    """``value`` as a list of mappings, each of which has a text as its ``key``."""
     if value is None:
         return []
     if not isinstance(value, Items):

@@ -47,9 +47,9 @@ def _granted(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 
 def levels(tree: Any, fqn: Sequence[str]) -> Iterator[tuple[dict[str, Any], Block]]:
-    """What a tree such as ``models:`` says of ``fqn``, general first, with where it stands.
+    """What a tree such as ``models:`` sets for ``fqn``, the general first, and where it stands.
 
-    A key with ``+`` is a setting; so is one without that holds no mapping. Else it is a folder.
+    A key with ``+`` is a setting, and so is one that holds no mapping; any other is a folder.
     """
     level = tree
     for folder in (*fqn, None):

@@ -10,7 +10,7 @@ FILE = ".dbtignore"
 
 
 def reader(directory: Path) -> Callable[[str], bool]:
-    """Tells of a path below ``directory``, with forward slashes, whether it is ignored."""
+    """A function that tells whether a path is ignored, given from ``directory`` on with slashes."""
     try:
         text = (directory / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:

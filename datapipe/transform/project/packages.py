@@ -94,7 +94,7 @@ def _asked(directory: Path, root: Project) -> Iterator[tuple[Block, Path]]:
 
 
 def _name(asked: Block) -> str:
-    """The folder that a package will most likely have: what stands last in where it comes from."""
+    """The folder that a package most likely lies in: the last part of where it comes from."""
     for key in _KINDS:
         if isinstance(asked.get(key), str):
             given = asked["name"] if key == "tarball" and "name" in asked else asked[key]

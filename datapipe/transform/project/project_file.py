@@ -71,7 +71,7 @@ class Project:
 
     @property
     def flags(self) -> Mapping[str, Any]:
-        """What the project sets for options of the command line that are not given."""
+        """The options of the command line that the project sets, for where they are not given."""
         flags = self.settings.get("flags")
         return flags if isinstance(flags, Mapping) else {}
 
@@ -90,7 +90,7 @@ class Project:
         return self.all_packages[name] if name else self
 
     def variables_for(self, package: str) -> Mapping[str, Any]:
-        """What ``var`` knows in the templates of ``package``: this project overrules it."""
+        """What ``var`` knows in templates of ``package``; what this project sets counts first."""
         known = self._variables.get(package)
         if known is None:
             known = {}
@@ -110,7 +110,7 @@ class Project:
         return ignored.reader(self.directory)
 
     def setting(self, key: str, default: str) -> str:
-        """A setting of the project's file that is text; of Jinja it may have one call."""
+        """A text in the project's file, in which one call of ``var`` or ``env_var`` may stand."""
         given = self.settings.get(key)
         return _plain(given, self.given) if isinstance(given, str) else default
 
@@ -120,7 +120,7 @@ class Project:
             yield from self.files_under(self.directory / name, *suffixes)
 
     def files_under(self, root: Path, *suffixes: str) -> Iterator[tuple[Path, Path]]:
-        """The files under ``root`` that end so, whatever the case, in the order of their paths."""
+        """The files under ``root`` that have one of ``suffixes``, in the order of their paths."""
         found: list[Path] = []
         for directory, folders, names in os.walk(root, followlinks=True):
             folders.sort()
@@ -153,7 +153,7 @@ class Project:
         return text
 
     def relative(self, path: Path) -> str:
-        """``path`` from the project's folder on, with forward slashes."""
+        """``path`` relative to the project's folder, with forward slashes."""
         root = str(self.directory)
         text = str(path)
         if text.startswith(root + os.sep):  # ten times as fast as relative_to
@@ -161,7 +161,7 @@ class Project:
         return os.path.relpath(text, root).replace(os.sep, "/")
 
     def inside(self, path: Path) -> str:
-        """``path`` from that of the project's folders on in which it lies, as dbt tells paths."""
+        """``path`` relative to the folder, such as ``models``, that it was found in."""
         file = self.relative(path)
         for root in self._roots:
             if file.startswith(root):
@@ -170,7 +170,7 @@ class Project:
 
     @cached_property
     def _roots(self) -> list[str]:
-        """The folders that files are read from, those within others first."""
+        """The folders that files are read from; a folder within another goes before it."""
         names = {name for names in self.folders.values() for name in names}
         roots = {self.relative(Path(os.path.normpath(self.directory / name))) for name in names}
         return sorted((f"{root}/" for root in roots - {"."}), key=len, reverse=True)
@@ -185,7 +185,7 @@ class Project:
         return config.levels(tree, fqn)
 
     def hooks(self, moment: str) -> list[Hook]:
-        """What is set under ``on-run-start`` or ``on-run-end``: the packages' first, then ours."""
+        """The statements of ``on-run-start`` or ``on-run-end``: those of packages come first."""
         packages = sorted(self.packages, key=lambda package: package.name)
         return [hook for each in (*packages, self) for hook in each.own_hooks(moment)]
 
@@ -260,7 +260,7 @@ def _folders(settings: Block, path: Path, given: Mapping[str, Any]) -> dict[str,
 
 
 def _plain(text: str, given: Mapping[str, Any]) -> str:
-    """``text`` with its calls of ``env_var`` and ``var`` answered: paths are read before macros."""
+    """``text`` with its calls of ``env_var`` and ``var`` answered, before any macro is read."""
 
     def answer(call: re.Match[str]) -> str:
         known = os.environ if call["what"] == "env_var" else given

@@ -16,7 +16,7 @@ _FORMAT = 1
 
 
 def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ProjectError:
-    """What to say of a file that is not there or is no text, with the line where that ends."""
+    """The error for a file that is not there or is not text, with the line up to which it is."""
     if isinstance(error, OSError):
         return ProjectError(f"The file cannot be read: {error.strerror}.", path=path)
     line = error.object.count(b"\n", 0, error.start) + 1

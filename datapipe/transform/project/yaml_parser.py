@@ -118,9 +118,9 @@ def _line(error: yaml.MarkedYAMLError, text: str) -> int | None:
 
 
 def _quote_left_open(text: str, stopped: int) -> int | None:
-    """The line of the quote that takes in all up to one on the line ``stopped``, if one does.
+    """The line of a quote that was left open, so that a quote on the line ``stopped`` closes it.
 
-    What was meant to be in that one is then in the open, where it makes no sense.
+    What was meant to stand within that second quote then stands outside, where it makes no sense.
     """
     opens: int | None = None
     try:
