@@ -14,31 +14,32 @@ from datapipe.transform.manifest.nodes import Model
 
 @frozen
 class Built:
-    """A model as it stands aside; ``increment`` are the statements that publish an increment.
-
-    What stands aside ``moves`` where it must be published as it is, and not created anew: hooks
-    have been at it, or a materialization of the user's made it. ``afterwards`` is sent when all
-    is published, outside of any transaction. ``grown`` says that only new rows were computed;
-    ``compiled`` is what was sent, None for a seed. ``also`` are more relations of the same model.
-    ``keys`` are foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
-    ``elsewhere`` are increments of other models, by their keys, in place of those that they had.
-    ``batches`` are the stretches of time for which it was built one by one.
-    ``function`` is the oid of what stands aside, where that is a function, and ``statement`` what
-    made it.
-    """
+    """A model as it stands aside, with all that publishing has to know of it."""
 
     model: Model
     aside: Relation
     rows: int | None
     seconds: float
+    # The statements that make the same changes to the published table, for a table that grows.
     increment: tuple[str, ...] | None = None
+    # It must be published as it is, and not created anew from its SQL: hooks have changed it, or a
+    # materialization of the user's has made it.
     moves: bool = False
+    # Statements to be sent when all is published, outside of any transaction.
     afterwards: tuple[str, ...] = ()
+    # Only new rows were computed.
     grown: bool = False
+    # What was sent; None for a seed.
     compiled: Compiled | None = None
+    # More relations of the same model.
     also: tuple[Built, ...] = ()
+    # Foreign keys, as ALTER TABLE takes them, to be added when other tables have grown.
     keys: tuple[str, ...] = ()
+    # Increments of other models, by their keys, in place of those that they had: hooks have changed
+    # more rows of theirs.
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # The stretches of time for which a microbatch model was built one by one.
     batches: tuple[tuple[datetime, datetime], ...] = ()
+    # Of a function: its oid, and the statement that has made it.
     function: int = 0
     statement: str = ""

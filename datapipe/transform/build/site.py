@@ -52,9 +52,8 @@ class Site:
         # What publishes other models, which only grow and which hooks have changed, by their keys.
         self.elsewhere: dict[str, tuple[str, ...]] = {}
         self.changed: set[str] = set()  # other models whose rows were changed, by unique id
-        self.views: dict[
-            Name, Relation
-        ] = {}  # those that hooks make elsewhere, as they stand aside
+        # Views that hooks make elsewhere, as they stand aside, by their published names.
+        self.views: dict[Name, Relation] = {}
         self.batches: list[tuple[datetime, datetime]] = []  # that were built one by one
         self.leaves = False  # whether statements of the project may leave something in the session
         # What is asked with the last statements of a build, and what came back.

@@ -1,4 +1,7 @@
-"""From a template to the SQL that PostgreSQL gets, and from there back to the template."""
+"""From the template of a model or a test to the SQL that PostgreSQL gets.
+
+Where something is wrong with that SQL, ``locate`` finds the way back to the template.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ __all__ = ["Compiled", "Compiler", "Piece", "Place", "Unbuilt"]
 
 
 class Compiler:
-    """Compiles models and tests, with every ``ref`` standing for where ``place`` says.
+    """Compiles models and tests; a ``ref`` becomes the relation that ``place`` gives.
 
-    ``increments`` are the models for which ``is_incremental()`` holds; ``own`` is what templates
-    see in place of what they would, ``replaced`` are macros in place of others. ``options`` are
-    those of the run. For a node that ``waits``, Unbuilt is raised where its SQL names, without
-    ``ref``, what the run is still to build.
+    ``increments`` are the models for which ``is_incremental()`` holds. ``own`` and ``replaced`` are
+    values and macros that templates see in place of the usual ones. ``options`` are those of the
+    run. For a node that ``waits``, Unbuilt is raised where its SQL names, without ``ref``, what the
+    run has still to build.
     """
 
     def __init__(
@@ -58,11 +61,11 @@ class Compiler:
         self._ephemeral: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def at(self, place: Place) -> Compiler:
-        """The same compiler, with every ``ref`` standing elsewhere."""
+        """The same compiler with another ``place``."""
         return self._changed(place=place)
 
     def standing_in(self, own: Mapping[str, Any], macros: Mapping[str, Any]) -> Compiler:
-        """A compiler whose templates see ``own`` and ``macros`` in place of what they would see."""
+        """The same compiler; its templates see ``own`` and ``macros`` instead of the usual ones."""
         return self._changed(own={**self._own, **own}, replaced={**self._replaced, **macros})
 
     def growing(self, keys: Iterable[str]) -> Compiler:
@@ -73,7 +76,7 @@ class Compiler:
         return self._changed(renderer=renderer)
 
     def waiting(self, waits: Callable[[Model | DataTest], bool]) -> Compiler:
-        """The same compiler, for nodes that can wait for what they name."""
+        """The same compiler, where the nodes that can wait for what they name are others."""
         return self._changed(waits=waits)
 
     def _changed(self, **options: Any) -> Compiler:
@@ -90,7 +93,7 @@ class Compiler:
         return Compiler(**{**known, **options})
 
     def model(self, model: Model, *, this: Relation | None = None) -> Compiled:
-        """The SQL of ``model``; ``this`` is its own relation, where that stands elsewhere."""
+        """The SQL of ``model``; ``this`` is its own relation, if it is not where ``place`` says."""
         return self.with_ctes(model, *self.rendered(model, this=this))
 
     def test(self, test: DataTest, *, this: Relation | None = None) -> Compiled:
@@ -105,9 +108,9 @@ class Compiler:
         where: Where | None = None,
         compiled: Callable[[], str] | None = None,
     ) -> str:
-        """``text``, such as a hook, with what the template of ``model`` sees, and its SQL.
+        """``text``, such as a hook, rendered with what the template of ``model`` sees, and its SQL.
 
-        ``where`` tells where it is written, when somebody has to know.
+        ``where`` tells where it is written, if somebody has to know.
         """
         own = self._known.of(model, [], this)
         late = None
@@ -118,29 +121,29 @@ class Compiler:
         return self.renderer.text(text, own, late=late, where=where, **at, **self._as(model))
 
     def is_selected(self, model: Model) -> bool:
-        """Whether the run was asked for ``model``, which may need not be built again."""
+        """Whether the run was asked for ``model``, even if that need not be built again."""
         return model.unique_id in self._own.get("selected_resources", ())
 
     @property
     def looks(self) -> int:
-        """How often templates have looked around for relations that may not be there yet."""
+        """How often templates have asked for relations that may be built later."""
         return self._known.database.looks
 
     def reading(self, sql: str) -> str:
-        """What goes before ``sql``, for bare names in it to mean what this run has."""
+        """What to send before ``sql``, so that bare names in it find the run's relations, too."""
         return self._known.database.reading(sql)
 
     def made_in(self) -> str:
-        """The schema for what a statement makes by a bare name, where ``reading`` hides it."""
+        """The schema of what a statement makes under a bare name; empty if it is not published."""
         return self._known.database.made_in
 
     def standing(self, statement: str) -> str:
-        """``statement`` with what it names as it is published called as this run has it aside."""
+        """``statement`` with names aside for the published names of what stands aside."""
         connection = scope.connection()
         return self._as_text.read(connection, statement) if connection else statement
 
     def with_catalog(self, statement: str) -> str:
-        """``statement`` that asks the catalog, which knows of this run as if it were published."""
+        """``statement`` with the catalog as it will be when the run is published."""
         return self._known.database.with_catalog(statement) if scope.connection() else statement
 
     def call(
@@ -152,7 +155,7 @@ class Compiler:
         this: Relation | None = None,
         own: Mapping[str, Any] | None = None,
     ) -> Any:
-        """What a macro gives back that sees what the template of ``model`` sees, and ``own``."""
+        """What a macro returns that sees what the template of ``model`` sees, and ``own``."""
         return self.renderer.call(
             macro,
             {},
@@ -173,7 +176,7 @@ class Compiler:
         return self.renderer.macros.overriding(name) is not None
 
     def seen(self, node: Model | DataTest, compiled: Compiled | None) -> dict[str, Any]:
-        """The node as templates see it once it is compiled, where there is anything to compile."""
+        """The node as templates see it when it has been compiled, if it could be."""
         own = {"compiled_code": compiled.sql, "compiled_sql": compiled.sql} if compiled else {}
         return {**self._known.node(node), **own}
 
@@ -185,19 +188,19 @@ class Compiler:
     def hook(
         self, text: str, path: Path, line: int, known: Mapping[str, Any], package: str = ""
     ) -> str:
-        """A statement of the project that belongs to no model, without a line of Jinja left."""
+        """A statement of the project that belongs to no model, rendered."""
         own = {**self._known.of_project(package), **known}
         return self.renderer.text(text, own, path=path, line=line, package=package)
 
     def materialization(self, node: Model | DataTest) -> str | None:
-        """The macro of the project's own, or of a package, that makes what ``node`` is."""
+        """The macro, not dbt's own, that makes ``node``; None if dbt's does."""
         kind = str(node.config["materialized"])
         return self.renderer.macros.materialization(kind, node.package)
 
     def rendered(
         self, node: Model | DataTest, *, this: Relation | None = None
     ) -> tuple[str, tuple[str, ...]]:
-        """What the node's own template renders to, and the ephemeral models that it names."""
+        """What the node's own template renders to, and the ephemeral models that it refers to."""
         needed: list[str] = []
         own = self._known.of(node, needed, this)
         if isinstance(node, Model) or node.macro is None:
@@ -233,7 +236,7 @@ class Compiler:
     def with_ctes(
         self, node: Model | DataTest, text: str, needed: tuple[str, ...] = ()
     ) -> Compiled:
-        """The SQL of ``node`` with the ephemeral models that it needs written in front."""
+        """The SQL of ``node``, with the ephemeral models that it needs in front."""
         names: list[str] = []
         for name in needed:
             self._gather(name, names)
@@ -241,7 +244,7 @@ class Compiler:
         return self._as_it_stands(node, ctes.in_front(node, text, ephemeral))
 
     def _as_it_stands(self, node: Model | DataTest, pieces: list[Piece]) -> Compiled:
-        """``pieces``, with what they name without ``ref`` as this run has it, and the catalog."""
+        """The SQL in ``pieces``, with the names aside in place of published names in its text."""
         connection = scope.connection()
         if not self._known.asides or connection is None:
             return Compiled(node, tuple(pieces))
@@ -264,7 +267,7 @@ class Compiler:
 
 
 def _without_margins(text: str, source: str) -> str:
-    """``text``, which ``source`` renders to, without the white space around the whole of that."""
+    """``text`` without the white space around the ``source`` that it was rendered from."""
     before = source[: len(source) - len(source.lstrip())]
     after = source[len(source.rstrip()) :].removesuffix("\n")  # that one Jinja leaves out
     return text.removeprefix(before).removesuffix(after)

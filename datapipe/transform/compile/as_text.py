@@ -1,4 +1,4 @@
-"""What SQL names without ``ref`` or ``function``, and where the run has that."""
+"""Finds the relations and functions of a run that SQL names as text, and not by ``ref``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Instead = tuple[int, int, str]
 
 
 class AsText:
-    """Finds what SQL names as it is published; ``asides`` has the schemas to build in.
+    """Puts the names aside in place of published ones; ``asides`` maps published schemas to those.
 
-    For a node that ``waits``, Unbuilt is raised where that is still to be built.
+    For a node that ``waits``, Unbuilt is raised for what the run has still to build.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class AsText:
     def instead(
         self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]
     ) -> list[list[Instead]]:
-        """For each of ``pieces`` of the SQL of ``node``, what is to stand there instead."""
+        """For each of the ``pieces`` of the SQL of ``node``, what to put in place of what."""
         named = [self._named(piece) for piece in pieces]
         mentions = [each for of_piece in named for each in of_piece]
         there = standing.aside(connection, mentions)
@@ -54,11 +54,11 @@ class AsText:
         ]
 
     def read(self, connection: psycopg.Connection, statement: str) -> str:
-        """``statement`` with what it names as published called as it stands aside, if it does."""
+        """``statement`` with names aside for the published names of what stands aside."""
         return self._standing.read(connection, statement, self._is_aside)
 
     def _is_aside(self, published: Name) -> bool:
-        """Whether the run has what has that name aside, or it is not the run's to say."""
+        """Whether the relation may stand aside: a model that the run does not build does not."""
         model = self._by_name.get(published)
         return model is None or self._place(model).standing != published
 
@@ -69,7 +69,7 @@ class AsText:
 
     @cached_property
     def _functions(self) -> dict[Name, list[Model]]:
-        """The functions by name; several may have the same one, and take other arguments."""
+        """The functions by name; several may have the same name and take other arguments."""
         found: dict[Name, list[Model]] = {}
         for model in self._manifest.models.values():
             if model.is_function:
@@ -94,9 +94,9 @@ class AsText:
     def _calls(
         self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]
     ) -> list[list[Instead]]:
-        """For each of ``pieces``, the functions that it calls as they stand aside, if they do.
+        """For each of the ``pieces``, its calls of functions that stand aside, and what to put in.
 
-        Of several with one name it is the one that the SQL has by ``function``, too.
+        Where several have the name, the one is taken that the SQL has by ``function`` elsewhere.
         """
         if not self._functions:
             return [[] for _ in pieces]

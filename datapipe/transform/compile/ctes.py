@@ -16,7 +16,7 @@ _WITH = r"(?i)with\s+(?:recursive\s+)?"
 def in_front(
     node: Model | DataTest, text: str, ephemeral: Sequence[tuple[Model, str]]
 ) -> list[Piece]:
-    """The SQL ``text`` of ``node`` after the models and their SQL; in the clause that it has."""
+    """The SQL ``text`` of ``node`` with the models as CTEs in front, in the WITH that it has."""
     if not ephemeral:
         return [Piece(text, node)]
     leading = re.match(_LEADING, text)

@@ -22,9 +22,9 @@ _Shown = Model | DataTest | Exposure | Operation
 
 
 class Graph(MutableMapping[str, Any]):
-    """The nodes by their unique ids; made when a template first looks, as few do.
+    """The nodes by their unique ids; made only when a template first looks, as few do.
 
-    Packages keep in it what they want to find again later in the run.
+    Packages also keep in it what they need again later in the run.
     """
 
     def __init__(self, manifest: Manifest, renderer: Renderer, *, stores: bool = False) -> None:
@@ -51,7 +51,7 @@ class Graph(MutableMapping[str, Any]):
         return len({*_KINDS, *self._kept})
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """What is there; of several threads that ask at once, all get the same."""
+        """What is kept under ``key``; several threads that ask at once get the same."""
         return self[key] if key in _KINDS else self._kept.setdefault(key, default)
 
     @cached_property
@@ -124,9 +124,9 @@ class Graph(MutableMapping[str, Any]):
 
 
 class Seen(Mapping[str, Any]):
-    """``model``: a node as its own template sees it, without what it has not.
+    """``model``: a node as its own template sees it, without the keys that it has no value for.
 
-    It has its SQL where ``compiled`` gives that, which is asked when a template looks at it.
+    Its SQL is what ``compiled`` gives, which is called only when a template looks at it.
     """
 
     def __init__(
@@ -196,9 +196,9 @@ def with_parents(manifest: Manifest, node: _Shown) -> dict[str, Any]:
 def shown_test(
     manifest: Manifest, test: DataTest, renderer: Renderer, *, stores: bool
 ) -> dict[str, Any]:
-    """The test as ``graph`` has it, with where it would keep the rows that it finds.
+    """The test as ``graph`` has it, with the name of the table that would keep its rows.
 
-    It has a relation where it keeps them: as its settings say, or for all of a run that ``stores``.
+    It has a ``relation_name`` if it keeps them: by its settings, or because the run ``stores`` all.
     """
     named = name_of_test(test, renderer)
     own: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What the template of a node sees: names that stand for relations, and what asks the database."""
+"""What the templates of a node see beside what all see: ``ref``, ``this``, ``adapter`` and so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from datapipe.transform.options import Options
 
 
 class Known:
-    """What templates see of one compiler, whose arguments these are."""
+    """What the templates of one compiler see; its arguments are the compiler's."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Known:
     def of(
         self, node: Model | DataTest, needed: list[str], this: Relation | None
     ) -> dict[str, Any]:
-        """What the template of ``node`` sees besides what all see.
+        """What the template of ``node`` sees beside what all see.
 
-        ``this`` is its own relation, where that stands elsewhere; the ephemeral models that it
-        names are added to ``needed``.
+        ``this`` is its own relation, if that is not where ``place`` says. The ephemeral models that
+        the template refers to are added to ``needed``.
         """
         config = node.config
         own = config.get("full_refresh")
@@ -83,18 +83,18 @@ class Known:
         }
 
     def of_project(self, package: str) -> dict[str, Any]:
-        """What a statement sees that belongs to the project, or a package, and to no node."""
+        """What a statement sees that belongs to the project or a package, and to no node."""
         own = {**self.named(package, []), **self.asking, "execute": True}
         own |= {"config": KnownConfig({}), "this": None, "pre_hooks": [], "post_hooks": []}
         return {**own, **self._own}
 
     def node(self, node: Model | DataTest, compiled: Callable[[], str] | None = None) -> Seen:
-        """``model``; its SQL is what ``compiled`` gives."""
+        """``model``, as the template of ``node`` sees it; ``compiled`` gives its SQL."""
         stores = self.options.store_failures
         return Seen(self.manifest, node, self.renderer, stores=stores, compiled=compiled)
 
     def relation(self, model: Model, needed: list[str]) -> Relation:
-        """Where ``model`` is read; an ephemeral one is added to ``needed``."""
+        """Where to read ``model``; an ephemeral one is added to ``needed``."""
         if model.materialized != "ephemeral":
             return self.place(model)
         if model.key not in needed:
@@ -102,12 +102,12 @@ class Known:
         return model.relation
 
     def source(self, source: Source) -> Relation:
-        """Where ``source`` stands; one that a seed of this project fills is where the seed is."""
+        """Where to read ``source``; if a seed of this project fills it, where the seed is."""
         seed = self.manifest.seed_of(source)
         return source.relation.at(self.place(seed).standing[0]) if seed else source.relation
 
     def named(self, package: str, needed: list[str]) -> dict[str, Any]:
-        """What turns names into relations; ephemeral models are added to ``needed``."""
+        """``ref``, ``source`` and ``function``; ephemeral models are added to ``needed``."""
 
         def ref(*names: str, version: Any = None, v: Any = None) -> Relation:
             wanted = version if version is not None else v
@@ -126,7 +126,7 @@ class Known:
 
     @cached_property
     def asides(self) -> dict[str, str]:
-        """For published schemas, those in which the run keeps what it builds."""
+        """For each published schema the one that the run builds in."""
         asides = {}
         for model in self.manifest.models.values():
             if model.materialized == "ephemeral":
@@ -142,7 +142,7 @@ class Known:
 
     @cached_property
     def asking(self) -> dict[str, Any]:
-        """What asks the database, which is seen as it will be when the run is published."""
+        """What asks the database; the answers are as if the run were published."""
         given = self.manifest.project.settings.get("quoting")
         renderer = self.renderer
         adapter = Adapter(
@@ -158,7 +158,7 @@ class Known:
 
 
 def _columns_of_snapshot(node: Model | DataTest) -> dict[str, Any]:
-    """What ``config`` also knows of a snapshot: how the columns are called that dbt adds."""
+    """The names of the columns that dbt adds to a snapshot, which ``config`` knows as well."""
     if not isinstance(node, Model) or node.resource_type != "snapshot":
         return {}
     return {"snapshot_table_column_names": node.snapshot_columns}

@@ -1,4 +1,4 @@
-"""The names of relations in the strings of SQL: as data, they are those that readers know."""
+"""The names of relations within strings of SQL, where they are data and no code."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _TOKEN = re.compile(
 
 
 def published(sql: str, asides: Mapping[str, str]) -> str:
-    """``sql`` with the published schemas, of which ``asides`` tells, in the strings that are data.
+    """``sql`` with published schemas in place of those aside, in strings that are data.
 
-    A string may also be SQL that a function runs, such as crosstab: what that selects from, it has
-    to find. So the name of a relation stays as it is behind ``from`` and ``join``.
+    Readers find such data later, when it is published. But a string may also be SQL that a function
+    runs, such as crosstab, and then has to find what is there now. So names behind ``from`` and
+    ``join`` stay as they are. ``asides`` maps published schemas to those aside.
     """
     if "'" not in sql or not asides:
         return sql

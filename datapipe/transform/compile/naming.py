@@ -1,4 +1,4 @@
-"""Where a data test would keep the rows that it finds, by the macros of its project."""
+"""The table that would keep the rows of a data test, as macros of its project name it."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ Place = Callable[[Model], Relation]
 
 @frozen
 class Piece:
-    """A stretch of compiled SQL that one template rendered to, from ``start`` of its own text.
+    """A stretch of compiled SQL that comes from one template, from ``start`` of what that gave.
 
-    ``written`` is what it rendered to, where something else stands in for that during the run.
+    ``written`` is what it gave, if the run puts something else in its place.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Piece:
 
 @frozen
 class Compiled:
-    """SQL without a line of Jinja left; ``pieces`` tell whose text it is."""
+    """SQL without any Jinja left; its ``pieces`` tell which template wrote what."""
 
     node: Model | DataTest
     pieces: tuple[Piece, ...]
@@ -43,13 +43,14 @@ class Compiled:
 
     @property
     def as_written(self) -> str:
-        """The same with each relation under the name that the templates gave it."""
+        """The SQL with each relation under the name that the templates have given it."""
         return "".join(piece.as_written for piece in self.pieces)
 
     def origin(self, offset: int) -> tuple[Model | DataTest, int]:
-        """Whose text stands at ``offset``, and where in what its own template rendered to.
+        """The node that wrote what stands at ``offset``, and where that is in what it renders to.
 
-        Where nobody's does, it is the end of what stands before: that lacks something.
+        Where no node has written it, it is the end of what the node before has: something is
+        missing there.
         """
         last = next(piece for piece in self.pieces if piece.node is not None)
         for piece in self.pieces:
@@ -65,7 +66,7 @@ class Compiled:
 
 
 class Unbuilt(Exception):
-    """The SQL of ``node`` names ``model``, which the run is still to build."""
+    """The SQL of ``node`` names ``model``, which the run has still to build."""
 
     def __init__(self, node: Model | DataTest, model: Model) -> None:
         super().__init__(f"{node.name} names {model.name}, which is still to be built.")
@@ -74,9 +75,9 @@ class Unbuilt(Exception):
 
 
 def parts(piece: Piece, instead: Iterable[tuple[int, int, str]]) -> list[Piece]:
-    """``piece`` in parts: what stands there ``instead``, from where to where, and what is left.
+    """``piece`` divided, so that the texts of ``instead`` stand from where to where they say.
 
-    Where the text is empty, nothing does.
+    An empty text leaves what is there.
     """
     found, end = [], 0
     for start, stop, text in sorted(each for each in instead if each[2]):

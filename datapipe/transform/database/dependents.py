@@ -14,23 +14,21 @@ from datapipe.transform.database.catalog import Name, RelationState
 
 @frozen
 class Dependent:
-    """Something that hangs on the relation ``on``.
-
-    A view has its definition in ``view``, and can be pointed at another relation of the same name.
-    ``of`` is the relation that it is or belongs to: a view, a materialized view, or the table of a
-    foreign key, whose name is then ``constraint``. Anything else has neither. ``function`` is the
-    oid of one that takes or gives rows of the relation, or reads it in its body. What is ``part``
-    of the relation, such as a trigger or a default, goes with it.
-    """
+    """Something that hangs on the relation ``on``, and uses ``columns`` of it."""
 
     on: int
     what: str
     columns: tuple[str, ...]
+    # A view that can be pointed at another relation, and its definition.
     view: RelationState | None = None
     definition: str = ""
+    # The relation that it is or belongs to: a view, or the table of a foreign key.
     of: Name | None = None
+    # The name of that foreign key.
     constraint: str = ""
+    # The oid of a function that takes or gives rows of the relation, or reads it in its body.
     function: int = 0
+    # It is a part of the relation and goes with it, as a trigger or a default does.
     part: bool = False
 
 

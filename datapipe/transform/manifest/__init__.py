@@ -36,10 +36,10 @@ from datapipe.transform.project.blocks import Block
 
 @frozen
 class Manifest:
-    """A project as read; every ``ref`` and ``source`` in it is known to exist.
+    """A project as it was read; every ``ref`` and ``source`` in it is known to exist.
 
-    Models and sources are known by their keys, which are their names nearly always. ``analyses``
-    are compiled and never built.
+    Models and sources are known by keys, which nearly always are their names. ``analyses`` are
+    compiled, but never built.
     """
 
     project: Project
@@ -58,12 +58,12 @@ class Manifest:
 
     @cached_property
     def primary_keys(self) -> Mapping[str, list[str]]:
-        """Of the models that have one, by their unique ids."""
+        """The primary keys of the models that have one, by the models' unique ids."""
         return primary_keys(self.models.values(), self.tests)
 
     @cached_property
     def grown(self) -> frozenset[Name]:
-        """The names of the tables that grow, as they are published."""
+        """The published names of the tables that grow."""
         kinds = {"incremental", "snapshot"}
         models = self.models.values()
         return frozenset(each.relation.published for each in models if each.materialized in kinds)
@@ -77,14 +77,14 @@ class Manifest:
         return self.models[self.names.model(asked_function(names), package).key]
 
     def seed_of(self, source: Source) -> Model | None:
-        """The seed of this project that fills ``source``, if one does: it is then read as such."""
+        """The seed of this project that fills ``source``: that is then read in its place."""
         key = self.seeds.get(source.key)
         return self.models[key] if key is not None else None
 
     def parents(self, node: Model | DataTest | Exposure | Operation) -> list[str]:
-        """What ``node`` reads, by unique ids, as dbt knows it.
+        """The unique ids of what ``node`` reads, as dbt counts it.
 
-        A seed that fills a source is not read by its name.
+        A seed that is read only as a source is not among them; the source is.
         """
         filled = {self.seeds[key] for key in node.sources if key in self.seeds}
         named = {ref.name for ref in node.asked}
@@ -198,7 +198,7 @@ def _sources(
 
 
 def _seeds_of(read: sources.Sources, models: Iterable[Model]) -> dict[SourceKey, str]:
-    """The sources that are seeds of this project, by where they lie, with the seeds' keys."""
+    """The keys of seeds by the sources that they fill: both are the same table."""
     seeds = {model.relation.local: model.key for model in models if model.is_seed}
     return {
         source.key: seeds[source.relation.local]
@@ -208,9 +208,9 @@ def _seeds_of(read: sources.Sources, models: Iterable[Model]) -> dict[SourceKey,
 
 
 def _told_apart(tests: Iterable[DataTest]) -> tuple[DataTest, ...]:
-    """``tests``, which may have one name, but not one id.
+    """All of ``tests``; several may have the same name, but not the same id.
 
-    Raises ProjectError for two that differ in their config alone.
+    Raises ProjectError for two that differ only in their config.
     """
     ids: dict[str, DataTest] = {}
     for test in tests:

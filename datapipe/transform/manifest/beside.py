@@ -1,4 +1,4 @@
-"""What stands beside the models: statements around a run, and what reads them outside of it."""
+"""What is no model: statements around a run, and what reads models outside of the project."""
 
 from __future__ import annotations
 

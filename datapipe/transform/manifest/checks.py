@@ -105,7 +105,7 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
 
 
 def _check_policy(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
-    """Warn of an ``on_schema_change`` that there is not: as with dbt it counts for nothing."""
+    """Warn of an ``on_schema_change`` that does not exist: as with dbt it has no effect."""
     try:
         _one_of(model, layers, "on_schema_change", _ON_SCHEMA_CHANGE)
     except ProjectError as error:
@@ -215,7 +215,7 @@ def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -
 
 
 def check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
-    """Warn of a setting that nobody reads, as with dbt, and that is nearly the name of one."""
+    """Warn of a setting that nobody reads and whose name is nearly that of one, as dbt does."""
     for each in layers:
         for key in each.values:
             if key in KNOWN_SETTINGS:

@@ -85,9 +85,9 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 
 @frozen
 class Layer:
-    """The settings that one place has; ``text`` is the template that gave them, if one did.
+    """The settings that are given in one place; ``text`` is the template, if they are in one.
 
-    ``written`` is how they stand there, where that is not their values.
+    ``written`` are the settings with their Jinja, if they have any.
     """
 
     values: Mapping[str, Any]
@@ -113,9 +113,9 @@ def layer(block: Mapping[str, Any], path: Path, line: int) -> Layer:
 
 
 class Configs:
-    """Works out settings: the project's tree, then YAML, then the file itself.
+    """Works out settings: the project's tree counts least, then YAML, then the file itself.
 
-    What the root says of a package's nodes overrules all that the package says.
+    For nodes of a package, what the root project's tree says counts most.
     """
 
     def __init__(self, project: Project, renderer: Renderer) -> None:
@@ -145,7 +145,7 @@ class Configs:
     def as_written(
         self, kind: str, package: str, fqn: Sequence[str], *given: Layer
     ) -> Mapping[str, Any]:
-        """The settings of a node with their Jinja; to dbt, of each the last place counts."""
+        """The settings of a node with their Jinja; of each, the last place counts, as to dbt."""
         tree = _TREES.get(kind, f"{kind}s")
         layers = [*self._project(self.project.package(package), tree, fqn), *given]
         if package != self.project.name:
@@ -162,7 +162,7 @@ class Configs:
     def _tree(
         self, kind: str, package: str, fqn: Sequence[str]
     ) -> tuple[dict[str, Any], list[Layer]]:
-        """What the package's own tree says, worked out once for all that it says the same of."""
+        """What the package's own tree says; worked out once for all nodes that share it."""
         tree = _TREES.get(kind, f"{kind}s")
         layers = list(self._project(self.project.package(package), tree, fqn))
         key = (kind, *map(id, layers))
@@ -195,7 +195,7 @@ class Configs:
 
 
 def place_of(key: str, layers: Sequence[Layer], path: Path) -> tuple[Path, int]:
-    """The file and the line that the setting ``key`` comes from; the first of ``path`` if none."""
+    """The file and the line that set ``key``; the first line of ``path`` if nothing does."""
     for each in reversed(layers):
         if (
             (key == "config(" and each.text)
@@ -238,7 +238,7 @@ def _are_texts(value: Any) -> bool:
 
 
 def _hook(given: Any, path: Path, line: int) -> dict[str, Any]:
-    """A hook in one spelling; dbt's ``before_begin`` and ``after_commit`` write it as JSON."""
+    """A hook as a mapping; dbt's ``before_begin`` and ``after_commit`` write it as JSON."""
     if isinstance(given, str):
         try:
             found = json.loads(given)

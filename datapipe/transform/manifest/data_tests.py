@@ -1,4 +1,4 @@
-"""Data tests: generic ones as YAML calls them, singular ones with a file each."""
+"""Reads data tests: generic ones, which YAML calls, and singular ones, each in its own file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Reader:
         self.models = models
 
     def of_nodes(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
-        """The tests that are written under models, seeds and snapshots that are there."""
+        """The tests under models, seeds and snapshots that are enabled."""
         for package, of in properties.items():
             for node in of.nodes:
                 if node.kind == "analysis":
@@ -223,10 +223,10 @@ class Reader:
     def _resolved(
         self, found: Found, package: str, test: WrittenTest
     ) -> tuple[list[str], list[SourceKey]] | None:
-        """The keys of what ``test`` reads; None if it is left out, as with dbt.
+        """The keys of what ``test`` reads; None if the test is left out, as with dbt.
 
-        It is where something of that is disabled. There being no such thing is an error in the
-        project, and a warning in a package.
+        It is left out if it reads something that is disabled. If it reads what does not exist, that
+        is an error in the project and a warning in a package.
         """
         refs: list[str] = []
         sources: list[SourceKey] = []
@@ -334,7 +334,7 @@ class Reader:
 
 
 def _at_argument(error: ProjectError, test: WrittenTest) -> ProjectError:
-    """``error`` at the line of the argument that it names, if it says that one is not taken."""
+    """``error`` at the line of the argument that it says is not taken, if it says that."""
     named = _NOT_TAKEN.search(str(error))
     if named is None or (error.path, error.line) != (test.path, test.line):
         return error

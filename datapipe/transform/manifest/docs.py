@@ -39,13 +39,13 @@ class Docs:
                     self.blocks[package.name, block.name] = block.text.strip()
 
     def text(self, description: str, package: str, path: Path, line: int) -> str:
-        """``description`` with every ``doc()`` in it replaced by the block of that name."""
+        """``description`` with the text of the docs block in place of each ``doc()``."""
         return self.read(description, package, path, line)[0]
 
     def read(
         self, description: str, package: str, path: Path, line: int
     ) -> tuple[str, tuple[str, ...]]:
-        """What ``text`` gives, and dbt's ids of the blocks."""
+        """The same as ``text``, and dbt's ids of the blocks."""
         if "{{" not in description and "{%" not in description:
             return description, ()
         named: list[str] = []

@@ -1,4 +1,4 @@
-"""Blocks of Jinja that hold more than one thing a file: snapshots and docs."""
+"""Blocks of which one file may hold several: snapshots and docs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RAW = re.compile(r"(\{%-?\s*raw\s*-?%\})(.*?)(\{%-?\s*endraw\s*-?%\})", re.DOTA
 
 @frozen
 class NamedBlock:
-    """What stands between ``{% tag name %}`` and ``{% endtag %}``; ``line`` is the opening's."""
+    """What stands between ``{% tag name %}`` and ``{% endtag %}``; ``line`` is the first one's."""
 
     name: str
     text: str
@@ -23,12 +23,12 @@ class NamedBlock:
 
     @property
     def padded(self) -> str:
-        """The text with as many lines before it as the file has: so its lines are the file's."""
+        """The text after empty lines, so that its lines have the numbers they have in the file."""
         return "\n" * (self.line - 1) + self.text
 
 
 def blocks_of(tag: str, source: str, path: Path, *, jinja: bool = True) -> Iterator[NamedBlock]:
-    """The blocks ``{% tag name %}`` of ``source``; where it is Jinja, not those in comments.
+    """The blocks ``{% tag name %}`` of ``source``; if it is ``jinja``, without those in comments.
 
     Raises ProjectError for a block that is not closed.
     """

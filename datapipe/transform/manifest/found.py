@@ -17,7 +17,7 @@ _TO = r"\s*ref\(\s*(['\"])(?P<first>[^'\"]+)\1\s*(?:,\s*(['\"])(?P<second>[^'\"]
 
 
 class FoundConfig(Config):
-    """``config(...)`` while a project is read: several calls add up.
+    """``config(...)`` while a project is read: what several calls give adds up.
 
     ``called`` is what they were given, as it is written.
     """
@@ -90,7 +90,7 @@ class Found:
 
 
 def asked(names: tuple[Any, ...], version: Any = None) -> Ref:
-    """What the arguments of ``ref`` ask for: a model, or a package and a model of it."""
+    """What ``ref(*names)`` asks for: a model, or a package and a model of that."""
     if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
         refuse_unknown(names)
         raise ProjectError("ref() takes the name of a model, or of a package and a model.")
@@ -99,21 +99,21 @@ def asked(names: tuple[Any, ...], version: Any = None) -> Ref:
 
 
 def asked_function(names: tuple[Any, ...]) -> Ref:
-    """What the arguments of ``function`` ask for: a function, or a package and one of its."""
+    """What ``function(*names)`` asks for: a function, or a package and a function of that."""
     if not 1 <= len(names) <= 2 or not all(isinstance(name, str) for name in names):
         raise ProjectError("function() takes the name of a function, or of a package and one.")
     return Ref(names[-1], names[0] if len(names) == 2 else None, to_function=True)
 
 
 def asked_source(names: tuple[Any, ...]) -> SourceKey:
-    """What the arguments of ``source`` ask for."""
+    """What ``source(*names)`` asks for."""
     if len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise ProjectError("source() takes the name of a source and that of one of its tables.")
     return names[0], names[1]
 
 
 def written_ref(text: Any) -> Ref | None:
-    """What a text such as ``ref('orders')``, which is no template, asks for."""
+    """What a plain text such as ``ref('orders')`` asks for; None if it is no call of ``ref``."""
     written = re.match(_TO, str(text or ""))
     if written is None:
         return None

@@ -21,7 +21,7 @@ _SETTINGS = {
 
 
 def signature(path: Path, properties: NodeProperties | None, kind: str) -> Signature | None:
-    """What YAML says of the function in the file ``path``; None for what is no function."""
+    """What YAML says of the function in the file ``path``; None if that holds no function."""
     if kind != "function":
         return None
     language = "python" if path.suffix.lower() == ".py" else "sql"
@@ -31,7 +31,7 @@ def signature(path: Path, properties: NodeProperties | None, kind: str) -> Signa
 
 
 def makeable(model: Model, renderer: Renderer) -> Model:
-    """``model`` with whether it can be made, if it is a function; a warning tells if it cannot."""
+    """``model``, which knows whether it can be made if it is a function; warns if it cannot."""
     if model.signature is None or not model.config["enabled"]:
         return model
     macro = model.signature.macro(model.config)
@@ -51,7 +51,7 @@ def makeable(model: Model, renderer: Renderer) -> Model:
 
 
 def check(model: Model, layers: Sequence[Layer]) -> None:
-    """Raise ProjectError for settings of a function that mean nothing, or for what it lacks."""
+    """Raise ProjectError for settings that no function has, or for what the function lacks."""
     for key, known in _SETTINGS.items():
         value = model.config.get(key)
         if value is not None and value not in known:

@@ -75,7 +75,7 @@ class Reader:
         self.disabled: list[Model] = []
 
     def read(self) -> None:
-        """Read every file of every package, and hold the descriptions in YAML against them."""
+        """Read every file of every package, and match them with the descriptions in YAML."""
         written = [
             each
             for package in self.project.all_packages.values()
@@ -192,9 +192,10 @@ class Reader:
 
     @cached_property
     def _batches(self) -> bool:
-        """Whether there are batches at all: as with dbt, macros of others do without them.
+        """Whether microbatch models are built batch by batch.
 
-        Unless the project's flags say that they do not.
+        As with dbt they are not where the project has a macro of its own for that, unless a flag
+        says so.
         """
         macros = [f"{package}.{_MICROBATCH}" for package in self.project.all_packages]
         return bool(self.project.flags.get(_BATCHED)) or not any(
@@ -222,9 +223,9 @@ class Reader:
         }
 
     def _read_hooks(self, model: Model, layers: Sequence[Layer], found: Found) -> None:
-        """Render the hooks of ``model``: what they refer to is found, and their mistakes.
+        """Render the hooks of ``model``, to find what they refer to and what is wrong in them.
 
-        All of it is to be there before the model is built.
+        What they refer to must be built before the model.
         """
         for key in ("pre_hook", "post_hook"):
             for hook in model.config.get(key) or ():
@@ -241,7 +242,7 @@ class Reader:
                         raise self._at_hook(error, model, key, hook["sql"]) from error.__cause__
 
     def _at_hook(self, error: ProjectError, model: Model, key: str, sql: str) -> ProjectError:
-        """``error`` at the line of the hook that is wrong, if it is at the setting."""
+        """``error`` at the line of the hook that it is about, if it is told at the setting."""
         first = next((line.strip() for line in sql.splitlines() if line.strip()), "")
         path, line = place_of_setting(model, key, first, error.about, project=self.project)
         if line is None or (error.path, error.line) == (path, line) or error.path != path:
@@ -256,7 +257,7 @@ def _has_batches(config: Mapping[str, Any]) -> bool:
 
 
 def _moment(begin: Any) -> Any:
-    """``begin`` as dbt shows it: a moment, where it is written as one."""
+    """``begin`` as dbt shows it: as a moment, if it is written like one."""
     try:
         return datetime.fromisoformat(begin if isinstance(begin, str) else begin.isoformat())
     except (AttributeError, ValueError):  # told where it is needed
@@ -264,7 +265,7 @@ def _moment(begin: Any) -> Any:
 
 
 def _written(package: Project) -> Iterator[Written]:
-    """Every file of ``package`` that makes something."""
+    """Every file of ``package`` that defines a node."""
     for kind, (folder, *suffixes) in _FOLDERS.items():
         for path, root in package.files(folder, *suffixes):
             folders = path.relative_to(root).parent.parts
@@ -280,7 +281,7 @@ def _written(package: Project) -> Iterator[Written]:
 
 
 class _Descriptions:
-    """What YAML says, found by the file that it is about."""
+    """What YAML says of models, by the names of their files."""
 
     def __init__(self, properties: Mapping[str, Properties], written: Iterable[Written]) -> None:
         files: dict[tuple[str, str], set[str]] = {}
@@ -332,7 +333,7 @@ class _Descriptions:
 
 
 def _keyed(models: Sequence[Model], root: str) -> list[Model]:
-    """``models`` with their keys: the name, where it does not stand for several of them."""
+    """``models`` with their keys: the name, or more than that if several have the name."""
     owners: dict[str, str] = {}
     for model in models:
         name = called(model)

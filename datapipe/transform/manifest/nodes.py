@@ -1,4 +1,4 @@
-"""What a project is made of: models and sources, with what is told of them."""
+"""What a project consists of: models and sources, with all that YAML says of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Column:
 
 @frozen
 class Ref:
-    """One call of ``ref`` or ``function`` as it is written: what it means depends on who calls."""
+    """One call of ``ref`` or ``function`` as it is written; who calls decides what it means."""
 
     name: str
     package: str | None = None
@@ -65,15 +65,7 @@ class Ref:
 
 @frozen
 class Model:
-    """One model, seed, snapshot or function: its file, with what YAML says of it.
-
-    Within a manifest it is known by ``key``, and ``refs`` and ``sources`` are such keys. ``named``
-    is what an ephemeral model would be called; ``macros`` and ``doc_blocks`` are dbt's ids of what
-    its template calls and its description names; ``called`` is what it gives to ``config``, and
-    ``written`` are its settings with their Jinja. A model that ``is_batched`` has its template
-    rendered once for each batch, and not by itself. ``inside`` is its path within the folder of
-    its kind.
-    """
+    """One model, seed, snapshot or function: its file, with what YAML says of it."""
 
     name: str
     path: Path
@@ -83,6 +75,7 @@ class Model:
     raw_code: str
     config: Mapping[str, Any]
     relation: Relation
+    # What it reads, by keys of the manifest; ``key`` is its own.
     refs: tuple[str, ...] = ()
     sources: tuple[SourceKey, ...] = ()
     description: str = ""
@@ -94,17 +87,23 @@ class Model:
     version: str | None = None
     latest_version: str | None = None
     key: str = ""
+    # The calls of ``ref`` and ``function`` that ``refs`` come from.
     asked: tuple[Ref, ...] = ()
     line: int = 1
+    # What an ephemeral model would be called.
     named: Relation | None = None
+    # dbt's ids of what the template calls, and of the docs blocks that the description names.
     macros: tuple[str, ...] = ()
     deprecation_date: Any = None
     time_spine: Mapping[str, Any] | None = None
     signature: Signature | None = None
     doc_blocks: tuple[str, ...] = ()
+    # What the template gives to ``config``, and all settings with their Jinja.
     called: Mapping[str, Any] = field(default_factory=dict)
     written: Mapping[str, Any] = field(default_factory=dict)
+    # The template is rendered once for each batch, and not by itself.
     is_batched: bool = False
+    # The path within the folder of its kind, such as ``models``.
     inside: str = ""
 
     @property
@@ -122,7 +121,7 @@ class Model:
 
     @property
     def template(self) -> str:
-        """What is rendered: its own code, or what a Python model asks for."""
+        """The text to render: its own code; for a Python model, one that asks for the same."""
         if self.language == "python" and not self.is_function:
             return python_model.as_template(self.raw_code, self.path)
         return self.raw_code
@@ -137,7 +136,7 @@ class Model:
 
     @property
     def has_sql(self) -> bool:
-        """Whether there is something to run; dbt passes over a file that is empty, too."""
+        """Whether there is anything to build: dbt passes over empty files as well."""
         if self.signature is not None:
             return self.signature.is_makeable
         return self.is_seed or bool(self.raw_code.strip())
@@ -149,7 +148,10 @@ class Model:
 
     @property
     def keeps_its_words(self) -> bool:
-        """Whether what is published is what was built aside, and not made anew of its SQL."""
+        """Whether the view or function that is published is the one that was built aside.
+
+        Other views are created anew from their SQL when they are published.
+        """
         changed = self.config.get("sql_header") or self.has_hooks
         is_kept = self.materialized in {"materialized_view", "function"}
         return is_kept or bool(self.materialized == "view" and changed)
@@ -160,7 +162,7 @@ class Model:
 
     @property
     def snapshot_columns(self) -> dict[str, str]:
-        """What the columns are called that a snapshot has beside those of its query."""
+        """The names of the columns that a snapshot has beside those of its query."""
         given = self.config.get("snapshot_meta_column_names") or {}
         return {name: given.get(name) or name for name in _OF_SNAPSHOTS}
 
@@ -230,12 +232,12 @@ class Model:
 
     @property
     def _has_relation(self) -> bool:
-        """Whether dbt tells of a relation: it does not of what can be in no ``from``."""
+        """Whether dbt shows a relation name: not for what cannot be selected from."""
         is_relation = self.resource_type not in {"analysis", "function"}
         return is_relation and self.materialized != "ephemeral"
 
     def _checksum(self) -> dict[str, str]:
-        """That of the file, of which the code of a snapshot is only a part."""
+        """The checksum of the whole file, of which a snapshot's code is only a part."""
         if self.resource_type == "model" or self.path.suffix not in {".csv", ".sql"}:
             return seen.checksum(self.raw_code)
         return seen.checksum_of(self.path, self.file)

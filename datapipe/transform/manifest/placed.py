@@ -1,4 +1,4 @@
-"""Where models will stand: the schema and the name that the project's macros give them."""
+"""Where models will be published: the schema and the name that the project's macros give them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def placed(model: Model, layers: Sequence[Layer], project: Project, renderer: Re
 
 
 def _named(renderer: Renderer, part: str, model: Model, node: Mapping[str, Any]) -> str:
-    """What the macro generate_..._name gives: the package's own, the project's or dbt's."""
+    """What the macro ``generate_..._name`` gives: the package's own, the project's or dbt's."""
     macro = f"generate_{part}_name"
     if part == "database" and not renderer.has_macro(macro):
         return str(model.config.get(part) or renderer.target["dbname"])

@@ -1,4 +1,4 @@
-"""The columns that tell the rows of a model apart, as dbt finds them out for templates."""
+"""The primary keys of models as dbt derives them, from constraints and tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def primary_keys(models: Iterable[Model], tests: Iterable[DataTest]) -> dict[str
 
 
 def _primary_key(model: Model, tests: Sequence[DataTest]) -> set[str]:
-    """What a constraint says; else what is tested to be unique, and best also to be there."""
+    """The key that a constraint declares, or else the columns that are tested to be unique."""
     for constraint in model.constraints:
         if constraint["type"] == "primary_key":
             return set(constraint.get("columns") or ())

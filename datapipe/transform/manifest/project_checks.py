@@ -1,4 +1,4 @@
-"""What nobody reads of the project's own file, which is told as a warning."""
+"""Warns of what nobody reads in the project's own file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROJECT_KEYS = frozenset({
 
 
 def check_project(project: Project, renderer: Renderer) -> None:
-    """Warn of keys of the project's file that nobody reads, and of a folder that is not there."""
+    """Warn of keys of the project's file that nobody reads, and of folders that do not exist."""
     settings = project.settings
     renderer.warnings += [
         f"{project.path}:{line}: The key {key} stands here for the second time; only this one "
@@ -84,7 +84,7 @@ def check_trees(project: Project, renderer: Renderer, models: Iterable[Model]) -
 def _unused(
     level: Block, above: tuple[str, ...], paths: Set[tuple[str, ...]]
 ) -> Iterator[tuple[tuple[str, ...], int, str]]:
-    """The folders of a tree that are none of ``paths``, their lines, and what may be meant."""
+    """The folders of a tree that are none of ``paths``, with their lines and near names."""
     for key, value in level.items():
         path = (*above, str(key))
         if not isinstance(value, Block) or path[-1].startswith("+") or key in KNOWN_SETTINGS:

@@ -1,4 +1,4 @@
-"""The columns of a contract, with the types that it means."""
+"""The columns of a contract with their types."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datapipe.transform.manifest.nodes import Column, Model, Source
 
 
 def promised(node: Model | Source) -> dict[str, Column]:
-    """The columns of ``node``: ``string`` is text there, as with dbt, unless alias_types is off."""
+    """The columns of ``node``; ``string`` means text, as with dbt, unless alias_types is off."""
     columns = dict(node.columns)
     if (node.config.get("contract") or {}).get("alias_types", True) is not True:
         return columns

@@ -31,8 +31,8 @@ _HOOKS = frozenset({"pre_hook", "post_hook", "pre-hook", "post-hook"})
 class NodeProperties:
     """What YAML says of one model, seed or snapshot, or of one version of a model.
 
-    ``file_name`` is what its file is called; ``tested`` has the mappings under which its tests are
-    written: the columns, and then the whole.
+    ``file_name`` is what its file is called. ``tested`` are the mappings that tests are written
+    under: first the columns, then the node itself.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Reader:
         return found
 
     def rendered(self, block: Block, path: Path) -> Block:
-        """``block`` with what is Jinja in it rendered, but for what dbt renders later."""
+        """``block`` with its Jinja rendered, except what dbt renders later."""
         return self._rendered(block, path, block.line) if _has_jinja(block) else block
 
     def _rendered(
@@ -254,7 +254,7 @@ def columns_of(blocks: list[Block]) -> dict[str, Column]:
 
 
 def _columns_of_version(model: Block, version: Block, path: Path) -> list[Block]:
-    """The columns of one version: those of the model it includes, and its own."""
+    """The columns of a version: those of the model that it includes, and its own."""
     base = column_blocks(model, path)
     own = version.get("columns")
     if own is None:

@@ -1,4 +1,4 @@
-"""What a Python model asks for. None is ever run: PostgreSQL has no Python of the project's."""
+"""Reads what a Python model refers to; none is ever run, since PostgreSQL runs no Python."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _REFUSED = (
 
 
 def as_template(code: str, path: Path) -> str:
-    """A template that asks for what the Python in ``code`` does, line by line, and is not built.
+    """A template that makes the same calls as the Python in ``code``, each on the same line.
 
-    Raises ProjectError for what is no Python, and for calls whose arguments must be run to be
-    known.
+    Raises ProjectError for what is not Python, and for calls whose arguments are not literals.
     """
     try:
         tree = ast.parse(code)

@@ -1,4 +1,4 @@
-"""What templates asked for, held against what there is."""
+"""Holds what templates ask for by ``ref`` and ``source`` against what there is."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from datapipe.transform.snippet import written_in
 
 
 class Names:
-    """What ``ref`` and ``source`` stand for, which depends on the package that asks.
+    """The models and sources that names stand for, which depends on the package that asks.
 
-    As with dbt the root is searched first, then the package that asks, then all of them.
+    As with dbt, the root project is searched first, then the package that asks, then all others.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Names:
         )
 
     def is_disabled(self, ref: Ref, package: str) -> bool:
-        """Whether there is no such model, but a disabled one."""
+        """Whether there is such a model only as a disabled one."""
         return self.find(ref, package) is None and any(
             (name, is_function) == (ref.name, ref.to_function) and ref.package in {None, of}
             for name, of, is_function in self._disabled
@@ -151,7 +151,7 @@ class Names:
     def reads_disabled(
         self, refs: Iterable[Ref], sources: Iterable[SourceKey], package: str
     ) -> bool:
-        """Whether any of what is asked for in ``package`` is there, but disabled."""
+        """Whether anything that is asked for in ``package`` exists only disabled."""
         off = {key for _, key in self._disabled_sources}
         return any(self.is_disabled(ref, package) for ref in refs) or not off.isdisjoint(sources)
 
@@ -166,12 +166,12 @@ def _name_of(ref: Ref) -> str:
 
 
 def called(model: Model) -> str:
-    """The name of ``model``; there may be a function of the same name, and so it has brackets."""
+    """The name of ``model``, with brackets for a function: a model may have the same name."""
     return f"{model.name}()" if model.is_function else model.name
 
 
 class References:
-    """Every name that a template gives to ``ref`` or ``source`` must stand for something."""
+    """Finds the nodes that templates refer to, and refuses names that stand for nothing."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class References:
     def of_model(self, model: Model) -> Model:
         """``model`` with the keys of what it reads.
 
-        Raises ProjectError, with the line of the reference, for the first that is unknown.
+        Raises ProjectError for the first name that stands for nothing, at its line.
         """
         resolved = self._resolved(model)
         if resolved is None:
@@ -213,15 +213,15 @@ class References:
         return replace(model, refs=tuple(keys), sources=sources)
 
     def with_seeds(self, test: DataTest) -> DataTest:
-        """``test``, which reads what it reads also where that is a source that a seed fills."""
+        """``test``, which now also reads the seeds that fill its sources."""
         seeds = [self.seeds[key] for key in test.sources if key in self.seeds]
         return replace(test, refs=tuple(dict.fromkeys((*test.refs, *seeds)))) if seeds else test
 
     def of_test(self, test: DataTest) -> DataTest | None:
-        """``test`` with the keys of what it reads; None if it is left out, as with dbt.
+        """``test`` with the keys of what it reads; None if the test is left out, as with dbt.
 
-        It is where something of that is disabled. There being no such thing is an error in the
-        project, and a warning in a package.
+        It is left out if it reads something that is disabled. If it reads what does not exist, that
+        is an error in the project and a warning in a package.
         """
         resolved = self._resolved(test)
         if resolved is not None:
@@ -258,7 +258,7 @@ class References:
         return tuple(refs), tuple(sources)
 
     def _render_again(self, node: Model | DataTest) -> None:
-        """Render with functions that refuse what is unknown: so the error knows its line."""
+        """Render with functions that refuse unknown names, so that the error has the line."""
         found = Found(
             self.renderer.target,
             self.project.variables_for(node.package),
@@ -306,9 +306,9 @@ def _may_read(node: Model | DataTest, model: Model) -> bool:
 
 
 def check_access(node: Model | DataTest, model: Model) -> None:
-    """Raise ProjectError where ``node`` may not read ``model``, which is private to its group.
+    """Raise ProjectError if ``node`` may not read ``model``: it is private to another group.
 
-    So it is where that is a function that cannot be made.
+    The same is raised for a function that cannot be made.
     """
     if _may_read(node, model):
         return

@@ -1,4 +1,4 @@
-"""``require-dbt-version``: a project may be written for another dbt than the one spoken here."""
+"""``require-dbt-version``: what a project asks for, held against the dbt that is followed here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPOKEN = tuple(map(int, DBT_VERSION.split(".")))
 
 
 def unmet(project: Project) -> Iterator[str]:
-    """A warning for each package that asks for another dbt: dbt refuses it, and most of it runs."""
+    """A warning for each package that asks for another dbt; dbt itself would refuse it."""
     if project.flags.get("version_check") is False:
         return
     for package in project.all_packages.values():

@@ -1,4 +1,4 @@
-"""How dbt shows what PostgreSQL has no use for: templates that walk over nodes expect all of it."""
+"""Keys that dbt shows of nodes, and that packages which walk over nodes expect to be there."""
 
 from __future__ import annotations
 
@@ -65,27 +65,27 @@ def checksum_of(path: Path, file: str) -> dict[str, str]:
 
 
 def root_of(path: Path, file: str) -> str:
-    """The folder of the project from which on a file is called ``file``."""
+    """The folder of the project in which ``path`` is the relative path ``file``."""
     return str(path.parents[len(Path(file).parents) - 1])
 
 
 def settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under dbt's names for them."""
+    """The settings under dbt's names for them."""
     return {_HOOKS.get(key, key): value for key, value in given.items()}
 
 
 def constraint(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A constraint with all that it does not say."""
+    """A constraint with the keys that YAML leaves out."""
     return {**_CONSTRAINT, **given}
 
 
 def owner(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Who owns what is ``described``, with all that it does not say."""
+    """The owner of what is ``described``, with the keys that YAML leaves out."""
     return {"email": None, "name": None, **(described.get("owner") or {})}
 
 
 def version(written: str | None) -> Any:
-    """A version as YAML has it: a number where it is one."""
+    """A version as YAML has it: a number, if it is one."""
     for kind in (int, float):
         try:
             return None if written is None else kind(written)
@@ -95,7 +95,7 @@ def version(written: str | None) -> Any:
 
 
 def date(given: Any) -> str | None:
-    """A date as YAML has it, in the spelling of ISO 8601."""
+    """A date from YAML in the spelling of ISO 8601."""
     if isinstance(given, datetime.date) and not isinstance(given, datetime.datetime):
         given = datetime.datetime.combine(given, datetime.time())
     if not isinstance(given, datetime.datetime):
@@ -116,7 +116,7 @@ def asked(calls: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def metric(block: Mapping[str, Any]) -> dict[str, Any]:
-    """What a metric says, with all that it does not say."""
+    """A metric with the keys that YAML leaves out."""
     params = {**_TYPE_PARAMS, **(block.get("type_params") or {})}
     params["measure"] = _input(params["measure"], _MEASURE)
     params["input_measures"] = [params["measure"]] if params["measure"] else []
@@ -127,12 +127,12 @@ def metric(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def measures(seen: Mapping[str, Any]) -> list[str]:
-    """The measures that a metric, as it is seen, takes itself."""
+    """The measures that a metric uses itself."""
     return [each["name"] for each in seen["type_params"]["input_measures"]]
 
 
 def metrics(seen: Mapping[str, Any]) -> list[str]:
-    """The metrics that a metric, as it is seen, is made of."""
+    """The metrics that a metric uses."""
     params = seen["type_params"]
     inputs = (params["numerator"], params["denominator"], *params["metrics"])
     return [each["name"] for each in inputs if each]

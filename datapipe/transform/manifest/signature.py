@@ -1,4 +1,4 @@
-"""What YAML says of a function: its arguments, what it returns, and in what it is written."""
+"""The signature of a function as YAML describes it: arguments, result and language."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Argument:
 
 @frozen
 class Signature:
-    """How a function is called, and what it gives; ``returns`` is empty where YAML is silent.
+    """How a function is called, and what it returns; ``returns`` is empty if YAML does not say.
 
-    One for which there is no macro, such as one in Python, cannot be made.
+    A function for which there is no macro, such as one in Python, cannot be made.
     """
 
     arguments: tuple[Argument, ...] = ()

@@ -135,14 +135,14 @@ class Reader:
 
 
 def relation(quoting: Mapping[str, Any], database: str, schema: str, identifier: str) -> Relation:
-    """The relation of those names, quoted as ``quoting`` says; its type is not known, as in dbt."""
+    """The relation of these names, quoted as ``quoting`` says; as with dbt it has no type."""
     parts = ("database", "schema", "identifier")
     quoted = tuple(quoting.get(part) is not False for part in parts)
     return Relation(database, schema, identifier, quoting=(quoted[0], quoted[1], quoted[2]))
 
 
 def _patched(block: Block, table: Block, patch: Block | None) -> tuple[Block, Block]:
-    """A package's source with what the root overrides of it."""
+    """A package's source with what the root project overrides of it."""
     if patch is None:
         return block, table
     tables = {each["name"]: each for each in patch.get("tables") or () if isinstance(each, Block)}
@@ -157,7 +157,7 @@ def _over(base: Block, own: Mapping[str, Any]) -> Block:
 
 
 def _settings(block: Block, table: Block, path: Path) -> dict[str, Any]:
-    """What source and table give as settings: the table's count, tags add up, meta merges."""
+    """The settings of source and table: the table's count, tags add up, meta merges."""
     of_source, of_table = _config(block, path), _config(table, path)
     settings = {**of_source, **of_table}
     for each in (table, block):
@@ -199,7 +199,7 @@ def _loaded_at(
     of_table: Mapping[str, Any],
     path: Path,
 ) -> dict[str, Any]:
-    """Where to see how fresh a table is: its own field or query, else that of its source."""
+    """What tells how fresh a table is: its own field or query, or else that of its source."""
     found: dict[str, Any] = {}
     for level, settings in ((table, of_table), (block, of_source)):
         both = {

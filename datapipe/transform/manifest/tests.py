@@ -1,4 +1,4 @@
-"""Data tests and unit tests, as they are known once they are read."""
+"""Data tests and unit tests, as they are when they have been read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rows:
 
     @property
     def number(self) -> int | None:
-        """How many rows there are; None of a query, which would have to be asked."""
+        """How many rows there are; None for a query."""
         if self.format == "csv":
             return max(
                 len([line for line in csv.reader(io.StringIO(str(self.rows))) if line]) - 1, 0
@@ -40,7 +40,7 @@ class Rows:
 
 @frozen
 class Given:
-    """The rows that stand for one ``input`` of a model: a ref, a source or ``this``, as Jinja."""
+    """Rows in place of one ``input`` of a model, which is a ref, a source or ``this``, as Jinja."""
 
     input: str
     rows: Rows

@@ -1,4 +1,4 @@
-"""Unit tests as YAML writes them: rows given to a model, and the rows it must make of them."""
+"""Reads unit tests: rows given to a model, and the rows that it must make of them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reader:
         self._fixtures: dict[str, dict[str, Path]] = {}
 
     def read(self, package: str, blocks: Sequence[tuple[Path, Block]]) -> Iterator[UnitTest]:
-        """The unit tests that are enabled; one for each version of a model that has versions."""
+        """The enabled unit tests; of a model with versions there is one for each version."""
         seen: dict[tuple[str, str], int] = {}
         for path, block in blocks:
             name, of = str(block["name"]), block.get("model")
@@ -178,7 +178,7 @@ class Reader:
             yield Given(each["input"].strip(), self._rows(package, path, each, None, name))
 
     def _check_input(self, package: str, path: Path, block: Block, name: str) -> None:
-        """Raise ProjectError unless what stands for ``input`` is there."""
+        """Raise ProjectError if what ``input`` refers to does not exist."""
         if block["input"].strip() == "this":
             return
         found, line = Found(self.renderer.target), block.line_of("input")
@@ -192,7 +192,7 @@ class Reader:
             raise ProjectError(f"The unit test {name}: {error}", path=path, line=line) from None
 
     def _rows(self, package: str, path: Path, block: Block, key: str | None, name: str) -> Rows:
-        """The rows of ``block``, or of what it has under ``key``."""
+        """The rows that ``block`` has, or that it has under ``key``."""
         written = block if key is None else block[key]
         if not isinstance(written, Block):
             raise ProjectError(
@@ -261,7 +261,7 @@ class Reader:
     def _tell_of_macros(
         self, path: Path, overrides: Mapping[str, Mapping[str, Any]], model: Model, name: str
     ) -> None:
-        """Warn of an override of a macro that is none, and that neither model nor macro names."""
+        """Warn of an override of what is no macro, and is named by neither model nor macro."""
         macros = overrides.get("macros") or {}
         for key in macros:
             bare = str(key).rpartition(".")[2]

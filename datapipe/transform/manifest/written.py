@@ -13,10 +13,10 @@ from datapipe.transform.project import Project
 def place_of_setting(
     model: Model, *words: str, project: Project | None = None
 ) -> tuple[Path, int | None]:
-    """The file and the line that have the last of ``words``, each looked for below the one before.
+    """The file and the line of the last of ``words``, each searched below the one before.
 
-    They are looked for in the model's own file, in the YAML that describes it, and then in the
-    tree of settings of ``project``; there is no line where none of these has the first word.
+    Searched are the model's own file, the YAML that describes it, and the tree of settings of
+    ``project``. The line is None if the first word stands in none of them.
     """
     for path, first, lines in _texts(model, project):
         number = _line(lines, words)
@@ -28,7 +28,7 @@ def place_of_setting(
 def place_of_item(
     model: Model, setting: str, key: str, number: int, project: Project | None = None
 ) -> tuple[Path, int | None]:
-    """Where the ``number``-th of the mappings that ``setting`` lists has its ``key``, from 0."""
+    """The place of ``key`` in the ``number``-th mapping, from 0, that ``setting`` lists."""
     for path, first, lines in _texts(model, project):
         start = _line(lines, (setting,))
         if start is None:
@@ -50,13 +50,13 @@ def column_above(path: Path, line: int, name: str) -> int | None:
 
 
 def below(path: Path, line: int, *words: str) -> int | None:
-    """The line that has the last of ``words``, among ``line`` and those indented below it."""
+    """The line of the last of ``words``, among ``line`` and the lines indented below it."""
     number = _line(_indented(path, line), words)
     return None if number is None else line + number
 
 
 def _texts(model: Model, project: Project | None) -> Iterator[tuple[Path, int, Sequence[str]]]:
-    """Texts that may hold settings of ``model``: the file, its first line, and the lines."""
+    """Texts that may hold settings of ``model``: the file, the first line, and the lines."""
     if model.described_at is None or model.described_at[0] != model.path:
         yield model.path, 1, model.raw_code.split("\n")
     if model.described_at is not None:
@@ -86,7 +86,7 @@ def _indentation(line: str) -> int:
 
 
 def _line(lines: Sequence[str], words: Sequence[str]) -> int | None:
-    """Which of ``lines`` has the last of ``words`` that is found, each after the one before."""
+    """Which of ``lines`` has the last of ``words`` found, each searched below the one before."""
     at: int | None = None
     for word in filter(None, words):
         spelt = re.escape(word).replace("_", "[-_]")

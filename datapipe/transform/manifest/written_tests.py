@@ -25,10 +25,10 @@ _NAME = re.compile(r"(?:(?P<package>[A-Za-z_]\w*)\.)?(?P<test>[A-Za-z_]\w*)")
 
 @frozen
 class WrittenTest:
-    """One generic test as it is written under a model, a source or a column of theirs.
+    """One generic test as it is written under a model, a source or a column.
 
-    ``package`` is the one before the dot, if there is one. ``name`` is dbt's full name, and
-    ``short_name`` what of it fits into PostgreSQL.
+    ``package`` stands before the dot of its name, if there is one. ``name`` is dbt's full name, and
+    ``short_name`` is cut to fit PostgreSQL.
     """
 
     test: str
@@ -60,7 +60,7 @@ class WrittenTest:
 def tests_under(
     blocks: tuple[Block, ...], of: str, path: Path, *, is_source: bool
 ) -> Iterator[WrittenTest]:
-    """The tests of what is described in ``blocks``: its columns, and last the thing itself."""
+    """The tests under each of ``blocks``: those are the columns and, last, the node itself."""
     quotes = bool(blocks[-1].get("quote_columns")) if blocks else False
     for number, block in enumerate(blocks):
         column: str | None = None
@@ -165,7 +165,7 @@ def _line(body: Mapping[str, Any], key: str, line: int) -> int:
 
 
 def _named(item: Any, path: Path, line: int) -> tuple[str, Mapping[str, Any]]:
-    """The test's name and what is set for it, in any of dbt's three spellings."""
+    """The name of a test and its arguments, in any of dbt's three spellings."""
     if isinstance(item, str):
         return item, {}
     if isinstance(item, Block) and isinstance(item.get("test_name"), str):
