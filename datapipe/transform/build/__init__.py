@@ -1,4 +1,4 @@
-"""Builds nodes aside, each in the way its materialization says."""
+"""Builds models, seeds, snapshots and functions aside, each as its materialization says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Witness(Protocol):
     """Notices what the build of a model has read."""
 
     def question(self, model: Model) -> str:
-        """What is asked at the end of the transaction of the build: one statement."""
+        """One statement, to be sent at the end of the transaction that builds ``model``."""
 
     def saw(
         self,
@@ -40,10 +40,10 @@ class Witness(Protocol):
         changed: Collection[str] = (),
         alone: bool = True,
     ) -> None:
-        """Take the answer, what the hooks are, and other models whose rows were changed.
+        """Take the answer to it, what the hooks came to, and the models whose rows were changed.
 
-        The model stands aside ``alone`` where hooks have not made views elsewhere.
-        ``connection`` may be in that transaction.
+        ``alone`` is False where hooks have made views elsewhere. ``connection`` may still be in
+        that transaction.
         """
 
 
@@ -58,8 +58,8 @@ def build(
 ) -> Built:
     """Build ``model`` where ``compiler`` places it, and commit.
 
-    ``published`` is its table where that only grows; ``cascades`` know of all that do. Several
-    threads may build at once, each over a connection of its own. Raises ProjectError for what is
+    ``published`` is its published table if that only grows; ``cascades`` knows of all that do.
+    Several threads may build at once, each over its own connection. Raises ProjectError for what is
     wrong with the model.
     """
     site = Site(connection, model, compiler, published)
@@ -158,6 +158,6 @@ def _materialized(site: Site) -> Built:
 
 
 def _is_sent_at_once(site: Site) -> bool:
-    """Whether all of the build is one round trip, which is a transaction by itself."""
+    """Whether the whole build is sent in one round trip, which is a transaction by itself."""
     is_plain = site.model.materialized in {"table", "view"} and not site.is_custom
     return is_plain and not overrides.of(site.model, site.compiler.renderer)

@@ -1,4 +1,4 @@
-"""Schemas of our own, beside the published ones: what is built there, nobody sees yet."""
+"""The schemas aside: beside each published one there is another, to build in unseen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUILD, OLD = "__build", "__old"
 
 
 def beside(schema: str, suffix: str) -> str:
-    """The name of the aside schema that belongs to ``schema``."""
+    """The name of the schema aside that belongs to ``schema``."""
     if len((schema + suffix).encode()) <= _LONGEST_NAME:
         return schema + suffix
     return f"{schema[:20]}_{zlib.crc32(schema.encode()):08x}{suffix}"
@@ -40,9 +40,9 @@ def place_of(model: Model) -> Name:
 
 
 def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:
-    """``compiled``, which names what is aside, with the schemas in which that will be published.
+    """``compiled`` with published schemas in place of those aside.
 
-    Rendering it again would ask what is published, and not what the run has built.
+    Rendering the template again would ask questions about what is published now.
     """
     names = _names(schemas)
     pieces: list[Piece] = []
@@ -55,7 +55,7 @@ def published(compiled: Compiled, schemas: Iterable[str]) -> Compiled:
 
 
 def in_public(text: str, schemas: Iterable[str]) -> str:
-    """``text``, such as a definition, with names aside called as they will be published."""
+    """``text``, such as a definition, with published names in place of those aside."""
     return _names(schemas)(text)
 
 
@@ -73,9 +73,9 @@ def _names(schemas: Iterable[str]) -> Callable[[str], str]:
 
 
 def publish_bodies(connection: psycopg.Connection, schemas: Collection[str]) -> None:
-    """Let functions that hooks made of what stands aside read what is published in ``schemas``.
+    """Let functions that hooks have made of what stands aside read what is published instead.
 
-    PostgreSQL knows their bodies as texts, which name what they read.
+    PostgreSQL keeps the bodies of such functions as text, with the names in it.
     """
     texts = functions.naming(connection, [beside(schema, BUILD) for schema in schemas])
     names = _names(schemas)
@@ -122,7 +122,7 @@ def create(connection: psycopg.Connection, schemas: Iterable[str]) -> None:
 def drop(
     connection: psycopg.Connection, schemas: Iterable[str], keep: Collection[Name] = ()
 ) -> None:
-    """Drop aside schemas with what is in them but ``keep``, and nothing else.
+    """Drop schemas aside with what is in them, except ``keep``, and nothing else.
 
     Raises PublishError if something outside depends on what is in them, or somebody reads it.
     """
@@ -167,9 +167,9 @@ def drop(
 
 
 def discard(connection: psycopg.Connection, name: Name) -> None:
-    """Drop what stands aside under ``name`` when it is published, so that nobody finds it there.
+    """Drop what stands aside under ``name``, now that it is published.
 
-    What something hangs on is left for the end of the run.
+    If something hangs on it, it is left for the end of the run.
     """
     states = catalog.states(connection, [name])
     if name in states:
@@ -183,7 +183,7 @@ def _send(connection: psycopg.Connection, statements: Iterable[str]) -> None:
 
 
 def _drop_functions(connection: psycopg.Connection, functions: Iterable[str]) -> list[str]:
-    """Drop those of ``functions`` on which nothing hangs that is kept; gives the others."""
+    """Drop those of ``functions`` that nothing hangs on; gives the others."""
     stay = []
     for function in functions:
         try:

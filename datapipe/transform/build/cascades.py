@@ -1,8 +1,8 @@
-"""Foreign keys that change or delete rows with the rows they refer to, between models that grow.
+"""Foreign keys between models that grow, which delete or change rows with those they refer to.
 
-Rows that a model takes out of its table take others with them, and the models that have those read
-their own tables without them. So the whole of both is copied aside before the first of the two is
-built, with the key between the copies, and PostgreSQL does the rest as it does with dbt.
+When a model deletes rows of its table, such a key takes rows of another model along, and that one
+must read its own table without them. So before the first of the two is built, both tables are
+copied aside, with the key between the copies. PostgreSQL then does the rest, as with dbt.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd') AND k.conrelid <> k.c
 
 
 class Cascades:
-    """Which of the models that grow take rows of others with them; ``growing`` are their tables.
+    """Knows which of the models that grow take rows of others along; ``growing`` are their tables.
 
-    ``building`` are all models of the run. Where a table of which rows go is not built in it, or
-    not after those that take them, they go when all is published. Several threads may ask at once.
+    ``building`` are all models of the run. Rows of a table that the run does not build, or not
+    after those that take them along, go when all is published. Several threads may ask at once.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Cascades:
             del self._keys[key]
 
     def prepare(self, site: Site) -> None:
-        """Give the model a copy of its table where it needs one, and those whose rows it takes."""
+        """Copy the model's table if need be, and the tables whose rows it takes along."""
         key, has_hooks = site.model.key, site.model.has_hooks
         if key in self._copied:
             site.copied = True
@@ -75,7 +75,7 @@ class Cascades:
                 self._copy(site)
 
     def _copy(self, site: Site) -> None:
-        """Copy the table of the model and, with their keys to it, of those that it takes along."""
+        """Copy the table of the model and those that it takes rows of, with their keys to it."""
         if not site.copied:
             copies.copy(site, self._growing[site.model.key])
         for of, name in self._keys.get(site.model.key, ()):
@@ -87,14 +87,14 @@ class Cascades:
             self._copied.setdefault(of, []).extend(other.keys)
 
     def _refer(self, site: Site, name: str) -> None:
-        """Let a key of the copy refer to what was copied after it."""
+        """Let a foreign key of the copy refer to a table that was copied later."""
         made = definitions.foreign_key(site.connection, site.model.relation.published, name)
         alter = f"ALTER TABLE {site.aside.local}"
         key = f"ADD CONSTRAINT {quoted(name)} {site.compiler.standing(made)}"
         execute(site.connection, f"{alter} DROP CONSTRAINT {quoted(name)}; {alter} {key}")
 
     def _taken_by(self, key: str) -> set[str]:
-        """The model itself, and all others that lose rows with it."""
+        """The model itself, and all others whose rows go with its rows."""
         return {key}.union(*(self._taken_by(of) for of, _ in self._keys.get(key, ())))
 
     def _reads(self, key: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""Contracts: the columns that a model promises in YAML, and the constraints that hold them."""
+"""Contracts: the columns that a model promises in YAML, and the constraints on them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CLASS = {oid: min(same) for same in _SAME for oid in same}
 
 
 def check(site: Site) -> tuple[Column, ...]:
-    """The columns that the contract declares; raises ProjectError if the query gives others."""
+    """The columns that the contract declares; raises ProjectError if the query has others."""
     declared = tuple(promised(site.model).values())
     if not declared:
         raise _broken(
@@ -77,7 +77,7 @@ _HEAD = ("column", "model", "contract", "what is wrong")
 
 
 def columns_and_constraints(site: Site, declared: Sequence[Column]) -> str:
-    """What stands between the brackets of CREATE TABLE, but foreign keys."""
+    """What stands between the brackets of CREATE TABLE, without foreign keys."""
     lines = []
     for column in declared:
         parts = [f"{written(column)} {column.data_type}"]
@@ -88,7 +88,7 @@ def columns_and_constraints(site: Site, declared: Sequence[Column]) -> str:
 
 
 def tell_not_enforced(site: Site) -> None:
-    """Warn where constraints are declared for what PostgreSQL holds to none."""
+    """Warn of constraints on what PostgreSQL can have no constraints on."""
     model = site.model
     of_columns = [each for column in model.columns.values() for each in column.constraints]
     if any(each.get("warn_unsupported", True) for each in (*of_columns, *model.constraints)):
@@ -99,7 +99,7 @@ def tell_not_enforced(site: Site) -> None:
 
 
 def written(column: Column) -> str:
-    """The column's name as SQL, in quotes where YAML says so."""
+    """The name of the column as SQL, quoted if YAML says so."""
     return quoted(column.name) if column.quote else column.name
 
 
@@ -152,7 +152,7 @@ def _model_constraint(given: Mapping[str, Any]) -> str:
 
 
 def _broken(site: Site, column: str, what: str, setting: str = "data_type") -> ProjectError:
-    """An error at the ``setting`` of ``column`` in YAML, or else where the model has it."""
+    """The error for ``column``, at its ``setting`` in YAML or else where the model has it."""
     message = f"The contract of the model {site.model.name} {what}"
     declared = column in site.model.columns
     words = (f"name: {column}", setting) if declared else (column or "contract",)
@@ -166,7 +166,7 @@ def _broken(site: Site, column: str, what: str, setting: str = "data_type") -> P
 
 
 def _in_sql(site: Site, column: str) -> str:
-    """The line of the model's file that has ``column``, if one has; else the file."""
+    """The line of the model's file that has ``column``; the file alone if none has."""
     path, line = place_of_column(site.model, column)
     if line is None:
         path, line = place_of_setting(replace(site.model, described_at=None), column)

@@ -1,8 +1,8 @@
-"""A whole table copied aside, for statements of the user's that must have a table before them.
+"""Copies a whole published table aside, for statements that must have a table before them.
 
-Hooks that change rows of ``this`` and strategies that a macro writes are made for the table itself.
-They get a copy, as nobody may see what they do before it is published. The copy has the indexes,
-keys, defaults, triggers and policies of the table, by their names.
+Hooks that change rows of ``this``, and strategies that a macro writes, are meant for the table
+itself. They get a copy, as nobody may see what they do before it is published. The copy has the
+indexes, keys, defaults, triggers and policies of the table, under the same names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datapipe.transform.database.statements import analyzed, execute
 
 
 def copy(site: Site, old: RelationState) -> None:
-    """Make at the model's place aside a table that is as ``old`` is."""
+    """Make a table at the model's place aside that is like ``old``."""
     connection, table = site.connection, site.aside.local
     like = "INCLUDING ALL EXCLUDING INDEXES EXCLUDING CONSTRAINTS"
     kind = "CREATE UNLOGGED TABLE" if site.model.config.get("unlogged") else "CREATE TABLE"
@@ -54,7 +54,7 @@ def copy(site: Site, old: RelationState) -> None:
 
 
 def show(site: Site, old: RelationState) -> None:
-    """Let the model's place aside show what ``old`` has, for a statement that only reads it."""
+    """Make a view of ``old`` at the model's place aside, for a statement that only reads."""
     execute(
         site.connection,
         f"CREATE VIEW {site.aside.local} AS SELECT * FROM {old.local}",
@@ -62,9 +62,9 @@ def show(site: Site, old: RelationState) -> None:
 
 
 def refreshable(site: Site, old: RelationState) -> None:
-    """Make at the model's place aside a materialized view as ``old`` is, over what the run has.
+    """Make a materialized view at the model's place aside that is like ``old``.
 
-    Where that has not what ``old`` reads, what ``old`` has is shown instead.
+    It reads what the run has built. If that lacks what ``old`` reads, a view shows ``old`` instead.
     """
     connection, view = site.connection, site.aside.local
     query = site.compiler.standing(definitions.of_views(connection, [old.oid])[old.oid])
@@ -89,7 +89,7 @@ WHERE p.oid = %s ORDER BY c.relname
 
 
 def _partitioned(site: Site, old: RelationState) -> tuple[str, list[str]]:
-    """What makes the copy of ``old`` a partitioned table, and what makes its partitions."""
+    """What makes the copy of ``old`` a partitioned table, and what makes the partitions."""
     if old.kind != "p":
         return "", []
     schema = site.aside.standing[0]

@@ -1,9 +1,9 @@
-"""Materializations that the project itself defines, also those in place of dbt's own.
+"""Runs materializations that the project defines, including those in place of dbt's own.
 
-Their statements are the user's; ``this`` stands aside. What is published under that name they find
-there as a copy, as many of them rename, drop or add to what exists. Whatever they leave aside is
-published as it stands: relations, or functions that have the model's name. One that makes neither
-is there for what it does.
+Their statements are the user's; ``this`` stands aside. A copy of what is published stands there
+before them, as many rename, drop or change what exists. Whatever they leave aside is published as
+it stands: relations, or functions that have the model's name. If they leave nothing, what they have
+done was the point.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNOR
 
 
 def build(site: Site) -> Built:
-    """Run the materialization, with what is published before it."""
+    """Run the materialization; a copy of what is published is there for it."""
     started = time.perf_counter()
     model, name = site.model, site.model.relation.published
     old = catalog.states(site.connection, [name]).get(name)
@@ -76,9 +76,9 @@ def build(site: Site) -> Built:
 
 
 def _sent(site: Site, statement: str) -> str:
-    """What to send for a ``statement``, which may name the model as it is published.
+    """What to send for a ``statement``, which may spell the published name of the model.
 
-    A function of that name is made where calls of it, as others write them, find it.
+    A function of that name is made where the calls of other models find it.
     """
     if not _OF_ROUTINE.search(statement):
         itself = {site.model.relation.published: site.aside.local}
@@ -89,9 +89,9 @@ def _sent(site: Site, statement: str) -> str:
 
 
 def _with_parts_aside(site: Site, statement: str) -> str:
-    """``statement`` with tables that are called after the model, as partitions are, made aside.
+    """``statement`` with tables whose names begin with the model's made aside, as partitions are.
 
-    Where there are no partitions, such a table is one of its own.
+    If the model's table has no partitions, such a table has nothing to do with it.
     """
     if "partition" not in statement.lower():
         own = site.aside.standing

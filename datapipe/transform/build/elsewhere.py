@@ -1,8 +1,8 @@
-"""Statements of hooks and templates that change the rows of another model of the run.
+"""Statements of hooks and templates that change rows of another model of the run.
 
-A model that only grows stands aside as a view of what is published and what is new, and a view like
-that takes no changes. Such a statement is given the whole table instead, which the view then shows;
-publishing gives the rows of that to the published table.
+A model that grows stands aside as a view of what is published and what is new, and rows of such a
+view cannot be changed. So the statement is given a whole table instead, and the view is made to
+show that. Publishing brings the rows of it into the published table.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _WHOLE = "All of the table, with what hooks of other models have changed in it."
 
 
 def changing(site: Site, text: str) -> str:
-    """``text`` with whole tables in place of the views of other models that it changes.
+    """``text`` with whole tables in place of those views of other models whose rows it changes.
 
-    ``site`` keeps which models those are, and what publishes them.
+    ``site`` keeps which models those are, and the statements that publish them.
     """
     site.note(text)
     if not re.search(_CHANGING, text):
@@ -61,7 +61,7 @@ def only_reads(statement: str) -> bool:
 
 
 def applied(built: Sequence[Built]) -> list[Built]:
-    """All that was built, with what each has changed of the others."""
+    """All that was ``built``, with the changes that each has made to others."""
     changed = {key: made for each in built for key, made in each.elsewhere.items()}
     return [
         replace(each, increment=changed[each.model.key]) if each.model.key in changed else each
@@ -70,14 +70,14 @@ def applied(built: Sequence[Built]) -> list[Built]:
 
 
 def changes_others(text: str, own: Collection[Name]) -> bool:
-    """Whether the statements in ``text`` change rows of something that is not called as ``own``."""
+    """Whether ``text`` changes rows of anything that has none of the names ``own``."""
     named = definitions.relations(text, {schema for schema, _ in own})
     starts = {start for start, _, name in named if name in own}
     return any(found.end() not in starts for found in re.finditer(_CHANGING, text))
 
 
 def changed(text: str, models: Mapping[Name, Model]) -> list[Model]:
-    """Those of ``models``, by where they stand, whose rows the statements in ``text`` change."""
+    """Those of ``models``, given by where they stand, whose rows ``text`` changes."""
     ends = {found.end() for found in re.finditer(_CHANGING, text)}
     if not ends:
         return []
@@ -87,7 +87,7 @@ def changed(text: str, models: Mapping[Name, Model]) -> list[Model]:
 
 
 def _make_whole(site: Site, model: Model) -> None:
-    """Let the view of ``model`` show a table of its own, unless a hook has had that done before."""
+    """Let the view of ``model`` show a whole table, unless it does so already."""
     view, table = site.compiler.place(model), place_of_increment(model)
     with site.connection.transaction():
         # Hooks of two models may need it at once.

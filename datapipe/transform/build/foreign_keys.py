@@ -1,7 +1,7 @@
-"""Foreign keys of a table that is built aside, to where the run has what they refer to.
+"""Foreign keys of a table that is built aside.
 
-What grows stands aside as a view, which no key can refer to: such a key waits until the table that
-is published has grown.
+What they refer to may stand aside as a view, if it grows, and no key can refer to a view. Such a
+key waits: it is added when the published table has grown.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ADDED = rf"(?is)\s*add\s+constraint\s+(?P<key>{_NAME})"
 
 
 def declared(site: Site, columns: Sequence[Column]) -> list[str]:
-    """Those of the contract that need not wait, as ALTER TABLE takes them."""
+    """The keys of the contract that need not wait, as ALTER TABLE takes them."""
     given = [(written(column), each) for column in columns for each in column.constraints]
     given += [
         (", ".join(map(str, each.get("columns") or [])), each) for each in site.model.constraints
@@ -43,9 +43,9 @@ def declared(site: Site, columns: Sequence[Column]) -> list[str]:
 
 
 def settled(site: Site, keys: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Those of ``keys`` that need not wait, at once; ``site`` keeps the others.
+    """Those of ``keys`` that need not wait; ``site`` keeps the others.
 
-    Of each there is what it begins with, and what it refers to: now, and when that is published.
+    Of each key there is its beginning, and what it refers to: now, and when that is published.
     """
     now = []
     for key, refers, published in keys:
@@ -58,9 +58,9 @@ def settled(site: Site, keys: Sequence[tuple[str, str, str]]) -> list[str]:
 
 
 def without_waiting(site: Site, text: str) -> str | None:
-    """What of a hook's ``text`` is to be sent at once; None if none of it is to wait.
+    """The part of a hook's ``text`` to send at once; None if all of it is.
 
-    ``site`` keeps the keys that the rest adds to the model's table.
+    ``site`` keeps the keys that the other part adds to the model's table.
     """
     now, before = [], len(site.keys)
     for statement in statements(text):
@@ -80,7 +80,7 @@ def without_waiting(site: Site, text: str) -> str | None:
 
 
 def without_dropped(site: Site, text: str) -> str:
-    """``text`` of a hook without what takes away keys that wait; these are taken away."""
+    """``text`` of a hook without statements that drop waiting keys; ``site`` forgets those keys."""
     if not site.keys:
         return text
     now = []

@@ -1,6 +1,6 @@
-"""Makes functions of the project's own aside, with the statement that its macros, or dbt's, write.
+"""Makes functions aside, by the statement that the project's macros, or dbt's, write.
 
-What is built in the same run calls the copy; readers go on calling the published one.
+What the same run builds calls the function aside; readers go on calling the published one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def made(site: Site) -> list[int]:
 
 
 def _create(site: Site) -> str:
-    """Send the statement that makes the function; gives it back."""
+    """Send the statement that makes the function; returns it."""
     model, aside, compiled = site.model, site.aside, site.compiled
     assert model.signature is not None  # noqa: S101 - only functions come here
     macro = model.signature.macro(model.config)

@@ -1,4 +1,4 @@
-"""Which models grow: of their tables only what is new is computed, as their settings say."""
+"""Which models grow: only the new rows of their tables are computed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRATEGIES = ("append", "delete+insert", "merge")
 def starting(
     connection: psycopg.Connection, models: Collection[Model], *, full_refresh: bool
 ) -> dict[str, RelationState]:
-    """The published tables of those of ``models`` that get an increment and not all their rows."""
+    """The published tables of those ``models`` that grow in this run, by key."""
     wanted = {model.relation.published: model for model in models if _grows(model, full_refresh)}
     found = catalog.states(connection, wanted) if wanted else {}
     return {wanted[name].key: state for name, state in found.items() if state.kind == "r"}
@@ -32,7 +32,7 @@ def _grows(model: Model, full_refresh: bool) -> bool:
 
 
 def refreshes_fully(model: Model, full_refresh: bool) -> bool:
-    """Whether all rows are computed: the model's own setting goes before that of the run."""
+    """Whether all rows are computed: the model's own setting counts before the run's."""
     own = model.config.get("full_refresh")
     return full_refresh if own is None else bool(own)
 

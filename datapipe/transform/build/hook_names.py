@@ -1,7 +1,7 @@
-"""What the statements of hooks name: where they find it as the run has it, aside.
+"""Finds what statements of hooks name where the run has it, aside.
 
-A name may stand alone where the schema of a model is searched for such names. That of an index goes
-with the table it is on, as PostgreSQL has both in one schema.
+A name may stand without a schema, if the schema of a model is on the search path. An index is found
+by the table it is on, as PostgreSQL keeps both in one schema.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ WHERE n.nspname = %s AND c.relname = %s
 
 
 def aside(site: Site, text: str, *, is_after: bool) -> str:
-    """``text`` with what it names as the run has that, and with what it makes where that stays.
+    """``text`` with the names of what the run has aside, and with what it makes put where it stays.
 
-    ``is_after`` tells a post_hook from a pre_hook.
+    ``is_after`` is True for a post_hook.
     """
     own, schema = site.model.relation, site.compiler.made_in()
     if schema:
@@ -62,9 +62,9 @@ def aside(site: Site, text: str, *, is_after: bool) -> str:
 
 
 def in_code(site: Site, text: str) -> str:
-    """``text``, if it is code about the model, with the schema aside in what it puts together.
+    """``text``, if it is a DO block about the model, with the schema aside in names it composes.
 
-    Code has the names of the model as texts.
+    Such code has the model's name as strings, which it puts into statements.
     """
     schema, identifier = site.model.relation.published
     if not re.match(_IS_CODE, text) or literal(identifier)[:-1] not in text:
@@ -74,7 +74,7 @@ def in_code(site: Site, text: str) -> str:
 
 
 def indexes_from(text: str, schema: str, to: str) -> str:
-    """``text`` with the indexes that it drops or alters in ``schema`` called as those in ``to``."""
+    """``text`` that drops or alters indexes in ``schema``, with those in ``to`` instead."""
     return _indexes(text, lambda name: to if name[0] == schema else None)
 
 
@@ -84,7 +84,7 @@ def has_indexes_of(text: str, schema: str) -> bool:
 
 
 def _in_full(site: Site, text: str, schema: str) -> str:
-    """``text`` with the models that its statements are about by their full names."""
+    """``text`` with full names for the models that its statements are about."""
     models = site.compiler.manifest.models.values()
 
     def named(found: re.Match[str]) -> str:
@@ -96,7 +96,7 @@ def _in_full(site: Site, text: str, schema: str) -> str:
 
 
 def _beside_published(site: Site, text: str) -> str:
-    """``text`` in which what is called after the model, and is none, is where that is published."""
+    """``text`` with the published schema for names made of the model's, as for a backup of it."""
     schema = site.aside.standing[0]
     others = definitions.named(text, schema) - {site.aside.standing}
     if others:
@@ -107,7 +107,7 @@ def _beside_published(site: Site, text: str) -> str:
 
 
 def _in_its_place(site: Site, text: str) -> str:
-    """``text`` with the tables that it makes aside, where one of them is to be the model's."""
+    """``text`` with the tables that it makes put aside, if it gives one the model's name."""
     (schema, identifier), there = site.model.relation.published, quoted(site.aside.standing[0])
     names = re.finditer(rf"(?i)\brename\s+to\s+({_NAME}){_ALONE}", text)
     if all(definitions.plain(each[1]) != identifier for each in names):
@@ -127,9 +127,9 @@ def _in_its_place(site: Site, text: str) -> str:
 
 
 def _made_in(schema: str, text: str, *, keeps: str) -> str:
-    """``text`` with what it makes under a bare name in ``schema``, but the relation it ``keeps``.
+    """``text`` with ``schema`` before bare names of what it makes, except the model's, ``keeps``.
 
-    That is found before what the run builds there has been published, and stays when that fails.
+    Aside, what it makes would be dropped when the run fails, and readers would not find it before.
     """
 
     def named(found: re.Match[str]) -> str:
@@ -145,7 +145,7 @@ def _with_schema(found: re.Match[str], schema: str) -> str:
 
 
 def _schema_of_index(site: Site, name: Name) -> str | None:
-    """Where the index is in this run, if it is on a model; one that is nowhere is the model's."""
+    """The schema of a model's index in this run; one that does not exist is this model's."""
     published = site.model.relation.published
     if (name[0] or site.compiler.made_in()) != published[0]:
         return None

@@ -30,9 +30,9 @@ def run(
     *,
     is_published: bool,
 ) -> None:
-    """Render and send the statements of ``moment`` one by one; ``known`` is what they see, too.
+    """Render and send the statements of ``moment``, which also see ``known``, one by one.
 
-    Those of packages go before the project's own.
+    Those of packages come before the project's own.
     """
     operations = [each for each in compiler.manifest.operations if each.moment == moment]
     for hook in compiler.manifest.project.hooks(moment):

@@ -1,4 +1,4 @@
-"""What the new rows of an incremental model make of its table, as SQL: a query and statements."""
+"""The SQL that brings the new rows of an incremental model into its table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Increment:
         return reshape.is_reshaped(self.old, self.columns)
 
     def applied(self) -> str:
-        """A query for the rows of the table as it will be."""
+        """A query for the rows that the table will have."""
         old, new = f"{self.old.local} AS {DEST}", f"{self.new.local} AS {SOURCE}"
         kept, came = self._select(DEST), self._select(SOURCE)
         if self.strategy == "append" or not (self.keys or self.strategy == "merge"):
@@ -63,7 +63,7 @@ class Increment:
         )
 
     def statements(self) -> tuple[str, ...]:
-        """What changes the published table to the rows of ``applied``."""
+        """The statements that give the published table the rows of ``applied``."""
         names = [quoted(column.name) for column in self.columns if column.new_type]
         columns, table, new = ", ".join(names), self.old.local, self.new.local
         if self.strategy == "merge":
@@ -98,7 +98,7 @@ class Increment:
     def by_macro(
         self, strategy: str, table: Relation, new: Relation, compiler: Compiler | None = None
     ) -> str:
-        """What brings the rows in ``new`` into ``table`` by a strategy of the project's own."""
+        """The statement of a strategy of the project's own that brings ``new`` into ``table``."""
         compiler = compiler or self.site.compiler
         columns = {column.name for column in self.columns if column.new_type}
         arguments = {
@@ -118,7 +118,7 @@ class Increment:
         return " AND ".join(f"({condition})" for condition in (*self.predicates, *matches))
 
     def _updated(self) -> set[str]:
-        """The columns that a merge changes in the rows that are there."""
+        """The columns that a merge changes in rows that exist."""
         config = self.site.model.config
         names = {column.name for column in self.columns if column.new_type}
         chosen, excluded = config.get("merge_update_columns"), config.get("merge_exclude_columns")
@@ -142,7 +142,7 @@ class Increment:
 
 
 def listed(value: Any) -> list[str]:
-    """One or several names, as a list."""
+    """One name or several, as a list."""
     if not value:
         return []
     return [value] if isinstance(value, str) else [str(each) for each in value]

@@ -41,7 +41,7 @@ from datapipe.warehouse.failures import class_of, failure
 
 
 def build(site: Site, published: RelationState) -> Built:
-    """Compute the increment of the model aside, and show there what it makes of the table."""
+    """Compute the increment of the model aside, and show there what the table will be."""
     started = time.perf_counter()
     if site.contract:
         contract.check(site)
@@ -81,9 +81,9 @@ def build(site: Site, published: RelationState) -> Built:
 def applied_to_copy(
     site: Site, published: RelationState, gained: Increment, new: Relation, own: str | None
 ) -> None:
-    """Bring the increment into a copy of the table aside, which hooks may have changed already.
+    """Bring the increment into a copy of the table aside, which hooks may have changed.
 
-    ``own`` is the strategy whose macros do it, if any do.
+    ``own`` is the strategy of the project's own that does it, if there is one.
     """
     if not site.copied:
         copies.copy(site, published)
@@ -99,9 +99,9 @@ def applied_to_copy(
 
 
 def tell_of_names(site: Site, setting: str) -> None:
-    """Warn of names in ``setting`` that the table, built for the first time, has no columns of.
+    """Warn of names in ``setting`` that are no columns of the table, which was just built first.
 
-    As with dbt that is no error before the table grows.
+    As with dbt that is an error only when the table grows.
     """
     there = [column.name for column in state_of(site.connection, site.aside).columns]
     known = {column.lower() for column in there}
@@ -117,7 +117,7 @@ def tell_of_names(site: Site, setting: str) -> None:
 
 
 def told(error: psycopg.Error, model: Model) -> DatapipeError:
-    """What PostgreSQL says of applying an increment, in the words of the model's settings."""
+    """The error for what PostgreSQL says of applying an increment, with the setting to mend."""
     said = error.diag.message_primary or str(error)
     if error.sqlstate == "21000":
         message = (
@@ -138,7 +138,7 @@ def told(error: psycopg.Error, model: Model) -> DatapipeError:
 
 
 def _place(error: psycopg.Error, model: Model) -> tuple[Path, int | None]:
-    """The setting, or else the column, that has what the message names; otherwise the key."""
+    """The place of the setting, or of the column, that the message names; otherwise of the key."""
     from datapipe.transform.compile.guess import names  # late: it is for what is wrong only
 
     for name in names(error):

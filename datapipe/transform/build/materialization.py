@@ -13,7 +13,7 @@ from datapipe.transform.database.relation import Relation
 
 
 def run(site: Site) -> list[Relation]:
-    """The relations that it made; its statements go over the connection that the renderer uses."""
+    """Run it, over the connection that the renderer uses; gives the relations that it has made."""
     model = site.model
     macro = site.compiler.materialization(model)
     if macro is None:

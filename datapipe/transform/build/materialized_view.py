@@ -1,9 +1,9 @@
-"""Materialized views: made anew aside, with their indexes, as their SQL now is.
+"""Materialized views: made anew aside, with their indexes.
 
-Publishing moves what stands aside. So readers never wait for a refresh, and a view of which the
-SQL has changed shows it. dbt makes one anew with the tables and views that it reads, as it drops
-them. Where it reads none of these, dbt refreshes the old one until it is told to start afresh; so
-it is done here, with a copy of that, if macros of the project's own refresh or change it.
+Publishing moves what stands aside, so readers never wait for a refresh, and changed SQL shows. dbt,
+too, makes one anew if it drops tables or views that this one reads. Otherwise dbt refreshes the old
+one until it is told to start afresh. Where macros of the project's own refresh or change it, the
+same is done here, with a copy.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from datapipe.transform.manifest.nodes import Model
 
 
 def build(site: Site) -> Built:
-    """Create the materialized view; ``on_configuration_change`` says what other indexes may do.
+    """Create it; ``on_configuration_change`` says what is done where its indexes have changed.
 
-    Raises ProjectError where it says fail and the indexes in ``config`` have changed.
+    Raises ProjectError if that is fail and the indexes in ``config`` are others.
     """
     started = time.perf_counter()
     if site.contract:
@@ -52,7 +52,7 @@ def build(site: Site) -> Built:
 
 
 def _old(site: Site) -> RelationState | None:
-    """The materialized view that is published, where it matters what that is."""
+    """The published materialized view, if it makes a difference what that is."""
     full_refresh = site.compiler.options.full_refresh
     matters = _policy(site) != "apply" or overrides.changes_materialized_view(site)
     if not matters or refreshes_fully(site.model, full_refresh) or _goes_with_others(site):
@@ -63,7 +63,7 @@ def _old(site: Site) -> RelationState | None:
 
 
 def _goes_with_others(site: Site) -> bool:
-    """Whether dbt would drop it in this run, with something else that it reads."""
+    """Whether dbt would drop it in this run, together with something that it reads."""
     models, full_refresh = site.compiler.manifest.models, site.compiler.options.full_refresh
     read: dict[str, None] = {}
     edge = [site.model]
@@ -76,14 +76,14 @@ def _goes_with_others(site: Site) -> bool:
 
 
 def _is_dropped(model: Model, full_refresh: bool) -> bool:
-    """Whether dbt drops what was there of the model when it builds that."""
+    """Whether dbt drops the old relation of the model when it builds it."""
     if model.materialized in {"incremental", "materialized_view"} or model.is_seed:
         return refreshes_fully(model, full_refresh)
     return model.materialized not in {"ephemeral", "snapshot"}
 
 
 def _copied(site: Site, old: RelationState) -> bool:
-    """Whether there is now a copy of ``old`` aside, which reads what the run has."""
+    """Whether a copy of ``old`` stands aside now, which reads what the run has built."""
     copies.refreshable(site, old)
     name = site.aside.standing
     if catalog.states(site.connection, [name])[name].kind == "m":
@@ -93,7 +93,7 @@ def _copied(site: Site, old: RelationState) -> bool:
 
 
 def _stays_by_macros(site: Site, old: RelationState) -> bool:
-    """Let the project's macros, or dbt's, refresh or change the copy, unless it is to stay."""
+    """Let the project's macros, or dbt's, refresh or change the copy; True if ``old`` stays."""
     code, model = site.compiled.sql, site.model
     target = replace(site.aside, type="materialized_view")
     own = {"sql": code, "compiled_code": code, "model": site.compiler.seen(model, site.compiled)}
@@ -133,7 +133,7 @@ def _policy(site: Site) -> str:
 
 
 def _stays(site: Site, old: RelationState) -> bool:
-    """Whether ``old``, of which the configuration has changed, is to stay; then it is shown."""
+    """Whether ``old``, whose indexes are not the model's any more, stays; a view shows it then."""
     policy = _policy(site)
     if policy == "apply":
         return False

@@ -1,9 +1,9 @@
-"""The strategy ``microbatch``: the model's query once for every hour, day, month or year.
+"""The strategy ``microbatch``: the query is run once for every hour, day, month or year.
 
-In each batch, inputs that have an ``event_time`` are read for that stretch of time alone; its rows
+In each batch, inputs that have an ``event_time`` are read for that stretch of time only. The rows
 are merged by ``unique_key`` into those of the batches before. A first run starts at ``begin``, a
-later one ``lookback`` batches before the current one; a stretch of time that the run was asked for
-stands in place of both, and of the present.
+later one ``lookback`` batches before the current one. If the run was asked for a stretch of time,
+that counts instead, and it ends with that.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _During(Relation):
 
 
 def build(site: Site) -> Built:
-    """Create the table of the model's first run, and fill it batch by batch."""
+    """Create the table for the model's first run, and fill it batch by batch."""
     started = time.perf_counter()
     rows = gather(site, site.aside)
     finish(site, site.aside)
@@ -53,9 +53,9 @@ def build(site: Site) -> Built:
 
 
 def gather(site: Site, table: Relation) -> int | None:
-    """Bring the rows of every batch that is due into ``table``; the number that it has then.
+    """Bring the rows of all batches that are due into ``table``; gives how many it has then.
 
-    It is created for the first batch, but for a copy of the table that is published.
+    The first batch creates it, unless it is a copy of the published table.
     """
     grows = site.published is not None
     anew = refreshes_fully(site.model, site.compiler.options.full_refresh)
@@ -86,7 +86,7 @@ def gather(site: Site, table: Relation) -> int | None:
 
 
 def _merge(site: Site, table: Relation, own: str | None, compiler: Compiler) -> None:
-    """Merge the rows of the last batch into those of the ones before; ``own`` macros may do it."""
+    """Merge the rows of this batch into ``table``, by macros of the project's if it has ``own``."""
     connection = site.connection
     row = connection.execute(
         "SELECT nspname FROM pg_namespace WHERE oid = pg_my_temp_schema()"
@@ -106,7 +106,7 @@ def _merge(site: Site, table: Relation, own: str | None, compiler: Compiler) -> 
 
 
 def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) -> Compiler:
-    """The compiler for one batch, which shows the model's template what the batch has."""
+    """The compiler for one batch, whose templates read that stretch of time."""
 
     def during(relation: Relation, node: Model | Source) -> Relation:
         field = node.config.get("event_time")
@@ -131,7 +131,7 @@ def _compiler(site: Site, start: datetime, end: datetime, *, incremental: bool) 
 
 
 def _batch(site: Site, start: datetime, end: datetime) -> dict[str, Any]:
-    """What the model has besides, as long as the batch is built."""
+    """What ``model`` has in templates while the batch is built."""
     batch = {"id": _id(site, start), "event_time_start": start, "event_time_end": end}
     return {"batch": batch}
 

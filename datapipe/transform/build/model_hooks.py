@@ -1,13 +1,13 @@
-"""``pre_hook`` and ``post_hook``: statements of the user's around the building of a model.
+"""Runs ``pre_hook`` and ``post_hook``: statements of the user's around the building of a model.
 
-``this`` is the relation as it is being built, aside, also where a hook spells its published name;
-so nobody sees what a hook does before all is published. A pre_hook that names it is shown what is
-published: a copy, as it may change it.
+``this`` is the relation as it is being built, aside, even where a hook spells its published name;
+so nobody sees what a hook does before all is published. A pre_hook that names it finds what is
+published there: a copy, as it may change it.
 
 An increment stands aside as a view. What a post_hook does to the surroundings of its table (GRANT,
-COMMENT, CREATE INDEX, ANALYZE, VACUUM) is done to the published table with the publication; any
-other statement that a view does not take is given a copy of the whole table, with the increment in
-it, and that is swapped.
+COMMENT, CREATE INDEX, ANALYZE, VACUUM) is done to the published table with the publication. Any
+other statement that no view takes is given a copy of the whole table, with the increment in it, and
+that is swapped.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ class Hooks:
         return bool(self.before or self.after)
 
     def told(self) -> list[str]:
-        """What was rendered within the transaction and before it, and what is to come after it."""
+        """What was sent up to the end of the transaction, and what is to be sent after it."""
         return [*self._rendered, *(hook.text for hook in self.after if not hook.in_transaction)]
 
     def run_before(self, *, in_transaction: bool) -> None:
-        """Run those of the pre_hooks that belong inside, or outside, of the transaction."""
+        """Run the pre_hooks that belong inside, or outside, of the transaction."""
         site = self.site
         for hook in self.before:
             with scope.sending(self._sent_before):
@@ -91,7 +91,7 @@ class Hooks:
             self._send(text, hook, "pre_hook")
 
     def make_room(self) -> None:
-        """Take away what the pre_hooks were shown, unless the build goes on with it."""
+        """Remove what the pre_hooks were shown, unless the build goes on with it."""
         site = self.site
         if site.copied and site.published is None:
             there = catalog.states(site.connection, [site.aside.standing])
@@ -100,7 +100,7 @@ class Hooks:
             site.copied = False
 
     def run_after(self, built: Built, *, in_transaction: bool) -> Built:
-        """Run the post_hooks in the same way; the result is what then stands aside."""
+        """Run the post_hooks that do; gives what then stands aside."""
         if self._on_indexes and built.increment is not None:
             first = (_aimed(built, text) for text in self._on_indexes)
             built = replace(built, increment=(*first, *built.increment))
@@ -127,7 +127,7 @@ class Hooks:
         return built
 
     def _sent_before(self, statement: str) -> str:
-        """What a template sends for ``statement`` when the model is not built yet."""
+        """What to send for a statement of a template when the model is not built yet."""
         site = self.site
         if not site.copied and definitions.mentions(statement, site.aside.standing):
             if elsewhere.only_reads(statement):
@@ -137,11 +137,11 @@ class Hooks:
         return elsewhere.changing(site, statement)
 
     def _sent_after(self, statement: str) -> str:
-        """What a template sends for ``statement`` of a post_hook."""
+        """What to send for a statement of a post_hook's template."""
         return elsewhere.changing(self.site, views_of_hooks.made_aside(self.site, statement))
 
     def _show_what_is_published(self) -> None:
-        """Put there what is published, as a table of its own or as a view of what is a view."""
+        """Put at the model's place a copy of the published table, or a view of what is no table."""
         from datapipe.transform.build import copies  # seldom needed
 
         site = self.site
@@ -154,7 +154,7 @@ class Hooks:
             site.copied = True
 
     def _changed(self, built: Built, text: str, hook: Hook) -> Built:
-        """Let a statement have the view of an increment, and the whole table if it needs one."""
+        """Send a statement to the view of an increment, or to a whole table if it needs one."""
         site = self.site
         try:
             with site.connection.transaction():
@@ -226,7 +226,7 @@ class Hooks:
             raise self._told(error, text, hook, setting) from error
 
     def _execute(self, text: str) -> None:
-        """Send ``text``, whose bare names mean what the run has, unless hooks say what they do."""
+        """Send ``text``; bare names find what the run has, unless hooks set the search path."""
         connection = self.site.connection
         path = "" if re.match(_ALONE, text) else self.site.compiler.reading(text)
         if not path or any("search_path" in each.lower() for each in self._rendered):
@@ -238,7 +238,7 @@ class Hooks:
             execute(connection, "SET LOCAL search_path TO DEFAULT")
 
     def _is_of_index(self, text: str) -> bool:
-        """Whether ``text`` begins by taking or altering an index of the model."""
+        """Whether ``text`` begins by dropping or altering an index of the model."""
         schema = self.site.aside.standing[0]
         return bool(re.match(_OF_INDEX, text)) and hook_names.has_indexes_of(text, schema)
 
@@ -263,7 +263,7 @@ class Hooks:
 
 
 def _put_off(built: Built, text: str, *, in_transaction: bool) -> Built:
-    """The same increment, with a statement more to be sent when the table is published."""
+    """The same increment with one more statement, to be sent when the table is published."""
     aimed = _aimed(built, text)
     if in_transaction and not re.match(_ALONE, text):
         return replace(built, increment=(*(built.increment or ()), aimed))

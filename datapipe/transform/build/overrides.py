@@ -1,7 +1,7 @@
-"""Macros of the project's own in place of those that dbt builds with.
+"""Finds macros of the project's own that take the place of those dbt builds with.
 
-Most of what dbt's materializations do is done here without them. Where a project has its own macro
-for a part that can be left to it, that is called; of the others it is said that they are not.
+Most of what dbt's macros do is done here without them. Where the project has its own for a part
+that can be left to it, that is called. Of others a warning says that they are not.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _NOT_CALLED = {
 
 
 def of(model: Model, renderer: Renderer) -> list[str]:
-    """The macros that the project has in place of those that dbt would build ``model`` with."""
+    """The macros of the project in place of those that dbt would build ``model`` with."""
     names: tuple[str, ...] = ()
     if model.materialized == "view":
         names = _VIEW
@@ -93,7 +93,7 @@ def of(model: Model, renderer: Renderer) -> list[str]:
 
 
 def at_the_end(model: Model, renderer: Renderer) -> list[str]:
-    """The macros that the project has in place of those that dbt ends ``model`` with."""
+    """The macros of the project in place of those by which dbt gives grants and comments."""
     names = _GRANTS if model.config.get("grants") else ("apply_grants",)
     return _overridden((*names, *(_COMMENTS if model.config.get("persist_docs") else ())), renderer)
 
@@ -119,7 +119,7 @@ def makes_view(site: Site) -> bool:
 
 
 def makes_materialized_view(site: Site) -> bool:
-    """Whether the project itself creates materialized views, or their indexes with them."""
+    """Whether the project itself creates materialized views, or the indexes on them."""
     return bool(_overridden((*_MATERIALIZED_VIEW, *_INDEXES), site.compiler.renderer))
 
 
@@ -129,7 +129,7 @@ def changes_materialized_view(site: Site) -> bool:
 
 
 def makes_snapshot(site: Site) -> bool:
-    """Whether the project itself writes a part of what takes a snapshot."""
+    """Whether the project itself writes any part of what takes a snapshot."""
     return bool(_overridden(_SNAPSHOTS, site.compiler.renderer))
 
 
@@ -139,7 +139,7 @@ def makes_seed(site: Site) -> bool:
 
 
 def adds_to_seed(renderer: Renderer) -> bool:
-    """Whether a seed that is loaded again may come out otherwise: it need not be emptied before."""
+    """Whether the project loads seeds its own way, so that a table may keep rows it had."""
     return bool(_overridden(("load_csv_rows", "reset_csv_table"), renderer))
 
 
@@ -160,9 +160,9 @@ def strategy_of(site: Site) -> str | None:
 
 
 def created(site: Site, macro: str, *values: object, of: Compiled | None = None) -> Statements:
-    """The statements with which the project's macro creates the model's relation.
+    """The statements of the project's macro that create the model's relation.
 
-    ``of`` is what it is to hold, if not all of the model.
+    ``of`` is the SQL of the rows, if those are not all of the model's.
     """
     compiled = of or site.compiled
     own = {"sql": compiled.sql, "compiled_code": compiled.sql}
@@ -183,9 +183,9 @@ def created(site: Site, macro: str, *values: object, of: Compiled | None = None)
 
 
 def make_schemas(connection: psycopg.Connection, compiler: Compiler, names: Iterable[str]) -> None:
-    """Have the project make those schemas that are missing, where it has a macro for that.
+    """Let the project create missing schemas, if it has a macro for that.
 
-    They are there at once, as in dbt.
+    They exist at once, as in dbt.
     """
     if not compiler.is_overridden("create_schema"):
         return
@@ -197,14 +197,14 @@ def make_schemas(connection: psycopg.Connection, compiler: Compiler, names: Iter
 
 
 def kinds_of(models: Iterable[Model]) -> list[str]:
-    """The kinds of work that it takes to build ``models``, for ``warnings``."""
+    """The kinds of work that building ``models`` takes, for ``warnings``."""
     return sorted({"any", *(model.materialized for model in models)})
 
 
 def warnings(renderer: Renderer, kinds: Iterable[str]) -> list[str]:
-    """A warning that names what the project has macros for that are not called.
+    """A warning that names the project's macros that are not called.
 
-    ``kinds`` are what is done, as ``kinds_of`` tells of models, or ``freshness``.
+    ``kinds`` are the kinds of work that are done: those of ``kinds_of``, or ``freshness``.
     """
     names = _overridden((name for kind in kinds for name in _NOT_CALLED.get(kind, ())), renderer)
     if not names:

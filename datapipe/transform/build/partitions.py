@@ -16,14 +16,14 @@ WHERE t.level > 0 AND c.relnamespace = to_regnamespace(%s) ORDER BY t.level, c.r
 
 
 def of(site: Site) -> Iterator[Relation]:
-    """The partitions of the model's table that stand beside it."""
+    """The partitions of the model's table, which stand aside with it."""
     schema = site.aside.standing[0]
     for (name,) in site.connection.execute(_PARTITIONS, [site.aside.local, quoted(schema)]):
         yield replace(site.aside, identifier=name)
 
 
 def part(built: Built, relation: Relation) -> Built:
-    """A relation of the same model, which may have grants of its own."""
+    """A partition as a relation of the same model; it may have grants of its own."""
     schema, identifier = relation.published
     published = Relation(relation.database, schema, identifier, relation.type)
     config = {key: value for key, value in built.model.config.items() if key != "grants"}

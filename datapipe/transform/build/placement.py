@@ -1,4 +1,4 @@
-"""Where a run finds each model: aside if it builds it, else where it was published before."""
+"""Where a run finds each model: aside if the run builds it, else where it is published."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from datapipe.transform.manifest.tests import DataTest
 
 
 class Placement:
-    """Answers for the models of one run; what is not selected is read where readers read it.
+    """Knows it for the models of one run; one that is not selected is read as published.
 
-    ``has_own_ref`` tells of a package whether templates of it call a macro ``ref`` instead of
-    dbt's: that may send them to what others built, so only PostgreSQL knows what is there.
+    ``has_own_ref`` says whether the templates of a package call a macro ``ref`` instead of dbt's.
+    That may lead to what others have built, so only PostgreSQL knows whether it exists.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class Placement:
         return model.relation.at(aside.beside(model.relation.schema, aside.BUILD))
 
     def published(self, model: Model) -> None:
-        """From now on ``model`` is found where readers find it."""
+        """From now on ``model`` is read as published."""
         self._published.add(model.key)
 
     def tests(self, connection: psycopg.Connection) -> tuple[tuple[DataTest, ...], list[str]]:
-        """The tests that can be run, and a warning for each that reads what is not there.
+        """The tests that can be run, and a warning for each that reads what does not exist.
 
         Raises ProjectError for a selected model that would read what was never published.
         """
@@ -80,7 +80,7 @@ class Placement:
         return tuple(tests), warnings
 
     def _elsewhere(self, node: Model | DataTest) -> Iterator[Model]:
-        """The models that ``node`` reads, itself or through ephemeral ones, and are not built."""
+        """What ``node`` reads, itself or through ephemeral models, and the run does not build."""
         if self._has_own_ref(node.package):
             return
         for name in node.refs:
@@ -92,7 +92,7 @@ class Placement:
 
 
 def _there(connection: psycopg.Connection, models: Collection[Model]) -> set[str]:
-    """The keys of those of ``models`` that were published."""
+    """The keys of those ``models`` that are published."""
     of_relations = {model.relation.published: model for model in models if not model.is_function}
     of_functions = {model.relation.published: model for model in models if model.is_function}
     there = catalog.states(connection, of_relations).keys() if of_relations else set()

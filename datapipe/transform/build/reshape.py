@@ -1,4 +1,4 @@
-"""The columns of a table that grows: what they are, and what they will be."""
+"""The columns that a growing table has, and those that it will have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNSIZED = 256  # what dbt takes for the length of a text that has none
 
 @frozen
 class Column:
-    """A column of the table as it will be; None where the old table or the increment lacks it."""
+    """A column of the table as it will be; a type is None where that table lacks the column."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class Column:
     new_type: str | None
 
     def from_(self, alias: str) -> str:
-        """Its value out of the old table or the increment."""
+        """Its value, taken from the old table or from the increment."""
         there = self.old_type if alias == DEST else self.new_type
         if there is None:
             return f"CAST(NULL AS {self.type}) AS {quoted(self.name)}"
@@ -37,7 +37,7 @@ class Column:
 
 
 def columns_by_policy(site: Site, old: RelationState, new: RelationState) -> list[Column]:
-    """The columns of the table as it will be, by what ``on_schema_change`` says."""
+    """The columns that the table will have, as ``on_schema_change`` says."""
     policy = site.model.config.get("on_schema_change")
     if policy not in {"fail", "append_new_columns", "sync_all_columns"}:
         policy = "ignore"
@@ -72,7 +72,7 @@ def columns_by_policy(site: Site, old: RelationState, new: RelationState) -> lis
 
 
 def is_reshaped(old: RelationState, columns: list[Column]) -> bool:
-    """Whether ``columns`` are others than those of the table."""
+    """Whether ``columns`` differ from those of the table."""
     before = [(column.name, column.type) for column in old.columns]
     return [(column.name, column.type) for column in columns] != before
 
@@ -113,7 +113,7 @@ def columns_to_come(old: RelationState, new: RelationState) -> list[Column]:
 
 
 def widened(old: tuple[ColumnState, ...], new: tuple[ColumnState, ...]) -> dict[str, str]:
-    """The texts that have more room in the increment than in the table, with their new types."""
+    """The texts that are longer in the increment than in the table, with their new types."""
     room = {column.name: _room(column.type) for column in new}
     found = {}
     for column in old:

@@ -1,7 +1,7 @@
 """Seeds: small CSV files of the project, loaded by COPY.
 
-A table that is published keeps its columns and their types, whatever the file would give it now,
-until a full refresh is asked for: dbt empties it and fills it again.
+A published table keeps its columns and their types, whatever the file would give it now, until a
+full refresh is asked for: dbt empties that table and fills it again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def build(site: Site) -> Built:
 
 
 def _tell_of_types(site: Site, table: SeedTable) -> None:
-    """Warn of types for columns that the file has not."""
+    """Warn of types for columns that the file does not have."""
     there = [name for name, _ in table.columns]
     known = {name.lower() for name in there}
     for name in site.model.config.get("column_types") or {}:
@@ -67,7 +67,7 @@ def _tell_of_types(site: Site, table: SeedTable) -> None:
 
 
 def _keeps(old: RelationState, new: RelationState) -> bool:
-    """Whether the published table has other columns, or others more, that take what is new."""
+    """Whether the published table has all columns of the file, but is not just the same."""
     was = [(column.name, column.type) for column in old.columns]
     comes = [(column.name, column.type) for column in new.columns]
     return old.kind == "r" and was != comes and dict(comes).keys() <= dict(was).keys()
@@ -76,7 +76,7 @@ def _keeps(old: RelationState, new: RelationState) -> bool:
 def _load_into_columns(
     site: Site, table: SeedTable, old: RelationState, new: RelationState
 ) -> None:
-    """Load the file into a table that has the columns of the published one."""
+    """Load the file into a table with the columns of the published one."""
     types = {column.name: column.type for column in old.columns}
     others = [column for column in new.columns if column.type != types[column.name]]
     if others:
@@ -115,7 +115,7 @@ def _load_into_columns(
 
 
 def _load(site: Site, table: SeedTable, into: Relation, create: str) -> None:
-    """Create a table of the seed's columns and fill it."""
+    """Create a table with the seed's columns and fill it."""
     connection, seed = site.connection, site.model
     columns = ", ".join(f"{_column(seed, name)} {type_}" for name, type_ in table.columns)
     names = ", ".join(_column(seed, name) for name, _ in table.columns)
@@ -138,9 +138,9 @@ def _load(site: Site, table: SeedTable, into: Relation, create: str) -> None:
 
 
 def _written(value: Any, zone: Any) -> str:
-    """The value as COPY reads it from text.
+    """The value as COPY reads it.
 
-    A timestamp with a zone is written as the session's clock shows it: its column has no zone.
+    A timestamp with a zone is written in the session's zone, since its column has none.
     """
     if value is None:
         return "\\N"

@@ -1,4 +1,4 @@
-"""Seeds of which the project creates or fills the table itself; the rest is what dbt's macros do.
+"""Seeds whose table the project creates or fills itself; dbt's macros do the rest.
 
 They find a copy of the published table, as dbt keeps that and changes its rows.
 """
@@ -57,7 +57,7 @@ def _called(site: Site, macro: str, *values: Any) -> Any:
 
 
 def _values(row: Sequence[Any], types: Sequence[str]) -> list[Any]:
-    """A row as dbt has it: a Decimal is a number with a fraction."""
+    """A row as dbt gives it: numbers with a fraction are Decimal."""
     whole = [
         isinstance(value, Decimal) and type_ != "float8"
         for value, type_ in zip(row, types, strict=True)

@@ -108,9 +108,9 @@ def _inferred(written: Sequence[str | None]) -> tuple[str, list[Any]]:
 
 
 def _number_type(values: Sequence[Decimal | None]) -> str | None:
-    """The type of a column of numbers; None where such values are no numbers to PostgreSQL.
+    """The type of a column of numbers; None where PostgreSQL does not take them for numbers.
 
-    dbt says integer even where a value has no room in it, and then fails.
+    dbt says integer even if a value is too large for it, and then fails.
     """
     there = [value for value in values if value is not None]
     finite = [value for value in there if value.is_finite()]
@@ -175,7 +175,7 @@ _TYPES: tuple[tuple[str, Callable[[str], Any]], ...] = (
 
 
 def _is_left_open(row: list[str], delimiter: str) -> bool:
-    """Whether a quote in the last row of a file takes in all that follows."""
+    """Whether a quote in the last row was left open, so that it takes in all that follows."""
     try:
         for _ in csv.reader(row, delimiter=delimiter, strict=True):
             pass

@@ -1,4 +1,4 @@
-"""Where one model is built, and out of what; what every materialization needs for that."""
+"""Where one model is built, and all that every materialization needs for that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONSTRAINTS = {
 
 
 class Site:
-    """One model on its way to stand at ``aside``; ``published`` is its table where that grows."""
+    """A model that is being built at ``aside``; ``published`` is its table if that grows."""
 
     def __init__(
         self,
@@ -73,20 +73,20 @@ class Site:
 
     @property
     def contract(self) -> bool:
-        """Whether the model's contract is enforced."""
+        """Whether the model has a contract that is enforced."""
         return bool((self.model.config.get("contract") or {}).get("enforced"))
 
     def statements(self, compiled: Compiled | None = None) -> Statements:
-        """Statements to be sent together, with what the model puts before them all.
+        """Statements to be sent together, after the model's ``sql_header``.
 
-        ``compiled`` is what they are to hold, if not all of the model.
+        ``compiled`` is the SQL that they will hold, if that is not the model's.
         """
         header = str(self.model.config.get("sql_header") or "")
         self.note(header)
         return Statements(self.compiler.reading((compiled or self.compiled).sql) + header)
 
     def send(self, statements: Statements) -> int | None:
-        """Send the last statements of the build; gives the number of rows inserted."""
+        """Send the last statements of the build; gives how many rows they have inserted."""
         if self.question:
             statements.ask(self.question)
         rows = statements.execute(self.connection, self.compiled, self.compiler)
@@ -94,21 +94,21 @@ class Site:
         return rows
 
     def note(self, statement: str) -> None:
-        """Take note of what a ``statement`` of the project may leave in the session."""
+        """Remember if ``statement``, which is the project's, may leave something in the session."""
         self.leaves = self.leaves or leaves(statement)
 
     def warn(self, message: str) -> None:
         self.compiler.renderer.warnings.append(message)
 
     def error(self, message: str, *words: str) -> ProjectError:
-        """An error of the model, at the setting that ``words`` lead to."""
+        """An error of the model, at the line of the setting that ``words`` lead to."""
         project = self.compiler.manifest.project
         path, line = place_of_setting(self.model, *words, project=project)
         return ProjectError(message, path=path, line=line, model=self.model.name)
 
 
 class Stopped(Exception):
-    """PostgreSQL stopped what holds a model's SQL; ``told`` when its transaction is over."""
+    """PostgreSQL refused statements with a model's SQL; ``told`` is for after the transaction."""
 
     def __init__(
         self, error: psycopg.Error, compiled: Compiled, sent_at: list[int], compiler: Compiler
@@ -149,7 +149,7 @@ class Statements:
         self._length += len(text) + 2
 
     def add_table(self, create: str, table: str, compiled: Compiled, placed: str = "") -> None:
-        """Create ``table`` with the rows of the query, which come when it is placed."""
+        """Create ``table`` with the rows of the query; they are inserted when it is ``placed``."""
         if not placed:
             self.add(f"{create} AS (\n", compiled)
             return
@@ -158,13 +158,13 @@ class Statements:
         self.add(f"INSERT INTO {table} (\n", compiled)
 
     def ask(self, question: str) -> None:
-        """Have a query answered when all else was done, in the same transaction."""
+        """Ask ``question`` after all else, in the same transaction."""
         self._question = question
 
     def execute(
         self, connection: psycopg.Connection, compiled: Compiled, compiler: Compiler
     ) -> int | None:
-        """The number of rows inserted."""
+        """Send all of it; gives how many rows were inserted."""
         try:
             cursor = execute(connection, "".join([*self._texts, self._question]))
         except psycopg.Error as error:
@@ -178,10 +178,8 @@ class Statements:
                     raise forbidden(error, node, project) from error
             at = self._around_at(error, compiled)
             if self.around is not None and at is not None:
-                from datapipe.transform.compile.locate import (
-                    WrittenHook,
-                    hook_error,
-                )  # seldom needed
+                # Seldom needed.
+                from datapipe.transform.compile.locate import WrittenHook, hook_error
 
                 rendered, place = self.around
                 written = WrittenHook("", *place, rendered, node.name)
@@ -199,7 +197,7 @@ class Statements:
                 return before if self._question else rows
 
     def _around_at(self, error: psycopg.Error, compiled: Compiled) -> int | None:
-        """Where around the compiled SQL that stands which ``error`` points at, or else names."""
+        """The offset that ``error`` points at, or names, in what stands around the compiled SQL."""
         text, spans = (
             "".join(self._texts),
             [(at, at + len(compiled.sql)) for at in self._compiled_at],
@@ -212,13 +210,13 @@ class Statements:
 
 
 def place(table: Relation, model: Model) -> str:
-    """SQL that puts the empty ``table`` where it belongs; on one server there is nothing to do."""
+    """SQL that puts the empty ``table`` where it belongs: nothing, on a single server."""
     del table, model
     return ""
 
 
 def indexes(model: Model) -> list[str]:
-    """The indexes of ``model`` as SQL without a name, with ``{}`` where its table goes."""
+    """The indexes of ``model`` as SQL without names, with ``{}`` in place of the table."""
     found = []
     given = model.config.get("indexes") or []
     if not isinstance(given, list):
@@ -236,7 +234,7 @@ def indexes(model: Model) -> list[str]:
 
 
 def not_unique(error: psycopg.Error, model: Model, project: Project) -> ProjectError:
-    """What to say of rows that a unique index of the model does not take."""
+    """The error for rows that a unique index of the model does not take."""
     key = (error.diag.message_detail or "").partition("(")[2].partition(")=")[0]
     columns = [column.strip() for column in key.split(",")]
     number = next((n for n, index in _unique(model) if index.get("columns") == columns), None)
@@ -255,7 +253,7 @@ def not_unique(error: psycopg.Error, model: Model, project: Project) -> ProjectE
 
 
 def forbidden(error: psycopg.Error, model: Model, project: Project | None = None) -> ProjectError:
-    """What to say of rows that a constraint of the model does not take."""
+    """The error for rows that a constraint of the model does not take."""
     of_column = f"name: {error.diag.column_name}" if error.diag.column_name else ""
     is_key = (error.diag.constraint_name or "").endswith("_pkey")
     kind = "primary_key" if is_key else _CONSTRAINTS.get(error.sqlstate or "", "")
@@ -271,7 +269,7 @@ def forbidden(error: psycopg.Error, model: Model, project: Project | None = None
 
 
 def _unique(model: Model) -> list[tuple[int, Mapping[str, Any]]]:
-    """The unique indexes of the model, with their numbers among all."""
+    """The unique indexes of the model, each with its number among all indexes."""
     given = model.config.get("indexes") or []
     found = enumerate(given if isinstance(given, list) else [given])
     return [(n, each) for n, each in found if isinstance(each, Mapping) and each.get("unique")]

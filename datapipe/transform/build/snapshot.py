@@ -1,6 +1,6 @@
-"""Snapshots: every version of a row that was ever seen, with when it began and when it ended.
+"""Snapshots: every version of a row that was ever seen, from when to when.
 
-A first run takes all rows. Later ones compute, aside, which versions end and which begin; what all
+A first run takes all rows. Later ones compute, aside, which versions end and which begin. What all
 in the run read is a view of the published table with those changes in it, and publishing makes the
 same changes to the table itself, as with an incremental model.
 """
@@ -108,7 +108,7 @@ def _columns_of_query(site: Site) -> list[str]:
 
 
 def _check_table(site: Site, old: RelationState, strategy: Strategy) -> None:
-    """Raise ProjectError where the table that is there cannot have been made by this snapshot."""
+    """Raise ProjectError where the published table cannot be one of this snapshot."""
     wanted = ["dbt_scd_id", "dbt_valid_from", "dbt_valid_to"]
     if strategy.hard_deletes == "new_record":
         wanted.append("dbt_is_deleted")
@@ -126,7 +126,7 @@ def _check_table(site: Site, old: RelationState, strategy: Strategy) -> None:
 
 
 def _stage(site: Site, old: RelationState, strategy: Strategy, source: list[str]) -> int | None:
-    """Write down, aside, the versions that end and those that begin; the number of both."""
+    """Write down, aside, the versions that end and those that begin; gives how many there are."""
     names, deletes = strategy.names, strategy.hard_deletes
     new_record = deletes == "new_record"
     keys = strategy.keys
@@ -210,7 +210,7 @@ class _Versions:
         self.valid_to = names[strategy.names["dbt_valid_to"].lower()]
 
     def applied(self) -> str:
-        """A query for the rows of the snapshot as it will be."""
+        """A query for the rows that the snapshot will have."""
         until = quoted(self.valid_to)
         kept = []
         for column in self.columns:
@@ -230,7 +230,7 @@ class _Versions:
         )
 
     def statements(self) -> tuple[str, str]:
-        """What changes the published table to the rows of ``applied``."""
+        """The statements that give the published table the rows of ``applied``."""
         until, table, new = quoted(self.valid_to), self.old.local, self.new.local
         columns = ", ".join(quoted(column.name) for column in self.columns if column.new_type)
         ended = (

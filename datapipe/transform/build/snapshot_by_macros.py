@@ -1,4 +1,4 @@
-"""Snapshots of which the project writes a part itself; the rest is what dbt's macros write.
+"""Snapshots of which the project writes a part itself; dbt's macros write the rest.
 
 They work on a copy of the published table, as nobody can tell beforehand what they do to it.
 """
@@ -28,7 +28,7 @@ _KEY = "dbt_unique_key"
 
 
 def build(site: Site) -> Built:
-    """Take the snapshot aside: all of it, or a copy of the published one with what has changed."""
+    """Take the snapshot aside: all rows, or a copy of the published table with what has changed."""
     started = time.perf_counter()
     strategy = made_by_macro(site, exists=site.published is not None)
     if site.published is None:
@@ -50,7 +50,7 @@ def build(site: Site) -> Built:
 def _create(
     site: Site, table: Relation, macro: str, strategy: Mapping[str, Any], *more: Relation
 ) -> int | None:
-    """Create ``table`` with the rows of the query that ``macro`` writes round the snapshot's."""
+    """Create ``table`` from the query that ``macro`` writes round the snapshot's own."""
     compiled = site.compiled
     query = str(_called(site, macro, strategy, compiled.sql, *more))
     before, found, after = query.partition(compiled.sql)
@@ -61,7 +61,7 @@ def _create(
 
 
 def _merge(site: Site, staging: Relation) -> None:
-    """Bring what was staged into the copy, which gets the columns that it lacks."""
+    """Bring what was staged into the copy, and add the columns that it lacks."""
     old, staged = state_of(site.connection, site.aside), state_of(site.connection, staging)
     beside = {_CHANGE, _KEY} | {f"{_KEY}_{number}" for number in range(1, len(staged.columns))}
     new = replace(staged, columns=tuple(c for c in staged.columns if c.name not in beside))

@@ -1,4 +1,4 @@
-"""How a snapshot tells that a row has changed, and what it calls each version of it."""
+"""How a snapshot tells that a row has changed, and how it names each version."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _HARD_DELETES = ("ignore", "invalidate", "new_record")
 
 @frozen
 class Strategy:
-    """The SQL of one snapshot's settings.
+    """The settings of one snapshot as SQL.
 
-    ``row_changed`` compares ``snapshotted_data`` with ``source_data``; ``open_end`` is what ends a
-    version that has not ended, and ``now`` the time of the run; ``deleted_id`` names the version
-    that says that a row is gone.
+    ``row_changed`` compares ``snapshotted_data`` with ``source_data``. ``open_end`` is the end of a
+    version that has not ended, ``now`` the time of the run, and ``deleted_id`` the id of the
+    version that says that a row is gone.
     """
 
     keys: tuple[str, ...]
@@ -45,18 +45,18 @@ class Strategy:
 
     @property
     def open_end(self) -> str:
-        """A NULL, or what stands for it, of the type of ``updated_at``."""
+        """NULL, or what stands for it, with the type of ``updated_at``."""
         return f"coalesce(nullif({self.updated_at}, {self.updated_at}), {self.current or 'null'})"
 
     def is_open(self, valid_to: str) -> str:
-        """Whether the version whose end is ``valid_to`` has not ended."""
+        """A condition: the version whose end is ``valid_to`` has not ended."""
         if self.current:
             return f"({valid_to} = {self.current} OR {valid_to} IS NULL)"
         return f"{valid_to} IS NULL"
 
 
 def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) -> Strategy:
-    """The strategy by the settings; ``source`` are the columns of the query.
+    """The strategy that the settings name; ``source`` are the columns of the query.
 
     Raises ProjectError for a setting that is missing or not known.
     """
@@ -100,7 +100,7 @@ def strategy_of(site: Site, old: RelationState | None, source: Sequence[str]) ->
 
 
 def _checked(site: Site, old: RelationState | None, source: Sequence[str]) -> str:
-    """Whether one of ``check_cols`` has changed, or has come since."""
+    """A condition: one of ``check_cols`` has changed, or is new."""
     wanted = site.model.config.get("check_cols")
     if wanted == "all":
         columns = list(source)
@@ -134,7 +134,7 @@ def _checked(site: Site, old: RelationState | None, source: Sequence[str]) -> st
 
 
 def _as_given(name: str, source: Sequence[str]) -> str:
-    """The column of the query that is meant by a name, which may be in quotes or not."""
+    """The column of the query that ``name`` means, which may be quoted or not."""
     plain = name[1:-1].replace('""', '"') if name.startswith('"') else name
     return plain if plain in source else plain.lower()
 
@@ -160,7 +160,7 @@ def _hard_deletes(site: Site) -> str:
 def _of_macro(
     site: Site, old: RelationState | None, names: Mapping[str, str], now: str
 ) -> Strategy:
-    """The strategy that a macro of the project's makes up."""
+    """The strategy that a macro of the project describes."""
     made = made_by_macro(site, exists=old is not None)
     return Strategy(
         keys=tuple(listed(made["unique_key"])),
@@ -179,7 +179,7 @@ def _of_macro(
 
 
 def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
-    """What the macro of the strategy makes up; ``exists`` is whether there is a table already."""
+    """What the macro of the strategy returns; ``exists`` is whether there is a table already."""
     name = str(site.model.config.get("strategy") or "")
     package, _, bare = name.rpartition(".")
     macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
@@ -196,7 +196,7 @@ def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
 
 
 def not_taken(site: Site, error: psycopg.Error, cure: str) -> DatapipeError:
-    """What PostgreSQL says of bringing the new versions into the snapshot's table."""
+    """The error for new versions that the snapshot's table does not take."""
     name = site.model.name
     if class_of(error) not in {"21", "22", "23", "42"}:
         return failure(error, f"the snapshot {name}")
@@ -217,7 +217,7 @@ def _hashed(site: Site, values: Sequence[str]) -> str:
 
 
 def _called(site: Site, macro: str, values: list[Any], *, through: str = "") -> str:
-    """What the macro writes, where the project has changed what dbt does; ``through`` another."""
+    """What the macro writes, if the project has its own, or its own ``through``; else nothing."""
     if not any(name and site.compiler.is_overridden(name) for name in (macro, through)):
         return ""
     made = str(site.compiler.call(site.model, macro, values))

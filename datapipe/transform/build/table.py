@@ -14,7 +14,7 @@ from datapipe.transform.database.statements import analyzed, execute
 
 
 def build_view(site: Site) -> Built:
-    """Create the view; one that a header, a hook or a macro changes is published as it stands."""
+    """Create the view; one that a header, a hook or a macro changes is published as it is."""
     started = time.perf_counter()
     own = overrides.makes_view(site)
     if own:
@@ -32,7 +32,7 @@ def build_view(site: Site) -> Built:
 
 
 def build_table(site: Site) -> Built:
-    """Create the table, put it where it belongs, fill it, then make its indexes."""
+    """Create the table, place it, fill it, then create its indexes."""
     started = time.perf_counter()
     model, aside, compiled = site.model, site.aside, site.compiled
     statements = site.statements()
@@ -64,12 +64,12 @@ def build_table(site: Site) -> Built:
 
 
 def create(site: Site) -> str:
-    """The words that begin the statement that makes the model's table."""
+    """The first words of the statement that creates the model's table."""
     return "CREATE UNLOGGED TABLE" if site.model.config.get("unlogged") else "CREATE TABLE"
 
 
 def finish(site: Site, table: Relation) -> None:
-    """What a table that was filled without the model's query needs, too."""
+    """Give a table that was filled without the model's query what else it needs."""
     own = overrides.makes_indexes(site)
     listed = [] if own else indexes(site.model)
     statements = [f"CREATE {index.format(table.local)}" for index in listed]
@@ -82,7 +82,7 @@ def finish(site: Site, table: Relation) -> None:
 
 
 def fill(site: Site, table: Relation, query: str) -> None:
-    """Create ``table`` with the rows of a query of our own."""
+    """Create ``table`` from a query of our own."""
     connection = site.connection
     execute(connection, f"{create(site)} {table.local} AS ({query}) WITH NO DATA")
     placed = place(table, site.model)

@@ -1,7 +1,7 @@
-"""Views that post_hooks make elsewhere: nobody sees those either before all is published.
+"""Views that post_hooks make elsewhere, which nobody sees before all is published, either.
 
-One of what stands aside would show readers what the run may never publish. So it is made aside,
-too, and published with its model. One that is dropped, and not made again, publishing drops.
+Such a view would show readers what the run may never publish. So it is made aside, too, and
+published with its model. If the hook drops it and does not make it again, publishing drops it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _BEFORE_BARE = r"(?i)\b(?P<before>view|exists|from|join|on|table)(?P<space>\s+)"
 
 
 def made_aside(site: Site, text: str) -> str:
-    """``text`` of a hook, with the views that it or one before it makes as they stand aside.
+    """``text`` of a hook, with views that it or an earlier hook makes where they stand aside.
 
-    A view that something else of the project reads, which cannot know of that, stays where it is;
-    so does one that reads what is still to be built.
+    A view that something else of the project reads stays where it is, as that cannot know of it; so
+    does a view that reads what the run has still to build.
     """
 
     def never_missed(found: re.Match[str]) -> str:
@@ -57,7 +57,7 @@ def made_aside(site: Site, text: str) -> str:
 
 
 def also(site: Site, built: Built) -> Iterator[Built]:
-    """What is to be published with ``built``: its hooks have given it all that it is to have."""
+    """The views to be published with ``built``."""
     hooks = {key: site.model.config.get(key) for key in ("pre_hook", "post_hook")}
     for relation in site.views.values():
         published = replace(relation, stands_in=None)
@@ -71,13 +71,13 @@ def _name(site: Site, written: str) -> Name:
 
 
 def _searched(site: Site) -> str:
-    """The schema in which a bare name is made."""
+    """The schema in which something is made under a bare name."""
     row = site.connection.execute("SELECT coalesce(current_schema(), '')").fetchone()
     return site.compiler.made_in() or (str(row[0]) if row else "")
 
 
 def _goes_aside(site: Site, name: Name, text: str) -> bool:
-    """Whether the view that ``text`` makes is to stand aside; then there is a schema for it."""
+    """Whether the view that ``text`` makes stands aside; if so, there is a schema for it."""
     schema = name[0]
     models = site.compiler.manifest.models.values()
     asides = aside.left_over(site.connection)
@@ -101,7 +101,7 @@ def _goes_aside(site: Site, name: Name, text: str) -> bool:
 
 
 def _reads_what_comes(site: Site, text: str) -> bool:
-    """Whether ``text`` names, as it is published, what the run is still to build."""
+    """Whether ``text`` spells the published name of what the run has still to build."""
     models = [each for each in site.compiler.manifest.models.values() if not each.is_function]
     schemas = {each.relation.published[0] for each in models}
     named = {name for schema in schemas for name in definitions.named(text, schema)}

@@ -1,4 +1,4 @@
-"""The hooks of a model as they are written: which there are, where, and what they come to."""
+"""The hooks of a model as they are written: which it has, where they stand, what they come to."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rendered(model: Model, compiler: Compiler) -> list[str]:
 def place_of(
     hook: Hook, setting: Setting, model: Model, compiler: Compiler
 ) -> tuple[Path, int | None]:
-    """Where the hook is written: its first line, or the setting, if that makes it up."""
+    """The line that the hook begins on, or that of the setting if a macro makes the hook."""
     first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
     return place_of_setting(model, setting, first, project=compiler.manifest.project)
 
@@ -69,7 +69,7 @@ def place_of(
 def code_of(
     model: Model, compiler: Compiler, compiled: Callable[[], Compiled]
 ) -> Callable[[], str] | None:
-    """What gives the SQL of ``model``, naming others as they are published; None if it has none."""
+    """A function for the SQL of ``model`` with published names; None if the model has none."""
     if model.is_seed or model.is_batched:
         return None
 
@@ -81,5 +81,5 @@ def code_of(
 
 
 def as_statement(text: str) -> str:
-    """``text`` without what ends it, so that others may follow."""
+    """``text`` without spaces and semicolons at its ends, so that other statements may follow."""
     return text.strip().rstrip(";")
