@@ -1,8 +1,8 @@
-"""Data tests as macros of the project's own run them.
+"""Data tests that are run by macros of the project's own.
 
-Packages that collect the results of tests have a materialization of them, and some projects hold
-the results against other thresholds with ``get_test_sql``. What these find is the result; the rows
-are those that the test itself has found before.
+Packages that collect the results of tests have a materialization for them, and some projects count
+failures their own way, in ``get_test_sql``. What these macros say is the result; the rows that are
+shown are those that the test itself has found before.
 """
 
 from __future__ import annotations
@@ -18,19 +18,16 @@ _DEFAULT = "dbt.materialization_test_default"
 
 
 def macro_of(test: DataTest, compiler: Compiler) -> str | None:
-    """The materialization that brings the result: the project's own, or dbt's where that calls it.
-
-    None where all is as in dbt.
-    """
+    """The materialization that gives the result; None if it is dbt's, and that calls no macro."""
     calls = compiler.is_overridden("get_test_sql")
     return compiler.materialization(test) or (_DEFAULT if calls else None)
 
 
 def again(compiled: Compiled, result: TestResult, macro: str, compiler: Compiler) -> TestResult:
-    """``result`` as the materialization ``macro`` comes to it, on the connection of this thread.
+    """``result`` as the materialization ``macro`` says, on the connection of this thread.
 
-    ``compiled`` is the test, whose template may write and is rendered once. Raises ProjectError for
-    what is wrong with the macro.
+    ``compiled`` is the test; its template may write, and so is rendered only once. Raises
+    ProjectError for what is wrong with the macro.
     """
     test = compiled.node
     assert isinstance(test, DataTest)  # noqa: S101 - it is the result of one

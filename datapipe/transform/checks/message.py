@@ -1,4 +1,4 @@
-"""What tests found, as readable text."""
+"""What tests have found, as readable text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _count(result: TestResult) -> str:
 def table(
     columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = _WIDEST_CELL
 ) -> str:
-    """``rows`` under their column names, cut to what a terminal shows; NULL is written null."""
+    """``rows`` under their column names, cut to the width of a terminal; NULL is written null."""
     cells = [[shown(cell, widest) for cell in row] for row in (columns, *rows)]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     fitting, left = 0, _WIDEST_TABLE
@@ -67,12 +67,12 @@ def table(
 def fits(
     columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, widest: int = _WIDEST_CELL
 ) -> bool:
-    """Whether ``table`` would show all of the columns."""
+    """Whether ``table`` would show all columns."""
     return not table(columns, rows, widest=widest).partition("\n")[0].endswith(" | ...")
 
 
 def shown(cell: Cell, widest: int = _WIDEST_CELL) -> str:
-    """A cell on one line, with nothing in it that would move a terminal's cursor."""
+    """A cell in one line, without characters that would move a terminal's cursor."""
     if cell is None:
         return "null"
     if cell == "":

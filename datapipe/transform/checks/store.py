@@ -1,7 +1,7 @@
-"""Tables and views that keep the rows which data tests found, as ``store_failures`` asks for them.
+"""Keeps the rows that data tests find in tables and views, as ``store_failures`` asks for.
 
-A table is written as soon as its test is run: the rows of a failed test are there to look at though
-nothing is published. A view is made when all is over, upon the models where they then stand.
+A table is written as soon as its test is run, so the rows of a failed test can be looked at though
+nothing is published. A view is made at the end of the run, over the models where they stand then.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Kept = Literal["table", "view"]
 
 @frozen
 class Keeper:
-    """Where the rows of one test are kept, and what stands there now, if anything does."""
+    """Where the rows of one test are kept, and what stands there now."""
 
     relation: Relation
     kind: Kept
     there: str = ""
 
     def freed(self) -> str:
-        """The statements that make room for it, within a batch of others."""
+        """The statements that remove what stands there."""
         schema = f"CREATE SCHEMA IF NOT EXISTS {quoted(self.relation.schema)};\n"
         return schema + (f"DROP {self.there} {self.relation.local};\n" if self.there else "")
 
@@ -47,9 +47,9 @@ class Keeper:
 
 
 def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
-    """What keeps the rows of ``test``: what ``store_failures_as`` says counts first, as in dbt.
+    """What keeps the rows of ``test``: as dbt has it, ``store_failures_as`` counts first.
 
-    Where its settings say nothing, there is a table if ``otherwise`` is true.
+    If its settings say nothing, it is a table if ``otherwise`` is True.
     """
     kind: Any = test.config.get("store_failures_as")
     if kind is None:
@@ -127,9 +127,9 @@ def _placed(test: DataTest, compiler: Compiler) -> Relation:
 
 
 def forget(connection: psycopg.Connection, relations: Iterable[Relation] = ()) -> None:
-    """Drop the views of failures that read what lies aside, or any of ``relations``.
+    """Drop views of failures that read what stands aside, or any of ``relations``.
 
-    They would stand in the way of dropping the one and replacing the other.
+    They would keep the first from being dropped, and the others from being replaced.
     """
     names = [(each.schema, each.identifier) for each in relations]
     found = connection.execute(
@@ -172,9 +172,9 @@ def forget(connection: psycopg.Connection, relations: Iterable[Relation] = ()) -
 def views(
     connection: psycopg.Connection, tests: Iterable[DataTest], compiler: Compiler
 ) -> list[str]:
-    """Make the views of the failures of ``tests`` anew; a warning for each that cannot be made.
+    """Make the views of the failures of ``tests`` anew; gives a warning for each that fails.
 
-    They are upon the models where ``compiler`` places them. Commits each; safe to repeat.
+    They read the models where ``compiler`` places them. Commits each; safe to repeat.
     """
     warnings = []
     for test in tests:

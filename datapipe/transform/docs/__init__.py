@@ -29,7 +29,7 @@ _TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def page(connection: psycopg.Connection | None, options: Options) -> tuple[str, tuple[str, ...]]:
-    """The documentation as HTML, and what to warn of; without a connection, of the files alone."""
+    """The documentation as HTML, and warnings; without a connection, from the files alone."""
     project = opened(connection, options)
     read, renderer = project.manifest, project.renderer
     with renderer.using(connection) if connection else nullcontext():
@@ -79,9 +79,9 @@ def _facts(
 
 
 def _compiled(read: Manifest, compiler: Compiler) -> tuple[dict[str, str], list[str]]:
-    """The SQL of models and tests; a warning for what cannot be compiled before it is built.
+    """The SQL of models and tests, and a warning for what cannot be compiled before it is built.
 
-    An ephemeral model keeps its name in those that read it, so that columns lead to it.
+    An ephemeral model keeps its name in what reads it, so that columns lead back to it.
     """
     compiled: dict[str, str] = {}
     warnings: list[str] = []
@@ -95,7 +95,7 @@ def _compiled(read: Manifest, compiler: Compiler) -> tuple[dict[str, str], list[
 
 
 def _last_results(connection: psycopg.Connection | None) -> dict[str, LastResult]:
-    """How each test ended when it was last run, by unique id; a reused one has passed before."""
+    """The last result of each test by unique id; one that is reused has passed before."""
     if connection is None or not _exists(connection, "meta.run_results"):
         return {}
     rows = connection.execute(
@@ -118,9 +118,9 @@ def _exists(connection: psycopg.Connection, relation: str) -> bool:
 def _row_counts(
     connection: psycopg.Connection | None, states: Mapping[catalog.Name, catalog.RelationState]
 ) -> dict[catalog.Name, int]:
-    """About how many rows each table has, as PostgreSQL's planner believes.
+    """About how many rows each table has, as PostgreSQL's planner estimates.
 
-    Those of a small table that it has not looked at yet are counted.
+    Small tables without an estimate are counted.
     """
     if connection is None:
         return {}
@@ -167,7 +167,7 @@ def _rendered(name: str, found: tuple[Entry, ...]) -> str:
 
 
 def _embedded(found: tuple[Entry, ...]) -> list[tuple[str, str, tuple[tuple[str, str], ...]]]:
-    """For the page's script: each column by node and name, with those that it comes from."""
+    """For the page's script: each column, by node and name, with those that it comes from."""
     return [
         (entry.node, column.name, column.origin.columns)
         for entry in found

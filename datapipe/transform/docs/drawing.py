@@ -35,7 +35,7 @@ class Drawing:
 
 
 def drawn(reads: Mapping[str, Sequence[str]]) -> Drawing:
-    """The drawing of nodes, given in an order in which each stands after all that it reads."""
+    """The drawing of nodes, which are given in an order in which each comes after what it reads."""
     layer_of: dict[str, int] = {}
     for node, read in reads.items():
         layer_of[node] = 1 + max((layer_of[each] for each in read), default=-1)
@@ -66,7 +66,7 @@ def drawn(reads: Mapping[str, Sequence[str]]) -> Drawing:
 
 
 def _untangle(layers: list[list[str]], reads: Mapping[str, Sequence[str]]) -> None:
-    """Order every layer by the mean place of its neighbours, forth and back: fewer lines cross."""
+    """Order each layer by the mean place of its neighbours, back and forth: fewer lines cross."""
     read_by: dict[str, list[str]] = {node: [] for node in reads}
     for node, read in reads.items():
         for each in read:

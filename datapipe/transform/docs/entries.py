@@ -1,4 +1,4 @@
-"""What the documentation says of each node: the project's words and what PostgreSQL has."""
+"""What the documentation says of each node: the project's words, and facts from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Entry:
 
     @property
     def group(self) -> str:
-        """Under what it is listed: the schema, as that is how people look for tables."""
+        """The heading that it is listed under: the schema, as people look for tables by that."""
         return (self.relation.schema if self.relation else "exposures") or "ephemeral"
 
     @property
@@ -87,7 +87,7 @@ class Entry:
 
 
 def key_of(node: Node) -> str:
-    """What a node is called in the documentation."""
+    """The name of a node in the documentation."""
     if isinstance(node, Source):
         return source_key(node.key)
     return node.key if isinstance(node, Model) else f"exposure:{node.name}"
@@ -99,9 +99,9 @@ def source_key(source: SourceKey) -> str:
 
 @frozen
 class Facts:
-    """What else the entries are made of; ``compiled`` is SQL by unique id, as are results.
+    """What entries are made of beside the project; ``compiled`` and results are by unique id.
 
-    ``functions`` are the names of those that are there.
+    ``functions`` are the names of those that are published.
     """
 
     states: Mapping[tuple[str, str], RelationState]
@@ -181,7 +181,7 @@ def _entry(
 def _columns(
     node: Model | Source, state: RelationState | None, origins: Mapping[str, Origin]
 ) -> tuple[tuple[Column, str], ...]:
-    """The columns as PostgreSQL has them; of what was never built, those of its query or YAML."""
+    """The columns that PostgreSQL has; of what was never built, those of its query or of YAML."""
     types = dict.fromkeys((*origins, *node.columns), "")
     if state is not None:
         types = {column.name: column.type for column in state.columns}
@@ -217,7 +217,7 @@ def _tests(read: Manifest, facts: Facts) -> dict[str, list[TestEntry]]:
 
 
 def _tested(test: DataTest) -> list[str]:
-    """What the test is of; one of the user's own is of all that it reads."""
+    """The node that the test belongs to; one of the user's own belongs to all that it reads."""
     if test.tested_model is not None:
         return [test.tested_model]
     sources = [source_key(source) for source in test.sources]

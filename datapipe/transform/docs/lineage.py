@@ -22,7 +22,7 @@ Columns = Mapping[str, str]
 
 @frozen
 class Query:
-    """The SQL that makes a relation, each ``ref`` in it standing for a published relation."""
+    """The SQL that makes a relation; each ``ref`` in it is the published relation."""
 
     node: str
     relation: Relation
@@ -31,9 +31,9 @@ class Query:
 
 @frozen
 class Origin:
-    """The columns that one is computed from, each as node and name, and how.
+    """The columns that a column is computed from, each as node and name, and how.
 
-    ``expression`` is empty where the column is handed on as it is.
+    ``expression`` is empty if the column is passed on unchanged.
     """
 
     columns: tuple[Read, ...]
@@ -42,7 +42,7 @@ class Origin:
 
 @frozen
 class Lineage:
-    """For each node its columns with their origins; ``unknown`` says of which, and why."""
+    """For each node its columns with their origins; ``unknown`` names the other nodes, and why."""
 
     columns: Mapping[str, Mapping[str, Origin]]
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -51,10 +51,10 @@ class Lineage:
 def traced(
     queries: Sequence[Query], relations: Mapping[str, Relation], known: Mapping[str, Columns]
 ) -> Lineage:
-    """The lineage of ``queries``, which stand in the order in which they are built.
+    """The lineage of ``queries``, given in the order in which they are built.
 
-    ``relations`` are those of every node, ``known`` the columns of some, with OTHERS among them if
-    there may be more; what was never built has the columns that its query gives.
+    ``relations`` are those of all nodes; ``known`` are the columns of some, with OTHERS among them
+    if there may be more. What was never built has the columns of its query.
     """
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it says what it cannot resolve
     nodes = {(relation.schema, relation.identifier): node for node, relation in relations.items()}
@@ -86,7 +86,7 @@ def traced(
 
 
 def _named(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
-    """``names`` as PostgreSQL has them, which cuts long ones, and has its own for functions."""
+    """``names`` as PostgreSQL has them: it cuts long ones, and names some functions its own way."""
     if len(names) != len(known):
         return names
     unused = set(known).difference(names)

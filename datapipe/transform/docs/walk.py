@@ -1,7 +1,7 @@
-"""One walk through a parsed query: what each of its columns is computed from, and how.
+"""Walks through a parsed query, to find what each of its columns is computed from.
 
-sqlglot parses, and says what each part of a query reads from. Which column is whose is found here,
-so that much can be said also where not all columns are known.
+sqlglot parses, and says what each part of a query reads from. Which column is whose is found out
+here, so that much can be said even if not all columns are known.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NAMELESS = "?column?"  # as PostgreSQL has it
 
 @frozen
 class Found:
-    """What a column is computed from, and how; it has no expressions where it is handed on."""
+    """What a column is computed from, and how; without expressions it is passed on unchanged."""
 
     columns: tuple[Read, ...] = ()
     expressions: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ def walked(sql: str, known: Known) -> list[tuple[str, Found]]:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What a query reads from, as ``name``; ``aliases`` stand for its first columns."""
+    """Something that a query reads from, as ``name``; ``aliases`` rename its first columns."""
 
     name: str
     scope: Scope
@@ -74,7 +74,7 @@ class _Source:
 
 @frozen
 class _Given:
-    """A column that a query gives: a value, or, out of a star, what ``sources`` have."""
+    """A column of a query: a value, or, where a star gives it, that of ``sources``."""
 
     name: str
     value: exp.Expr | None
@@ -82,7 +82,7 @@ class _Given:
 
 
 class _Walk:
-    """Remembers what it found of each part of the query."""
+    """Remembers what it has found out about each part of the query."""
 
     def __init__(self, root: Scope, known: Known) -> None:
         self._known = known
@@ -99,7 +99,7 @@ class _Walk:
         return self._given[id(query)]
 
     def column(self, query: exp.Expr, name: str | int) -> Found:
-        """What is found of the column of ``query`` with this name, or in this place."""
+        """What is known of the column of ``query`` with this name or number."""
         key = (id(query), name)
         if key not in self._found:
             self._found[key] = _NOTHING  # for a recursive query, which comes by here again
@@ -134,7 +134,7 @@ class _Walk:
                 yield _Given(name, None, [source])
 
     def _called(self, value: exp.Expr) -> str:
-        """What PostgreSQL calls the column."""
+        """The name that PostgreSQL gives the column."""
         if value.alias:
             return value.alias
         while isinstance(value, exp.Paren | exp.Cast | exp.Window | exp.Filter | exp.WithinGroup):
@@ -162,7 +162,7 @@ class _Walk:
         return _merged(self._what(query, each, name) for each in self._meant(query, name))
 
     def _place(self, query: exp.Expr, name: str | int) -> str | int:
-        """Where the column stands in each side of a UNION; its name, if that cannot be told."""
+        """The number of the column in each side of a UNION; its name, if that cannot be told."""
         if isinstance(name, int):
             return name
         names = [each.name for each in self.given(query)]
@@ -170,7 +170,7 @@ class _Walk:
         return name if place < 0 or OTHERS in names[: place + 1] else place
 
     def _meant(self, query: exp.Expr, name: str) -> list[_Given]:
-        """The columns of this name; failing that, the one source that may have more."""
+        """The columns of this name; if there are none, the one source that may have others."""
         if id(query) not in self._by_name:
             self._by_name[id(query)] = {}
             for each in self.given(query):
@@ -268,12 +268,12 @@ class _Walk:
 
 
 def _selected(node: exp.Expr) -> bool:
-    """Whether ``node`` is what a query selects, which is shown as it is written."""
+    """Whether ``node`` is an item of a select list, which is shown as it is written."""
     return node.arg_key == "expressions" and isinstance(node.parent, exp.Select)
 
 
 def _joined(query: exp.Select, names: Sequence[str]) -> list[str]:
-    """The columns that ``*`` gives once, though several of what is joined have them."""
+    """The columns that ``*`` gives only once, though several joined tables have them."""
     joins = query.args.get("joins") or ()
     joined = [each.name for join in joins for each in join.args.get("using") or ()]
     if any(join.method == "NATURAL" for join in joins):
@@ -282,7 +282,7 @@ def _joined(query: exp.Select, names: Sequence[str]) -> list[str]:
 
 
 def _meant_by(column: exp.Column, sources: Sequence[_Source]) -> tuple[list[_Source], str]:
-    """Whose ``column`` may be, and its name there, which is OTHERS for a row in whole."""
+    """The sources that ``column`` may belong to, and its name there; OTHERS for a whole row."""
     name = column.name
     if column.table:
         return [each for each in sources if each.name == column.table], name
@@ -294,7 +294,7 @@ def _meant_by(column: exp.Column, sources: Sequence[_Source]) -> tuple[list[_Sou
 
 
 def _inner(query: exp.Expr) -> exp.Expr | None:
-    """The query that gives the columns of ``query``, which is not a SELECT itself."""
+    """The query that has the columns of ``query``, if that is not a SELECT itself."""
     inner: exp.Expr | None = None
     if isinstance(query, exp.SetOperation):
         inner = _sides(query)[0]
@@ -304,7 +304,7 @@ def _inner(query: exp.Expr) -> exp.Expr | None:
 
 
 def _sides(query: exp.Expr) -> list[exp.Expr]:
-    """What a UNION puts together, in order: it may be hundreds."""
+    """The queries that a UNION puts together, in order: there may be hundreds."""
     sides: list[exp.Expr] = []
     while isinstance(query, exp.SetOperation):
         sides.append(query.expression.unnest())

@@ -1,4 +1,4 @@
-"""What a run is asked for, in full: with what the project's selectors stand for."""
+"""What a run is asked for, with the selectors of the project resolved."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from datapipe.transform.project import Project
 
 @frozen
 class Asked:
-    """``include`` of all that there is, or all of it, without ``exclude``.
+    """A selection: ``include``, or everything if that is None, without ``exclude``.
 
-    ``default`` names the selector that the project has for where nothing is asked for.
+    ``default`` is the name of the project's default selector, if that is used.
     """
 
     include: Spec | None = None
@@ -39,10 +39,10 @@ def asked(
     *,
     indirect: Indirect = "eager",
 ) -> Asked:
-    """What ``include`` and ``exclude`` come to; ``selector:name`` is in ``selectors.yml``.
+    """What ``include`` and ``exclude`` mean; ``selector:name`` stands in ``selectors.yml``.
 
-    The ``renderer`` is only needed where that file has Jinja. Raises UsageError for what cannot be
-    read, and ProjectError for what cannot be read in the file.
+    The ``renderer`` is needed only if that file has Jinja. Raises UsageError for a selection that
+    cannot be read, and ProjectError for a mistake in the file.
     """
     selectors = cache(lambda: Selectors(project, renderer, indirect))
 

@@ -37,9 +37,9 @@ _WILDCARDS = frozenset("*?[]")
 
 @frozen
 class Facts:
-    """What is known of an earlier run, for ``state:`` and ``result:``; keys are unique ids.
+    """What is known of earlier runs, for ``state:`` and ``result:``; keys are unique ids.
 
-    ``modified`` has the parts that are no more what they were; of what is new, all of them.
+    ``modified`` has the parts of a node that have changed; of a new node, all of them.
     """
 
     new: frozenset[str]
@@ -49,9 +49,9 @@ class Facts:
 
 @frozen
 class Earlier:
-    """What a selection may ask of what was before: None is not known.
+    """What a selection may ask about earlier runs; None is not known.
 
-    ``fresher`` are the sources that have got newer rows, for ``source_status:``.
+    ``fresher`` are the sources with newer rows, for ``source_status:``.
     """
 
     facts: Facts | None = None
@@ -181,7 +181,7 @@ def _is_at(node: Node, fqn: tuple[str, ...], value: str) -> bool:
 
 
 def _age(node: Node) -> str:
-    """What a version is, beside the latest one."""
+    """What a version is, compared with the latest: latest, prerelease or old."""
     if node.version is None or node.latest_version is None:
         return "none"
     if node.version == node.latest_version:

@@ -1,8 +1,8 @@
 """dbt's selection: which models and tests of a project a run is about.
 
-``--select`` and ``--exclude`` take names, folders and ``method:value``, with ``+`` and ``@`` for
-what lies before and after; a space unites, a comma intersects. A test is selected with any model
-that it reads, unless another way of indirect selection is asked for.
+``--select`` and ``--exclude`` take names, folders and ``method:value``; ``+`` and ``@`` add what
+comes before and after. A space unites, a comma intersects. A test is selected with any model that
+it reads, unless another way of indirect selection is asked for.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _RESOURCES = frozenset({"model", "seed", "snapshot", "test", "function", "exposu
 class Selection:
     """What was selected, in the order of the project; ``warnings`` tell what matched nothing.
 
-    ``models`` are keys of the manifest's models. A model or a test whose file is empty is a node,
-    and no more: as with dbt there is nothing to run.
+    ``models`` are keys of the manifest's models. A model or a test whose file is empty is a node
+    and nothing more: as with dbt there is nothing to run.
     """
 
     nodes: tuple[Node, ...]
@@ -46,10 +46,10 @@ class Selection:
 
 
 def select(manifest: Manifest, asked: Asked, *, earlier: Earlier | None = None) -> Selection:
-    """What of the project is ``asked`` for.
+    """Select what is ``asked`` for.
 
-    Raises UsageError for a criterion whose value is none, and for one that asks of what was before
-    where that is not known.
+    Raises UsageError for a criterion with an unknown value, and for one that asks about earlier
+    runs when nothing is known of them.
     """
     found = _Selecting(manifest, graph_of(manifest), earlier or Earlier())
     selected = set(found.graph.nodes)
@@ -75,7 +75,7 @@ def select(manifest: Manifest, asked: Asked, *, earlier: Earlier | None = None) 
 
 
 class _Selecting:
-    """Works out what specs select; those selected for sure, and tests that may come with others."""
+    """Works out what a selection names: nodes, and tests that may come along with others."""
 
     def __init__(self, manifest: Manifest, graph: Graph, earlier: Earlier) -> None:
         self.manifest = manifest
@@ -123,7 +123,7 @@ class _Selecting:
         return self._expanded(near, asked.indirect)
 
     def _expanded(self, selected: set[str], how: Indirect) -> tuple[set[str], set[str]]:
-        """``selected`` with the tests of it, and the tests that read more than it."""
+        """``selected`` with its tests, and apart from it the tests that read still more."""
         direct, indirect = set(selected), set[str]()
         if how == "empty":
             return direct, indirect
@@ -139,14 +139,14 @@ class _Selecting:
         return direct, indirect
 
     def _enough(self, selected: Set[str], how: Indirect) -> set[str]:
-        """What a test may read to come with ``selected``."""
+        """All that a test may read to come along with ``selected``."""
         if how != "buildable":
             return set(selected)
         sources = {key for key, node in self.graph.nodes.items() if node.resource_type == "source"}
         return self.graph.reached(selected, self.graph.parents) | sources
 
     def _incorporated(self, direct: set[str], indirect: set[str], how: Indirect) -> set[str]:
-        """``direct`` with the tests whose parents are all selected, now that all are together."""
+        """``direct`` with those tests whose parents are all selected by now."""
         if how not in {"cautious", "buildable"}:
             return direct
         enough = self._enough(direct, how)

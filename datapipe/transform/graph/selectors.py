@@ -20,7 +20,7 @@ _SETS = ("union", "intersection")
 
 
 class Selectors:
-    """The selections that ``project`` names, each of which may name those above it.
+    """The selections that ``project`` names; each may name those above it.
 
     Raises ProjectError for one that cannot be read.
     """
@@ -109,7 +109,7 @@ class Selectors:
         return zip(parts, parts.lines, strict=True)
 
     def _text(self, text: str, line: int) -> Spec:
-        """What a criterion stands for that is written as on the command line."""
+        """The selection that a text stands for, which is written as on the command line."""
         try:
             found = criterion(str(self._rendered(text, line)), self._indirect)
         except UsageError as error:
@@ -126,7 +126,7 @@ class Selectors:
             raise self._mistake(str(error), line) from None
 
     def _criterion(self, block: Block) -> Spec:
-        """What a mapping stands for that has a method and more, or is a method and its value."""
+        """The selection that a mapping stands for: a method with other keys, or with its value."""
         first = next(iter(block))
         if "method" not in block and len(block) > 1:
             raise self._mistake(
@@ -185,7 +185,7 @@ class Selectors:
             )
 
     def _rendered(self, value: Any, line: int) -> Any:
-        """``value`` without Jinja, for which a renderer is only made where there is any."""
+        """``value`` with its Jinja rendered; a renderer is made only if there is any."""
         if not isinstance(value, str) or "{" not in value:
             return value
         own = {"var": Var(self._project.given)}

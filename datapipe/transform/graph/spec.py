@@ -1,4 +1,4 @@
-"""What a selection says, before it is held against a project: criteria, and what combines them."""
+"""Selections as they are written: criteria, and what combines them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CRITERION = (
 
 @frozen
 class Criterion:
-    """One criterion as it is written, such as ``2+tag:nightly+``.
+    """One criterion, such as ``2+tag:nightly+``.
 
-    ``place`` goes before what is said of it, where it is not from the command line.
+    ``place`` begins a message about it, if it is not from the command line.
     """
 
     raw: str
@@ -38,9 +38,9 @@ class Criterion:
 
 @frozen
 class Group:
-    """Criteria that are united, intersected, or taken from the first of them.
+    """Criteria that are united, intersected, or taken away from the first of them.
 
-    ``expected`` is what to warn of where nothing is found.
+    ``expected`` is what a warning names if nothing is found.
     """
 
     how: Literal["union", "intersection", "difference"]
@@ -53,9 +53,9 @@ Spec = Criterion | Group
 
 
 def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
-    """The union of what ``texts`` name, each of which may name several with spaces between.
+    """The union of ``texts``, each of which may name several things with spaces between them.
 
-    To what a selector of the project names no tests are added, as in dbt.
+    No tests are added to what a selector of the project names, as in dbt.
     """
     words = [word for text in texts for word in text.split()]
     parts = tuple(
@@ -105,7 +105,7 @@ def criteria(spec: Spec) -> Iterator[Criterion]:
 
 
 def usual_method(value: str) -> str:
-    """The method that is meant where none is written."""
+    """The method that is meant if none is written."""
     if "/" in value:
         return "path"
     return "file" if value.lower().endswith((".sql", ".py", ".csv")) else "fqn"

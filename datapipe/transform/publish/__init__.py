@@ -1,9 +1,9 @@
 """Makes all that was built aside visible, in one short transaction.
 
-Readers never see half of it, and never fail because of it: every lock is asked for at the
-beginning, views before tables as a reader takes them, for less time than PostgreSQL waits before it
-looks for a deadlock. Where one is not to be had, all are given back and asked for again after a
-pause.
+Readers never see half of it, and never fail because of it. All locks are asked for at the
+beginning, those of views before those of tables, as a reader takes them; and for less time than
+PostgreSQL waits before it looks for a deadlock. If one is not to be had, all are given back and
+asked for again after a pause.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class Publication:
-    """One publication of one run; ``final`` compiles views as they will stand.
+    """The publication of one run; ``final`` compiles views as they will be published.
 
-    ``record`` is called last in its transaction: what it writes is there with what it is about.
-    ``recorded_functions`` are those that the project has published before, by unique id.
+    ``record`` is called last in its transaction, so what it writes is committed together with what
+    it is about. ``recorded_functions`` are those that the project has published before, by unique
+    id.
     """
 
     def __init__(
@@ -77,8 +78,8 @@ class Publication:
     def publish(self) -> None:
         """Publish and commit, or raise with everything as it was.
 
-        Raises PublishError where something that others made would break, WarehouseError where a
-        lock was not to be had in ``wait_seconds``.
+        Raises PublishError where something that others have made would break, and WarehouseError
+        where a lock was not to be had in ``wait_seconds``.
         """
         until = time.monotonic() + self.wait_seconds
         while True:
@@ -93,13 +94,13 @@ class Publication:
         self._afterwards()
 
     def _changes_seen(self) -> str:
-        """Which transactions have ended: the same as before if nobody has committed since."""
+        """A text for all transactions that have ended: it stays the same until somebody commits."""
         row = self.connection.execute("SELECT pg_current_snapshot()::text").fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM gives a row
         return str(row[0])
 
     def _planned(self) -> tuple[Plan, Functions]:
-        """What is to be done now; the views to be pointed at new functions are among the others."""
+        """What to do, as things stand now; views to be pointed at new functions are in the plan."""
         new = [each for each in self.all if each.function]
         old = functions.old(self.connection, new)
         plan = planner.make(self.connection, self.built, self.models, new, old)
@@ -111,7 +112,7 @@ class Publication:
         return plan, of_functions
 
     def _fill(self, plan: Plan, of_functions: Functions) -> None:
-        """Give the tables that stay what they are their rows, and let others refer to them."""
+        """Bring new rows into the tables that stay, and let what moves refer to those."""
         for each in plan.increments:
             self._apply(each)
         for each in plan.in_place:
@@ -120,7 +121,7 @@ class Publication:
         rebase.rekey(self.connection, plan)
 
     def _afterwards(self) -> None:
-        """Send what may not stand in a transaction; all is published, so nothing can be undone."""
+        """Send what may not stand in a transaction; if that fails, what is published stays so."""
         for each in self.built:
             for statement in each.afterwards:
                 try:
@@ -132,10 +133,11 @@ class Publication:
                     )
 
     def _swapped(self, plan: Plan, of_functions: Functions, seen: str, until: float) -> bool:
-        """Whether all but the tables filled in place was published; False if the plan is outdated.
+        """Swap, under locks; False if the plan turns out to be outdated, and another is needed.
 
-        Asks for the locks again and again; what was done before stays done. Tables with keys that
-        are in the way are filled under the locks. ``seen`` is what the plan knows of.
+        Asks for the locks again and again; what was done before that stays done. Tables whose
+        foreign keys are in the way are filled under the locks. The plan was made when ``seen`` was
+        the case.
         """
         attempt = 0
         changes = plan.is_filled or bool(of_functions.fates)
@@ -165,7 +167,7 @@ class Publication:
             time.sleep(_PAUSES[min(attempt, len(_PAUSES)) - 1])
 
     def _apply(self, each: Built) -> None:
-        """Change the rows that an increment changes; readers are not blocked."""
+        """Change rows of the published table as the increment says; readers are not blocked."""
         try:
             execute(self.connection, "; ".join(each.increment or ()))
         except psycopg.Error as error:
@@ -174,7 +176,7 @@ class Publication:
             raise incremental.told(error, each.model) from error
 
     def _copy_rows(self, plan: Plan, each: Built) -> None:
-        """Replace the rows of a table that must stay the table it is; readers are not blocked."""
+        """Replace the rows of a table that has to stay the table it is; readers are not blocked."""
         old, new = plan.old(each), plan.aside(each)
         columns = ", ".join(map(quoted, catalog.stored(self.connection, new.oid)))
         table = each.model.relation.published_local
@@ -236,7 +238,7 @@ class Publication:
         self.record(self.connection)
 
     def _indexes(self, oids: Sequence[int]) -> dict[int, set[str]]:
-        """The indexes of tables, with the functions that they call as those will be published."""
+        """The indexes of tables, with published names for functions that they call aside."""
         schemas = {each.model.relation.schema for each in self.all if each.function}
         return {
             oid: {aside.in_public(index, schemas) for index in indexes}

@@ -1,6 +1,6 @@
-"""Grants and comments that macros of the project's own give, in place of those that dbt has.
+"""Grants and comments that macros of the project's own give, in place of dbt's.
 
-They are called when the model stands where readers find it, within the transaction that publishes.
+They are called in the transaction that publishes, when the model stands where readers find it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = {"v": "view", "m": "materialized_view"}
 
 
 class ByMacros:
-    """Calls what the project has; a materialization of its own is taken to have called it."""
+    """Calls those macros; a materialization of the project's own has called them itself."""
 
     def __init__(self, connection: psycopg.Connection, compiler: Compiler) -> None:
         self._connection = connection
@@ -39,9 +39,9 @@ class ByMacros:
         return self._comments and not self._is_custom(each)
 
     def grant(self, each: Built, plan: Plan, others: Collection[str]) -> None:
-        """Call ``apply_grants``, when ``others`` have lost what a new table of dbt's would lack.
+        """Call ``apply_grants``, after taking from ``others`` what a new table of dbt's would lack.
 
-        Without ``grants`` among the model's settings, they keep what they were granted.
+        If the model's settings have no ``grants``, they keep what they were granted.
         """
         model = each.model
         given = {

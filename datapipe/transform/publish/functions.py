@@ -1,10 +1,11 @@
 """What publishing does with functions: each is replaced where it is, or swapped for the new one.
 
-A function that is replaced stays what it is to all that hangs on it. One that PostgreSQL does not
-replace, as it gives another type or its arguments have other names, is put away, and the new one
-comes in its place; so it is where something that is published as it stands refers to the new one.
-Then the views of users are pointed at the new one. Where something else of theirs hangs on the old
-one, what refers to the new one is made again, or else nothing is published.
+CREATE OR REPLACE keeps all that hangs on a function. If PostgreSQL does not allow that, because the
+result or the names of arguments differ, the old function is put away and the new one comes in its
+place. The same is done if something that is published as it stands refers to the new one. Then the
+views of users are pointed at the new one. If something else of theirs hangs on the old one, that
+has to stay: it is replaced, and what refers to the new one is made again. Where that cannot be
+done, nothing is published.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ How = Literal["replaces", "rebased", "created", "moves"]
 class Fate:
     """What becomes of one function; ``old`` is the published one that takes the same arguments.
 
-    ``local`` is what it will be called; ``text`` is the statement that makes it there, if any does.
+    ``local`` is what it will be called; ``text`` is the statement that makes it there.
     """
 
     built: Built
@@ -64,13 +65,13 @@ class Fate:
 
     @property
     def is_anew(self) -> bool:
-        """Whether it is another function than the old one, or there is no such one."""
+        """Whether it is another function than the old one, or there is none."""
         return self.how in {"created", "moves"}
 
 
 @dataclass
 class Functions:
-    """What to do with the functions of a run; ``away`` are those that others come in place of."""
+    """What to do with the functions of a run; ``away`` are the old ones that are put away."""
 
     fates: list[Fate] = field(default_factory=list)
     away: list[FunctionState] = field(default_factory=list)
@@ -117,7 +118,7 @@ class Functions:
 
 
 def old(connection: psycopg.Connection, built: Sequence[Built]) -> set[int]:
-    """The oids of the published functions that have the names of ``built``."""
+    """The oids of published functions that have the names of ``built``."""
     states = known.states(connection, [name_of(each.model) for each in built])
     return {state.oid for state in states}
 
@@ -129,10 +130,10 @@ def make(
     models: Iterable[Model],
     recorded: Mapping[str, str],
 ) -> Functions:
-    """What to do with ``built``, all of them functions, where ``plan`` is that of the relations.
+    """What to do with the functions ``built``; ``plan`` is that of the relations.
 
     ``models`` are all of the project's; ``recorded`` are the functions that it has published
-    before, by unique id. Raises PublishError for what others made and would break.
+    before, by unique id. Raises PublishError for what others have made and would break.
     """
     if not built:
         return Functions()
@@ -161,7 +162,7 @@ def make(
 
 
 class _Hanging:
-    """What hangs on functions, those that are published and those that are to come."""
+    """What hangs on the published functions and on the new ones."""
 
     def __init__(
         self,
@@ -208,7 +209,7 @@ class _Hanging:
         return "rebased" if can_be_made_again else "moves"
 
     def _as_published(self, new: FunctionState) -> FunctionState:
-        """``new`` with the types of rows that tables have which stay where they are."""
+        """``new`` as it will be: with the row types of published tables, for tables that stay."""
 
         def staying(type_: re.Match[str]) -> str:
             return self._row_types.get(type_[0], type_[0])
@@ -218,12 +219,12 @@ class _Hanging:
         return replace(new, call=(kind, *types, modes, names))
 
     def stuck(self, old: FunctionState) -> list[Hanging]:
-        """What of others' cannot be pointed at another function."""
+        """What hangs on ``old`` and cannot be pointed at another function."""
         on_it = [each for each in self._all if each.on == old.oid]
         return [each for each in on_it if each.relation not in self._views]
 
     def repointed(self, found: Functions) -> list[Dependent]:
-        """The views to point at what is new; raises PublishError for all else."""
+        """The views to be pointed at new functions; raises PublishError for what else is there."""
         of = {fate.old.oid: fate for fate in found.fates if fate.old is not None}
         for old in found.away:
             for each in self.stuck(old):
@@ -236,9 +237,9 @@ class _Hanging:
 def _superseded(
     fates: Sequence[Fate], published: Mapping[str, FunctionState], recorded: Mapping[str, str]
 ) -> list[FunctionState]:
-    """The functions that were published before with other arguments, by the same nodes.
+    """Functions that the same nodes have published before, with other arguments.
 
-    Left there, they would be called in place of the new ones by whoever gives such arguments.
+    If they stayed, calls with such arguments would go on finding them.
     """
     ids = {fate.model.unique_id for fate in fates}
     taken = {fate.local for fate in fates}

@@ -25,10 +25,10 @@ def give(
     *,
     on: str = "",
 ) -> None:
-    """Leave others than ``owner`` with just the privileges that the model's settings name.
+    """Take all privileges from others than ``owner``, and grant those that the settings name.
 
-    ``now`` are those that they have; ``on`` is what they are on, where that is no relation. Raises
-    PublishError for a role or a privilege that PostgreSQL does not know.
+    ``now`` are the privileges that there are; ``on`` is what they are on, if that is no relation.
+    Raises PublishError for a role or a privilege that PostgreSQL does not know.
     """
     name = on or model.relation.published_local
     statements = revoked(name, others(now, owner))
@@ -56,12 +56,12 @@ def give(
 
 
 def others(now: Iterable[Grant], owner: str) -> list[str]:
-    """Those to whom anything is granted, but for the ``owner``, as SQL wants them."""
+    """Those who have been granted anything, except the ``owner``, as SQL."""
     return sorted({grant.grantee for grant in now} - {owner, quoted(owner)})
 
 
 def revoked(name: str, grantees: Collection[str]) -> list[str]:
-    """The statement, if there is need of one, that takes all privileges on ``name`` away."""
+    """The statement that takes all privileges on ``name`` from ``grantees``, if there are any."""
     return [f"REVOKE ALL ON {name} FROM {', '.join(grantees)}"] if grantees else []
 
 

@@ -1,4 +1,4 @@
-"""Foreign keys of the project's own tables to what is swapped: taken away, and given back."""
+"""Foreign keys of the project's tables to tables that are swapped: dropped, and made again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from datapipe.warehouse.failures import class_of
 
 @frozen
 class Key:
-    """A foreign key with what takes it away and what gives it back, which may be left to others.
+    """A foreign key, and the statements that drop it and make it again; that may be up to others.
 
-    ``cascades`` is what it does itself with rows of which those that they refer to are gone.
+    ``cascades`` does what the key says of rows whose referred rows are gone.
     """
 
     key: Dependent
@@ -47,7 +47,7 @@ GROUP BY k.oid, n.nspname, c.relname, rn.nspname, r.relname
 
 
 def of(connection: psycopg.Connection, plan: Plan) -> list[Key]:
-    """The keys that are in the way of ``plan``, as they stand."""
+    """The keys that are in the way of ``plan``."""
     found = []
     # Rows that went from the copy of a table that grows would have gone from the table.
     grown = {old.oid for each, old in plan.swapped if each.grown}
@@ -66,7 +66,7 @@ def of(connection: psycopg.Connection, plan: Plan) -> list[Key]:
 
 
 def _cascades(connection: psycopg.Connection, key: Dependent) -> str:
-    """The statement that does what the key says of rows of which others are deleted; or nothing."""
+    """The statement that does what ON DELETE says for rows whose referred rows are gone."""
     row = connection.execute(_REFERRING, [key.on, *(key.of or ()), key.constraint]).fetchone()
     if row is None:
         return ""
@@ -83,7 +83,7 @@ def _cascades(connection: psycopg.Connection, key: Dependent) -> str:
 
 
 def give_back(connection: psycopg.Connection, keys: Sequence[Key]) -> None:
-    """Let the keys refer to the new tables; raises PublishError where their rows do not fit."""
+    """Make the keys again, to the new tables; raises PublishError where rows do not fit."""
     for each in keys:
         try:
             execute(connection, "; ".join(filter(None, (each.cascades, each.added))))

@@ -54,7 +54,7 @@ def take(connection: psycopg.Connection, plan: Plan, patience_ms: int) -> None:
 def still_busy(
     connection: psycopg.Connection, schemas: Iterable[str], wait_seconds: float
 ) -> WarehouseError:
-    """The error that tells who still uses relations of ``schemas``."""
+    """The error that tells who has locks on relations of ``schemas``."""
     row = connection.execute(
         """
         SELECT string_agg(DISTINCT format('process %%s (%%s)', a.pid, left(a.query, 60)), ', ')

@@ -62,7 +62,7 @@ class Plan:
         return (old.grants or ()) if old else ()
 
     def owner(self, each: Built) -> str:
-        """Who owns the relation that stands where ``each`` goes; an empty string if none does."""
+        """Who owns the relation that stands where ``each`` goes; empty if there is none."""
         old = self.states.get(name_of(each.model))
         return old.owner if old else ""
 

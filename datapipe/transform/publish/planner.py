@@ -25,10 +25,10 @@ def make(
     functions: Sequence[Built] = (),
     making_way: Collection[int] = (),
 ) -> Plan:
-    """The plan for what stands now; raises PublishError for what others made and would break.
+    """The plan for what stands now; raises PublishError for what others have made and would break.
 
-    ``models`` are all of the project's. ``functions`` are published with ``built``, and
-    ``making_way`` are the oids of those that make way for them.
+    ``models`` are all of the project's. ``functions`` are published together with ``built``, and
+    ``making_way`` are the oids of functions that will be gone then.
     """
     ours = {name_of(each.model) for each in built}
     ours |= {each.aside.standing for each in built}
@@ -66,9 +66,9 @@ def make(
 def _leave_out_what_is_gone(
     connection: psycopg.Connection, plan: Plan, built: Sequence[Built], ours: Collection[Name]
 ) -> None:
-    """Where a hook has dropped what it was to be about, what is published goes, too.
+    """Drop what is published of models that a hook has dropped aside.
 
-    It stays as it is where something of others hangs on it.
+    If something of others hangs on it, it stays.
     """
     gone = [each for each in built if each.aside.standing not in plan.states]
     olds = [plan.states[name] for each in gone if (name := name_of(each.model)) in plan.states]
@@ -100,9 +100,9 @@ def _refuse_loaded(connection: psycopg.Connection, plan: Plan, built: Sequence[B
 def _read_by_what_moves(
     connection: psycopg.Connection, plan: Plan, built: Sequence[Built]
 ) -> set[int]:
-    """What the materialized views aside read, and all else that is published as it stands.
+    """The oids of all that materialized views aside read, and that what moves reads.
 
-    What they refer to must be published as it stands, too, for it is what they go on referring to.
+    That has to move as well, since it is what they will go on reading.
     """
     states = {plan.aside(each).oid: each for each in built if each.aside.standing in plan.states}
     movers = {oid for oid, each in states.items() if each.moves or plan.aside(each).kind == "m"}

@@ -1,10 +1,10 @@
-"""Lets what moves refer to what is published, where its inputs do not move themselves.
+"""Points what moves at published tables that do not move.
 
-A materialized view keeps referring to what it was made from. A table that is swapped moves with it.
-But an increment changes the rows of the published table, and so does a table that is filled in
-place: what was read aside instead of them stays aside. So, before anything is locked, whatever
-reads that is made again upon the published table, which shows this transaction the new rows; so is
-what a hook made of it elsewhere.
+A materialized view goes on reading what it was made from. If that is swapped, it moves as well. But
+an increment changes rows of the published table, and so does filling a table in place: what was
+read aside instead of these stays aside. So, before anything is locked, whatever reads that is made
+again upon the published table, which shows this transaction the new rows. The same goes for what a
+hook has made of it elsewhere.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from datapipe.transform.publish.plan import Plan, name_of
 def rebase(
     connection: psycopg.Connection, plan: Plan, built: Sequence[Built], functions: Functions
 ) -> list[Name]:
-    """Make again all that reads what does not move, and is not to stay with it.
+    """Make again all that reads what does not move; gives what is still to be filled.
 
-    What calls a function that stays can be filled when that is the new one: it is given back, in
-    order, by the names under which it will be published.
+    A materialized view that calls a function which stays is filled only when that has been
+    replaced. The names are the published ones, in the order in which to fill them.
     """
     stays = {plan.aside(each).oid: each for each in (*plan.in_place, *plan.increments)}
     moves = {plan.aside(each).oid for each in plan.moved if plan.aside(each).kind != "r"}
@@ -91,7 +91,7 @@ def rebase(
 def _made_elsewhere(
     connection: psycopg.Connection, stays: Collection[int], known: Collection[int]
 ) -> dict[int, RelationState]:
-    """The views that hooks made, outside of what is ``known``, of what does not move."""
+    """Views that hooks have made of what does not move, except those that are ``known``."""
     names = {each.of for each in dependents(connection, stays) if each.of and not each.constraint}
     found = catalog.states(connection, names).values()
     return {state.oid: state for state in found if state.oid not in known}
@@ -104,7 +104,7 @@ WHERE k.contype = 'f' AND k.conrelid = ANY(%s::oid[]) AND k.confrelid = ANY(%s::
 
 
 def rekey(connection: psycopg.Connection, plan: Plan) -> None:
-    """Let foreign keys refer to what stays, too: also those that waited for a table to grow."""
+    """Let foreign keys of what moves refer to what stays, and add those that waited for it."""
     for each in plan.moved:
         if each.keys:
             _alter(connection, each, ", ".join(each.keys))

@@ -1,6 +1,6 @@
-"""Gives what is published what the old one had: owner, grants and comments.
+"""Gives what is published the owner, grants and comments that the old one had.
 
-To that comes what the settings of its model say of them.
+What the settings of its model say of them comes on top.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def relations(
     final: Compiler,
     user: str,
 ) -> None:
-    """Let the published relations have their owners, grants and comments; we are ``user``."""
+    """Give the published relations their owners, grants and comments; ``user`` is our own role."""
     statements: list[str] = []
     for each, old in plan.swapped:
         new = plan.aside(each)
@@ -65,7 +65,7 @@ def relations(
 def functions(
     connection: psycopg.Connection, of_functions: Functions, final: Compiler, user: str
 ) -> None:
-    """The same for the published functions."""
+    """Do the same for the published functions."""
     new = [fate.model.relation.published[0] for fate in of_functions.fates if not fate.old]
     defaults = catalog.default_grants(connection, new, of="f")
     statements = of_functions.restored(user, defaults)
@@ -81,7 +81,7 @@ def functions(
 
 
 def _comments(model: Model, new: RelationState, *, of_columns_only: bool) -> list[str]:
-    """The descriptions as comments, where ``persist_docs`` asks for them."""
+    """Statements that write descriptions as comments, as ``persist_docs`` asks for."""
     persisted = model.config.get("persist_docs") or {}
     kind, name = KINDS[new.kind], model.relation.published_local
     statements = []

@@ -1,4 +1,4 @@
-"""What is there already: is it swapped for the new relation, or are its rows replaced in place?"""
+"""Decides whether what is published is swapped, or its rows are replaced in place."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from datapipe.transform.publish.plan import Plan, columns_of, refused
 
 
 class Swaps:
-    """Decides that for what is ``moved``: each new relation, and the old one in whose place it is.
+    """Decides it for what has ``moved``: each new relation, with the old one in its place.
 
-    ``project`` are the names of all its models, ``ours`` those that this run built, ``read_on`` the
-    oids of what materialized views aside read, ``making_way`` those of functions that go.
+    ``project`` are the names of all models, ``ours`` those that this run has built. ``read_on`` are
+    the oids of what materialized views aside read, ``making_way`` those of functions that will be
+    gone.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Swaps:
         self.plan.rekeyed += [*keys, *self.keys_aside.get(old.oid, [])]
 
     def _can_stay(self, old: RelationState, new: RelationState) -> bool:
-        """Whether the old view can be made what the new one is, and stay the view that it is."""
+        """Whether the old view can be given the query of the new one, and stay."""
         if old.kind == new.kind == "v":
             return fits(old, new)
         if old.kind != "m" or new.kind != "m":
@@ -107,9 +108,9 @@ class Swaps:
         return texts[old.oid] == definitions.renamed(texts[new.oid], self.plan.names)
 
     def _lost_constraint(self, each: Built, old: RelationState, new: RelationState) -> str:
-        """A constraint that somebody put on the table, and that the new one does not have.
+        """A constraint that somebody has put on the old table, and that the new one lacks.
 
-        Where the model itself makes constraints, its word counts.
+        If the model makes constraints itself, those count, and none is missed.
         """
         if _declares_constraints(each.model):
             return ""
@@ -124,7 +125,7 @@ class Swaps:
 
 
 def _declares_constraints(model: Model) -> bool:
-    """Whether the constraints of the model's table come from the model: its contract, its hooks."""
+    """Whether the model makes the constraints of its table, by a contract or hooks."""
     contract = model.config.get("contract") or {}
     return bool(contract.get("enforced")) or model.has_hooks
 
@@ -134,7 +135,7 @@ def _constraints(
     plan: Plan,
     moved: list[tuple[Built, RelationState]],
 ) -> dict[int, dict[str, str]]:
-    """What constrains the tables that are there and those that are to come, in the same words."""
+    """The constraints of old and new tables, in the same words, with their names."""
     oids = [old.oid for _, old in moved if old.kind == "r"]
     if not oids:
         return {}
@@ -148,7 +149,7 @@ def _constraints(
 def _check_in_place(
     each: Built, old: RelationState, new: RelationState, stuck: list[Dependent], what: str
 ) -> None:
-    """Raise PublishError unless the rows of ``old`` can be replaced with it staying there."""
+    """Raise PublishError unless the rows of ``old`` can be replaced in place."""
     for dependent in stuck:
         if dependent.constraint:
             raise refused(

@@ -1,4 +1,4 @@
-"""Lets views and functions, of the run and of users, refer to what has been published."""
+"""Creates the views that are published, and points views of users at what is new."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Anew = tuple[Compiled, bool] | tuple[Model, str]
 
 
 def create(connection: psycopg.Connection, anew: Sequence[Anew], final: Compiler) -> None:
-    """Create views and functions, or replace them, together; one by one to tell what is wrong."""
+    """Create or replace views and functions together; if that fails, one by one, to name it."""
     texts = [text for text in map(_text, anew) if text]
     if not texts:
         return
@@ -65,12 +65,12 @@ def _create(connection: psycopg.Connection, anew: Anew, final: Compiler) -> None
 
 
 def as_published(built: Sequence[Built]) -> dict[Name, str]:
-    """What all that was ``built`` is called when it is published, by where it stood aside."""
+    """The published names of all that was ``built``, by the names aside."""
     return {each.aside.standing: definitions.plain_name(name_of(each.model)) for each in built}
 
 
 def restate(connection: psycopg.Connection, plan: Plan, built: Sequence[Built]) -> None:
-    """Give published views the queries of those aside, which now name what has moved."""
+    """Give published views the queries of those aside, with the published names."""
     names = as_published(built)
     states = [(each, plan.aside(each)) for each in plan.restated]
     texts = definitions.of_views(connection, [new.oid for _, new in states])
@@ -90,9 +90,9 @@ def repoint(
     swapped: Sequence[tuple[Built, RelationState]],
     names: Mapping[Name, str],
 ) -> None:
-    """Let a view of the user's select from the new tables; it stays the view that it is.
+    """Let a view of a user's read the new tables; it stays the same view.
 
-    One that a hook has made may read what stood aside: ``names`` are those that this has now.
+    A view that a hook has made may read what stood aside: ``names`` are the new names of that.
     """
     view = dependent.view
     if view is None:
@@ -116,7 +116,7 @@ def repoint(
 def _broken(
     dependent: Dependent, error: psycopg.Error, swapped: Sequence[tuple[Built, RelationState]]
 ) -> PublishError:
-    """What to say of a view of the user's that does not take the new columns of what it is on."""
+    """The error for a view of a user's that cannot read the new columns."""
     said = error.diag.message_primary or str(error)
     column = said.partition('"')[2].partition('"')[0]
     models = [each.model for each, _ in swapped]
@@ -133,7 +133,7 @@ def _broken(
 
 
 def _before(view: Compiled, replace: bool) -> str:
-    """What stands before the query of a view that is published."""
+    """The beginning of the statement that creates a published view."""
     assert isinstance(view.node, Model)  # noqa: S101 - a data test is no view
     return (
         f"CREATE {'OR REPLACE ' if replace else ''}VIEW {view.node.relation.published_local} AS (\n"

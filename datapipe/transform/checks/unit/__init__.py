@@ -1,7 +1,7 @@
-"""Unit tests: what a model makes of given rows, held against what it should make of them.
+"""Unit tests: what a model makes of given rows, compared with what it should make of them.
 
-The model's own SQL is run, with the given rows as common table expressions in the place of what it
-reads. So nothing needs to be built, and nothing is written.
+The model's own SQL is run with the given rows as CTEs in place of what it reads. So nothing needs
+to be built, and nothing is written.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _unable(result: TestResult, error: DatapipeError) -> TestResult:
 
 
 class _Case:
-    """One unit test upon one connection."""
+    """One unit test on one connection."""
 
     def __init__(self, connection: psycopg.Connection, test: UnitTest, compiler: Compiler) -> None:
         self.connection = connection
@@ -123,7 +123,7 @@ class _Case:
     def _told(
         self, error: psycopg.Error, statement: _Statement, compiled: Compiled
     ) -> DatapipeError:
-        """What PostgreSQL said, where what it points at is written: in the model or the test."""
+        """PostgreSQL's message, with the place in the model or in the test that it points at."""
         position = error.diag.statement_position
         part, start = statement.at(int(position) - 1 if position else -1)
         said = (error.diag.message_primary or str(error)).strip()
@@ -150,7 +150,7 @@ class _Case:
         )
 
     def _own(self, compiler: Compiler) -> dict[str, Any]:
-        """What the model sees otherwise than in a run."""
+        """What the model's template sees that it does not see in a run."""
         project = compiler.renderer.project
         variables = {**project.variables_for(self.model.package), **self._overrides("vars")}
         environment = self._overrides("env_vars")
@@ -162,13 +162,13 @@ class _Case:
         return {**self._values(compiler), **own}
 
     def _values(self, compiler: Compiler) -> dict[str, Any]:
-        """What is overridden like a macro and is none, as ``invocation_id``: it is a value."""
+        """Overrides of what is no macro but a value, as ``invocation_id`` is."""
         known = compiler.renderer.has_macro
         given = self._overrides("macros")
         return {name: given[name] for name in given if not known(name) and not known(f"dbt.{name}")}
 
     def _macros(self, compiler: Compiler) -> dict[str, Callable[..., Any]]:
-        """The macros that are overridden; one of dbt's own by its name with and without dbt."""
+        """Overrides of macros; one of dbt's own is found with and without ``dbt.``."""
         given = self._overrides("macros")
         values = self._values(compiler)
         found = {name: _giving(given[name]) for name in given if name not in values}
@@ -186,7 +186,7 @@ class _Case:
 
 @frozen
 class _Part:
-    """One common table expression; ``line`` of the test's file has its rows, or it is the model."""
+    """One CTE of the query: given rows, from ``line`` of the test's file, or the model."""
 
     head: str
     sql: str
@@ -195,7 +195,7 @@ class _Part:
 
 @frozen
 class _Statement:
-    """A query upon some parts, which knows what stands where in its text."""
+    """A query over some parts, which knows where each stands in its text."""
 
     parts: tuple[_Part, ...]
     query: str
@@ -206,7 +206,7 @@ class _Statement:
         return f"WITH {written}\n{self.query}"
 
     def at(self, position: int) -> tuple[_Part | None, int]:
-        """The part whose SQL stands at ``position``, and where that begins."""
+        """The part that stands at ``position``, and where it begins."""
         start = len("WITH ")
         for part in self.parts:
             start += len(part.head)

@@ -1,4 +1,4 @@
-"""A model rendered by itself, with other things standing for what it reads."""
+"""A model rendered by itself, with other relations in place of what it reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ StandIn = Callable[[Model | Source], Relation | str]
 
 
 class Alone:
-    """``model`` upon what ``stands_for`` gives; ``ctes`` are the queries to write in front."""
+    """``model`` over what ``stands_for`` gives; ``ctes`` are the queries to be put in front."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Alone:
         return self.compiler.with_ctes(self.model, text)
 
     def relation(self, node: Model | Source) -> Relation:
-        """What stands for ``node``, to be written into SQL."""
+        """The name of what stands for ``node``, for SQL."""
         if node.unique_id not in self._relations:
             found = self._stands_for(node)
             if isinstance(found, str):
@@ -61,7 +61,7 @@ class Alone:
         return self._relations[node.unique_id]
 
     def _name(self, node: Model | Source) -> str:
-        """A name for the query that stands for ``node``, as dbt gives it where that can be."""
+        """A name for what stands for ``node``: the one that dbt gives, if that can be had."""
         name = (
             f"{node.source_name}__{node.name}"
             if isinstance(node, Source)

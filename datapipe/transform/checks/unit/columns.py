@@ -1,4 +1,4 @@
-"""The columns of what a unit test stands in for: of the table if there is one, else inferred."""
+"""The columns of what a unit test replaces: those of the table, or else inferred ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Column:
 
 @frozen
 class Known:
-    """The columns of a node; not ``whole`` where only YAML tells them, which may leave some out."""
+    """The columns of a node; not ``whole`` if only YAML tells them, which may leave some out."""
 
     columns: tuple[Column, ...]
     whole: bool = True
@@ -53,7 +53,7 @@ _SNAPSHOT = (
 
 
 class Columns:
-    """What PostgreSQL and the project know of columns, asked once for each node."""
+    """What PostgreSQL and the project know of columns; each node is asked about only once."""
 
     def __init__(self, connection: psycopg.Connection, compiler: Compiler) -> None:
         self._connection = connection
@@ -62,7 +62,7 @@ class Columns:
         self._inferred: dict[str, Known] = {}
 
     def known(self, node: Node) -> Iterator[Known]:
-        """The columns of ``node`` by each that knows them, the surest first."""
+        """The columns of ``node``, as each source tells them, the most certain first."""
         if isinstance(node, Source):  # a seed that fills it may be still to come
             node = self._compiler.manifest.seed_of(node) or node
         for relation in self._places(node):
@@ -98,7 +98,7 @@ class Columns:
         )
 
     def _places(self, node: Node) -> list[tuple[str, str]]:
-        """Where the node's table may stand: where the run builds it, then where readers find it."""
+        """Where the node's table may be: where the run builds it, or where it is published."""
         if isinstance(node, Source):
             return [node.relation.published]
         if node.materialized == "ephemeral":
@@ -125,9 +125,9 @@ class Columns:
         return self._inferred[node.unique_id]
 
     def _of_model(self, model: Model) -> tuple[Column, ...]:
-        """What the model's own SQL gives, upon its inputs or none of their rows.
+        """The columns of the model's own SQL, over its inputs without rows.
 
-        Of an input that nothing tells all the columns of, those that the SQL asks for are added.
+        If not all columns of an input are known, those that the SQL asks for are added.
         """
         if model.is_seed:
             return self._of_seed(model)
@@ -162,7 +162,7 @@ class Columns:
         )
 
     def _standing_for(self, added: Sequence[str], node: Node) -> Relation | str:
-        """The node's table, or a query that has its columns, as far as known, and no rows."""
+        """The node's table, or a query without rows that has its columns, as far as known."""
         for schema, name in self._places(node):
             if self._of_table((schema, name)):
                 return Relation("", schema, name)
@@ -178,7 +178,7 @@ def _is_contract(node: Node) -> bool:
 
 
 def matched(columns: Sequence[Column], names: Iterable[str]) -> dict[str, str]:
-    """Which column each of ``names`` means: its own, or the one that differs in case alone."""
+    """The column that each of ``names`` means; the name may differ from it in case only."""
     exact = {column.name for column in columns}
     folded = {column.name.lower(): column.name for column in columns}
     return {

@@ -1,4 +1,4 @@
-"""What a unit test got against what it expected, cell by cell."""
+"""Compares what a unit test got with what it expected, cell by cell."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _COMPARED_AS = {"json": "jsonb", "json[]": "jsonb[]", "xml": "text", "point": "t
 
 
 def query(columns: Sequence[tuple[str, str]], actual: str, expected: str) -> str:
-    """The rows that only one of two relations has, as often as it has them more than the other.
+    """The rows of which one relation has more than the other, each as often as it has more.
 
-    The first column says which. Equal is what PostgreSQL finds equal, NULL and NULL included.
+    The first column says which one. PostgreSQL decides what is equal; NULL is equal to NULL.
     """
     chosen = ", ".join(
         f"CAST({quoted(name)} AS {_COMPARED_AS.get(type_, type_)}) AS {quoted(name)}"
@@ -37,7 +37,7 @@ def query(columns: Sequence[tuple[str, str]], actual: str, expected: str) -> str
 
 
 def told(columns: Sequence[tuple[str, str]], surplus: Sequence[Row], missing: Sequence[Row]) -> str:
-    """The differing cells of rows that are alike; apart from them, missing and surplus rows."""
+    """The cells in which similar rows differ; then the rows that are missing or too many."""
     names = [name for name, _ in columns]
     types = [type_ for _, type_ in columns]
     pairs, surplus, missing = _paired(types, _sorted(surplus), _sorted(missing))
