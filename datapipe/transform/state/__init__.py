@@ -1,9 +1,9 @@
-"""Nothing twice: what every model was made of, and so what need not be made again.
+"""Nothing is done twice: what each model was made of, and so what need not be made again.
 
-A model is as it was if its SQL and its settings are, if nothing that its build has read has
-changed, if its relation stands as it was published, and if it does not read the clock. What the
-build has read is asked of PostgreSQL, which knows it from its locks: views and functions hide
-nothing. Where it cannot be told, the model is built.
+A model is unchanged if its SQL and settings are, if nothing that its build has read has changed, if
+its relation stands as it was published, and if it does not read the clock. What a build has read is
+asked of PostgreSQL, which knows it from its locks, so views and functions hide nothing. If
+something cannot be told, the model is built.
 """
 
 from datapipe.transform.state.facts import facts

@@ -1,4 +1,4 @@
-"""A closer look at what is going to be read, so that the next run can tell whether it changed."""
+"""Takes digests of what is going to be read, where counts of rows may not tell of a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datapipe.transform.state.look import Look
 
 
 def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decisions) -> None:
-    """Take digests of what is going to be read, before it is: the next run may need them."""
+    """Take digests of what is going to be read, before that: the next run may need them."""
     found = decisions.seen.tokens
     wanted: set[str] = set()
     costly: set[str] = set()
@@ -40,7 +40,7 @@ def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decision
 
 
 def _below_views(connection: psycopg.Connection, keys: Set[str], seen: Look) -> set[str]:
-    """What the views among ``keys`` read, through other views, too."""
+    """All that the views among ``keys`` read, directly or through other views."""
     oids = {key: oid for oid, key in seen.by_oid.items()}
     found: set[str] = set()
     edge = {key for key in keys if key in seen.tokens and seen.tokens[key].kind == "v"}

@@ -1,4 +1,4 @@
-"""What has to be done again, and why; what need not be."""
+"""Decides what has to be done again, and why."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def decided(
 
 
 class Decisions:
-    """Decides about the nodes of one selection; ``reused`` and ``why`` tell of each, by unique id.
+    """Decides about the nodes of one selection; ``reused`` and ``why`` are by unique id.
 
-    ``built`` are the relations that the run makes anew, with their models. A model is decided after
-    all that it reads: where that is built, the model is, too.
+    ``built`` are the relations that the run makes anew, with their models. A model is decided on
+    after all that it reads: if any of that is built, the model is, too.
     """
 
     def __init__(
@@ -123,19 +123,19 @@ class Decisions:
                 tell()
 
     def form(self, model: Model) -> str:
-        """How a run would build ``model``, which is published: whole, or by an increment."""
+        """How a run would build the published ``model``: as a "whole" or by an "increment"."""
         grows = model.materialized == "incremental" and not refreshes_fully(model, False)
         return "increment" if grows else "whole"
 
     def compiler(self, form: str) -> Compiler:
-        """What compiles over what is published, for a build of this form."""
+        """A compiler for builds of this form, over what is published."""
         return self._increment if form == "increment" else self._whole
 
     def _compiler_of(self, model: Model) -> Compiler:
         return self.compiler(self.form(model))
 
     def sql(self, node: Model | DataTest, form: str) -> Compiled:
-        """The SQL of ``node`` as it is in a build of this form."""
+        """The SQL of ``node`` in a build of this form."""
         compiler = self.compiler(form)
         return compiler.model(node) if isinstance(node, Model) else compiler.test(node)
 
@@ -152,7 +152,7 @@ class Decisions:
                 self._new = self._new or model.name
 
     def _decide_again(self) -> None:
-        """Build also what reads or finds, without ``ref``, what was decided on after it."""
+        """Build also what depends, without ``ref``, on models that were decided on after it."""
         late = [model for model in self.in_order if model.unique_id in self.reused]
         found = bool(late)
         partners = {}
@@ -170,7 +170,7 @@ class Decisions:
                     found = True
 
     def _reason(self, model: Model) -> str:
-        """Why ``model`` has to be built; nothing where it has not."""
+        """Why ``model`` has to be built; empty if it has not."""
         if self._forced:
             return self._forced
         if self._event_time is not None and model.is_batched:
@@ -190,7 +190,7 @@ class Decisions:
         return self._rebuilt_parent(model.refs, before) or self.reason_to_repeat(model, before)
 
     def reason_to_repeat(self, model: Model, before: NodeState) -> str:
-        """Why a build of which ``before`` is known would give something else today."""
+        """Why a build that was like ``before`` would have another result today; empty if not."""
         return (
             self._other_settings(before.settings, self._settings(model, before.form))
             or self._other_input(
@@ -200,7 +200,7 @@ class Decisions:
         )
 
     def _by_hand(self, relation: str, before: Token) -> str:
-        """How somebody else has changed what was published."""
+        """How somebody else has changed what was published; empty if nobody has."""
         how = self.seen.changed(relation, before)
         what = "function" if before.kind == FUNCTION_KIND else "relation"
         if not how:
@@ -238,13 +238,13 @@ class Decisions:
                 yield model
 
     def functions_of(self, unique_id: str) -> Iterator[Model]:
-        """The functions of the project that a model calls, itself or through ephemeral models."""
+        """The project's functions that a model calls, directly or through ephemeral models."""
         refs = next(each.refs for each in self.in_order if each.unique_id == unique_id)
         return (each for each in self._parents(refs) if each.is_function)
 
     @property
     def functions(self) -> dict[str, str]:
-        """The functions that the project has published, with types, by unique id."""
+        """The functions that the project has published, with their types, by unique id."""
         return {
             each.unique_id: each.relation or ""
             for each in self.recorded.values()
@@ -252,7 +252,7 @@ class Decisions:
         }
 
     def _settings(self, model: Model, form: str) -> dict[str, str]:
-        """The settings of ``model`` today, and what its hooks would do."""
+        """The settings of ``model`` today, and what its hooks come to."""
         return self.fingerprints.settings(model, hooked.rendered(model, self.compiler(form)))
 
     def _other_settings(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -322,7 +322,7 @@ class Decisions:
 
 @contextmanager
 def _only_read(connection: psycopg.Connection) -> Iterator[None]:
-    """What templates would write is refused: only a build may do it."""
+    """Within, statements of templates that write are refused: only a build may send those."""
     execute(connection, "SET default_transaction_read_only = on")
     try:
         yield
@@ -331,7 +331,7 @@ def _only_read(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def is_named(before: NodeState, model: Model) -> bool:
-    """Whether what is recorded has the name of ``model``; types stand after that of a function."""
+    """Whether what is recorded has the name of ``model``; a function's has its types behind it."""
     recorded, name = before.relation or "", model.relation.local
     return recorded.startswith(f"{name}(") if model.is_function else recorded == name
 

@@ -1,6 +1,7 @@
-"""What nodes are by definition, for ``state:`` in a selection: also those that nothing is built of.
+"""How nodes are defined, for ``state:`` in a selection; also those that are never built.
 
-What was built is written down with that. Of the others it is at the end of a run that went well.
+The definition of what is built is recorded with the build, that of other nodes at the end of a run
+that went well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datapipe.transform.state.records import NodeState
 
 
 def never_built(manifest: Manifest) -> Iterator[Defined]:
-    """Sources, exposures and ephemeral models."""
+    """The nodes that are not built: sources, exposures and ephemeral models."""
     yield from manifest.sources.values()
     yield from manifest.exposures
     for model in manifest.models.values():
@@ -24,7 +25,7 @@ def never_built(manifest: Manifest) -> Iterator[Defined]:
 
 
 def changed(decisions: Decisions) -> Iterator[NodeState]:
-    """What was selected and not built, and is not defined as it is known to have been."""
+    """Nodes that were selected and not built, and whose definitions are not the recorded ones."""
     parts = decisions.fingerprints.parts
     for model in decisions.in_order:
         before = decisions.recorded.get(model.unique_id)

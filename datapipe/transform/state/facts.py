@@ -21,7 +21,7 @@ def facts(
 ) -> Facts | None:
     """How the project differs from what was last published, and how the last run ended.
 
-    None where nothing was ever run.
+    None if nothing was ever run.
     """
     project = manifest.project.name
     if not _may_know(connection) or records.last_run(connection, project) is None:
@@ -57,6 +57,6 @@ def facts(
 
 
 def _may_know(connection: psycopg.Connection) -> bool:
-    """Whether this database was ever made ready for a run."""
+    """Whether a run was ever made in this database."""
     row = connection.execute("SELECT to_regclass('meta.transform_runs') IS NOT NULL").fetchone()
     return bool(row and row[0])

@@ -1,4 +1,4 @@
-"""What was asked of a node, as hashes: the SQL that was sent, the settings, the code as written."""
+"""Hashes of what a node was built from: its SQL, its settings, its code as written."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ _as_json = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def hashed(value: Any) -> str:
-    """A short hash of a value as JSON has it."""
+    """A short hash of a value that JSON can hold."""
     text = value if isinstance(value, str) else _as_json(value)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class Fingerprints:
-    """Takes the fingerprints of one project's nodes.
+    """Takes the hashes of one project's nodes.
 
-    ``session`` has settings of PostgreSQL that are not as usual: any SQL may depend on them.
+    ``session`` are the settings of PostgreSQL that are not the usual ones: any SQL may depend on
+    them.
     """
 
     def __init__(
@@ -80,20 +81,20 @@ class Fingerprints:
         self._hash = cache(self._hash_of)
 
     def published_text(self, sql: str) -> str:
-        """``sql`` with every relation aside called what it is called when it is published."""
+        """``sql`` with published names in place of names aside."""
         for name, published in self._asides.items():
             if name in sql:
                 sql = sql.replace(name, published)
         return sql
 
     def sql(self, sql: str) -> str:
-        """The hash of SQL as it was sent, wherever the run had its relations."""
+        """A hash of SQL as it was sent, wherever the run had its relations."""
         return hashed(self.published_text(sql))
 
     def settings(self, model: Model, hooks: Sequence[str] | None = ()) -> dict[str, str]:
-        """A hash for each setting that matters to what ``model`` becomes.
+        """A hash for each setting that has a part in what ``model`` becomes.
 
-        ``hooks`` are rendered; None are those of which it cannot be told.
+        ``hooks`` are what its hooks come to; None if that cannot be told.
         """
         config = model.config
         found = {key: value for key, value in config.items() if key not in _BESIDE and value}
@@ -161,7 +162,7 @@ class Fingerprints:
         )
 
     def parts(self, node: Defined) -> dict[str, str]:
-        """Hashes of what ``state:modified`` tells apart, and beside it."""
+        """A hash for each part of a node that ``state:modified`` tells apart."""
         parts = {"configs": hashed(_compared(node.config)), "fqn": hashed(node.fqn)}
         if isinstance(node, DataTest):
             code = f"{(node.macro or '').rpartition('.')[2]} {node.raw_code}"
@@ -195,11 +196,11 @@ class Fingerprints:
         }
 
     def parts_of_unit_test(self, test: UnitTest) -> dict[str, str]:
-        """The same of a unit test, which is modified only as a whole."""
+        """The same for a unit test, which has only one part."""
         return {"contents": hashed([test.model, *_contents(test)])}
 
     def _macros(self, code: str) -> str:
-        """A hash of all macros that ``code`` may come to, by the words in it."""
+        """A hash of all macros that ``code`` may call, to judge by the words in it."""
         names: set[str] = set()
         for word in set(_WORDS.findall(code)):
             if word in self._sources:
@@ -235,7 +236,7 @@ def _contents(test: UnitTest) -> list[Any]:
 
 
 def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration dbt compares."""
+    """The settings that dbt compares."""
     return {key: value for key, value in config.items() if key not in _NOT_COMPARED}
 
 

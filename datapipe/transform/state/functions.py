@@ -1,4 +1,4 @@
-"""The functions that users have made: what a query calls without saying what is in them."""
+"""Functions that users have made: SQL calls them without showing what is in them."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ SELECT EXISTS (SELECT FROM pg_operator o WHERE o.oid >= 16384 AND NOT EXISTS (
 
 
 def look(connection: psycopg.Connection, names: Iterable[Name]) -> Tokens:
-    """How the functions of these names stand, by name and types of arguments."""
+    """The functions of these names as they stand, by name and types of arguments."""
     found = functions.states(connection, names)
     return {each.local: Token(FUNCTION_KIND, each.state) for each in found}
 
 
 @dataclass
 class _Function:
-    """All functions of a name."""
+    """All functions of one name."""
 
     hashes: list[str]
     bodies: list[str]
@@ -63,10 +63,10 @@ class _Function:
 
 
 class Functions:
-    """The users' functions of a database, by name; those aside are left out.
+    """The users' functions in a database, by name, without those aside.
 
-    ``own`` are the names of the project's: of these, one in SQL is believed to do what its body
-    says; any other must be declared IMMUTABLE.
+    ``own`` are the names of the project's: of these, a function in SQL is taken to do what its body
+    says. Any other function must be declared IMMUTABLE to count as steady.
     """
 
     def __init__(self, connection: psycopg.Connection, own: Iterable[Name] = ()) -> None:
@@ -85,18 +85,18 @@ class Functions:
         self._hidden = frozenset(self._all) if row and row[0] else frozenset()
 
     def again(self, connection: psycopg.Connection) -> Functions:
-        """The same as they stand now."""
+        """The same, looked up anew."""
         return Functions(connection, self._own)
 
     def state(self, name: str) -> str:
-        """What the functions called ``name`` are made of; an empty string if there are none."""
+        """What the functions called ``name`` consist of; empty if there are none."""
         function = self._all.get(name)
         return "+".join(sorted(function.hashes)) if function else ""
 
     def reached(self, names: Iterable[str]) -> tuple[Mapping[str, str], str]:
-        """The functions that SQL with these names in it may call, and why that makes it unsteady.
+        """The functions that SQL with these names may call, and why it is unsteady because of them.
 
-        With them come those that they call in turn.
+        Functions that those call in turn are among them.
         """
         if not self._all:
             return {}, ""
@@ -120,7 +120,7 @@ class Functions:
 
 @frozen
 class Calls:
-    """The names of what SQL may call; ``unsteady`` is why it may not stay so by itself."""
+    """The names that SQL may call; ``unsteady`` is why it may give something else tomorrow."""
 
     names: frozenset[str]
     unsteady: str
@@ -130,7 +130,7 @@ NO_CALLS = Calls(frozenset(), "")
 
 
 def calls(connection: psycopg.Connection, texts: Iterable[str], views: Collection[str]) -> Calls:
-    """What ``texts``, and the views of others that they read, call."""
+    """What ``texts`` call, and the views of others that they read."""
     reason = ""
     names: set[str] = set()
     for text in texts:

@@ -1,4 +1,4 @@
-"""What hooks would do, and the models whose rows they would change."""
+"""What hooks come to, and the models whose rows they change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANGES_OTHERS = "changes other tables"
 
 
 def rendered(model: Model, compiler: Compiler) -> list[str] | None:
-    """What the hooks of ``model`` would do; None where they do it while they are rendered."""
+    """What the hooks of ``model`` come to; None if they do something while they are rendered."""
     if not model.has_hooks:
         return []
     try:
@@ -28,9 +28,9 @@ def partners(
     recorded: Mapping[str, NodeState],
     compiler_of: Callable[[Model], Compiler],
 ) -> dict[str, list[tuple[str, str]]]:
-    """For each model, by unique id, those with which it is built, and why.
+    """For each model, by unique id, the models that it is built together with, and why.
 
-    What changes rows must find those that are built, and not those that it has changed before.
+    What changes the rows of a model must find them newly built, and not changed already.
     """
     found: dict[str, list[tuple[str, str]]] = {}
     by_name = {model.relation.published: model for model in models}

@@ -1,4 +1,4 @@
-"""The names under which a run has what it builds, and those under which readers will find it."""
+"""The names aside of what a run builds, and the published ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datapipe.transform.manifest.nodes import Model
 
 
 class Names:
-    """``asides`` has, for what lies aside, what it is called when it is published.
+    """``asides`` has the published names by the names aside.
 
-    ``ours`` are those names; ``schemas`` are the published ones, and ``functions`` are the
-    project's own, without a schema.
+    ``ours`` are the published names, ``schemas`` the published schemas, and ``functions`` the names
+    of the project's functions, without a schema.
     """
 
     def __init__(self, manifest: Manifest) -> None:
@@ -29,7 +29,7 @@ class Names:
         self.functions = {each.relation.published[1] for each in models if each.is_function}
 
     def published(self, model: Model, types: str) -> str:
-        """What ``model`` is called when it is published; ``types`` are those that it takes."""
+        """The published name of ``model``; ``types`` are those of a function's arguments."""
         if not model.is_function:
             return model.relation.local
         return f"{model.relation.local}({aside.in_public(types, self.schemas)})"

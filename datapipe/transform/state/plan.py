@@ -1,4 +1,4 @@
-"""What a run would do, and why; nothing is done."""
+"""The plan of a run: what it would do, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datapipe.transform.state.decide import Decisions, decided
 
 @frozen
 class Planned:
-    """A node of a plan; ``reason`` says why it is built, or why not."""
+    """A node of a plan; ``reason`` says why it is built, or why it is not."""
 
     unique_id: str
     resource_type: str
@@ -29,9 +29,9 @@ class Planned:
 
 @frozen
 class Plan:
-    """What a run would build and test, each in order, and what it would not do again.
+    """What a run would build and test, each in order, and what it would reuse.
 
-    ``keep`` is what the run that it resumes has built, and it would publish.
+    ``keep`` is what the run that it resumes has built already; it would only be published.
     """
 
     build: tuple[Planned, ...]

@@ -1,4 +1,4 @@
-"""How relations and functions stand for readers while a run goes on, and what of them was read."""
+"""How relations and functions stand for readers during a run, and which of them were read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN = Token(kind="?", shape="it came up during the run")
 
 
 class Present:
-    """What readers find: at first what stood before the run, then what it has published, too.
+    """What readers find: what stood before the run and, by and by, what it has published.
 
     Several threads may ask at once.
     """
@@ -36,16 +36,16 @@ class Present:
         self._published: set[str] = set()
 
     def name(self, model: Model, types: str) -> str:
-        """What ``model`` is called when it is published; ``types`` are those that it takes."""
+        """The published name of ``model``; ``types`` are those of a function's arguments."""
         return self._names.published(model, types)
 
     def resolved(
         self, read: Sequence[tuple[str, int]], growing: Collection[str]
     ) -> tuple[dict[str, Token], set[str], dict[str, int]]:
-        """What was read as it was before, what is to be published, and the oids of what lies aside.
+        """Three parts of what was ``read``: how it stood, what is to be published, and oids aside.
 
-        Of what a model published that is built in this run, the state before is kept: who has read
-        it has read what is going to be replaced. ``growing`` are the tables that get an increment.
+        For a relation that this run will replace, the state before counts: that is what was read.
+        ``growing`` are the tables that grow.
         """
         published, pending, oids = set(), set(), {}
         for key, oid in read:
@@ -66,9 +66,9 @@ class Present:
     def read_by(
         self, sql: str, read: Sequence[tuple[str, int]], below: Mapping[int, set[int]]
     ) -> list[tuple[str, int]]:
-        """What of all that was ``read`` by some tests this one has read.
+        """The part of what some tests have ``read`` that this one of them has read.
 
-        That is what it names and what lies below it; or all of it, if a function may have read it.
+        That is what it names, with what lies below that; or all of it, if it calls a function.
         """
         said = words.read(sql)
         functions, _ = self._functions.reached(said.called)
@@ -86,7 +86,7 @@ class Present:
     def calls(
         self, texts: Sequence[str], inputs: Mapping[str, Token], connection: psycopg.Connection
     ) -> Calls:
-        """What SQL, and the views of others that it reads, call."""
+        """What SQL calls, and the views of others that it reads."""
         ours = self._names.ours
         views = [key for key, token in inputs.items() if token.kind == "v" and key not in ours]
         return calls(connection, texts, views)
@@ -107,8 +107,8 @@ class Present:
     ) -> None:
         """Note how what is published stands, within the transaction that publishes it.
 
-        ``digests`` are those of tables that were taken before; of the others that have rows they
-        are taken now, where that takes no time.
+        ``digests`` were taken of tables before. Those of others are taken now, if that takes no
+        time.
         """
         there = look.of_models(connection, models)
         if any(each.is_function for each in models):
@@ -126,7 +126,7 @@ class Present:
         return names <= self._published
 
     def define(self, connection: psycopg.Connection, seen: Iterable[Seen]) -> None:
-        """Add their texts to the views that were published, and to those that were read."""
+        """Add the texts of views to those that were published or read."""
         views = {
             key
             for each in seen
@@ -138,7 +138,7 @@ class Present:
         look.define(connection, self._tokens, views)
 
     def complete(self, seen: Seen) -> NodeState:
-        """What is to be written down of a node, now that what it has read is published."""
+        """What to record of a node, now that what it has read is published."""
         with self._lock:
             inputs = dict(seen.inputs)
             for key, token in inputs.items():

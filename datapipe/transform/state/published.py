@@ -1,4 +1,4 @@
-"""Writes down what a publication made visible, for reports and for the next run."""
+"""Records what a publication has made visible, for reports and for the next run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datapipe.transform.manifest.nodes import Model
 def into_meta_models(
     built: Sequence[Built], manifest: Manifest, run_id: int
 ) -> Callable[[psycopg.Connection], None]:
-    """What a publication is to call inside its transaction, so that reports find the models."""
+    """What a publication calls within its transaction, so that reports find the models."""
     models = [
         (name, each.model)
         for each in built
@@ -63,5 +63,5 @@ def into_meta_models(
 
 
 def _names(model: Model) -> list[str]:
-    """What a report may call ``model``: of several versions, the latest has the plain name, too."""
+    """The names by which a report finds ``model``; the latest version has the plain name, too."""
     return [model.key, model.name] if model.is_latest_version else [model.key]

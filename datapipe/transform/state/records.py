@@ -1,4 +1,4 @@
-"""What runs have written down in ``meta`` for those that come after them."""
+"""What runs record in the schema ``meta`` for those that come after them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _KEPT_OPTIONS = ("indirect", "store_failures", "event_time_start", "event_time_e
 
 @frozen
 class NodeState:
-    """A model as published, or a test as passed; ``unsteady`` is why it may not stay so.
+    """A model as it was published, or a test as it passed.
 
-    ``functions`` are hashes of those that were called, by name; ``output`` is None for a test.
-    ``changed`` are other models whose rows its template or its hooks have changed.
+    ``unsteady`` says why it may have another result tomorrow. ``functions`` are hashes of those
+    that were called, by name. ``output`` is None for a test. ``changed`` are the models whose rows
+    its template or its hooks have changed.
     """
 
     unique_id: str
@@ -46,7 +47,7 @@ class NodeState:
         return self.unique_id.startswith("function.")
 
     def stored(self) -> dict[str, Any]:
-        """All of it as it is kept, but for the time that it took."""
+        """All that is recorded of it, except the time that it took."""
         tokens = {key: token.stored() for key, token in self.inputs.items()}
         inputs = {"relations": tokens, "functions": dict(self.functions)}
         return {
@@ -64,9 +65,9 @@ class NodeState:
 
 @frozen
 class LastRun:
-    """What the last run was asked for; ``succeeded`` is False also where it was killed.
+    """What the last run was asked for; ``succeeded`` is False if it was killed.
 
-    ``options`` are those that not every run has, by name.
+    ``options`` are those that were given to it, by name.
     """
 
     run_id: int
@@ -94,7 +95,7 @@ class Aside:
 def states(
     connection: psycopg.Connection, target_schema: str, packages: Iterable[str]
 ) -> dict[str, NodeState]:
-    """What is written down of each node of these packages, by its unique id."""
+    """What is recorded of the nodes of these packages, by unique id."""
     rows = connection.execute(
         "SELECT unique_id, form, sql_hash, settings, parts, unsteady, relation, output, inputs, "
         "seconds FROM meta.node_states "
@@ -107,7 +108,7 @@ def states(
 def write(
     connection: psycopg.Connection, run_id: int, target_schema: str, states: Sequence[NodeState]
 ) -> None:
-    """Write down ``states`` in place of what was there."""
+    """Record ``states`` in place of what was recorded of these nodes."""
     if not states:
         return
     connection.execute(
@@ -141,7 +142,7 @@ def forget(connection: psycopg.Connection, target_schema: str, unique_ids: Itera
 
 
 def doubt(connection: psycopg.Connection, target_schema: str, unique_ids: Sequence[str]) -> None:
-    """Let the next run do these tests again, as they did not pass."""
+    """Let the next run do these tests again, as they have not passed."""
     if not unique_ids:
         return
     connection.execute(
@@ -152,7 +153,7 @@ def doubt(connection: psycopg.Connection, target_schema: str, unique_ids: Sequen
 
 
 def begin_run(connection: psycopg.Connection, run_id: int, project: str, options: Options) -> None:
-    """Write down what a run was asked for."""
+    """Record what a run was asked for."""
     connection.execute(
         "INSERT INTO meta.transform_runs (run_id, project, target_schema, selected, excluded, "
         "variables, full_refresh, options) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
@@ -177,7 +178,7 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
 def end_run(
     connection: psycopg.Connection, run_id: int, results: Sequence[NodeResult], *, succeeded: bool
 ) -> None:
-    """Write down how a run and each of its nodes ended; runs of long ago are forgotten."""
+    """Record how a run and each of its nodes ended; runs of long ago are forgotten."""
     ended = [
         {
             "unique_id": each.unique_id,
@@ -209,7 +210,7 @@ def end_run(
 
 
 def last_run(connection: psycopg.Connection, project: str | None = None) -> LastRun | None:
-    """What the last run (of ``project``) was asked for, and whether it came to its end."""
+    """What the last run of ``project`` was asked for, and whether it succeeded."""
     row = connection.execute(
         "SELECT run_id, selected, excluded, variables, full_refresh, target_schema, "
         "coalesce(succeeded, false), options FROM meta.transform_runs "
@@ -228,7 +229,7 @@ def last_run(connection: psycopg.Connection, project: str | None = None) -> Last
 
 
 def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]:
-    """How each node ended in the last run of ``project`` that has ended, by its unique id."""
+    """How each node ended in the last finished run of ``project``, by unique id."""
     rows = connection.execute(
         "SELECT unique_id, status FROM meta.run_results WHERE run_id = (SELECT run_id "
         "FROM meta.transform_runs WHERE project = %s AND succeeded IS NOT NULL "
@@ -239,7 +240,7 @@ def last_results(connection: psycopg.Connection, project: str) -> dict[str, str]
 
 
 def put_aside(connection: psycopg.Connection, asides: Sequence[Aside]) -> None:
-    """Write down what lies aside."""
+    """Record what lies aside."""
     stored = [
         {
             "unique_id": each.state.unique_id,
@@ -275,7 +276,7 @@ def lying_aside(connection: psycopg.Connection) -> dict[str, Aside]:
 
 
 def nothing_aside(connection: psycopg.Connection, *, but: Iterable[str] = ()) -> None:
-    """What lay aside was published or is dropped, ``but`` for these."""
+    """Record that nothing lies aside any more, except ``but``: it was published or dropped."""
     connection.execute("DELETE FROM meta.built_aside WHERE unique_id <> ALL(%s)", [list(but)])
 
 

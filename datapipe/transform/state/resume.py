@@ -1,4 +1,4 @@
-"""Going on where a run stopped: what it has built aside, and what of that is still true."""
+"""Resumes a run: finds out what it has built aside, and how much of that is still right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TABLES = {"r"}
 
 @frozen
 class Kept:
-    """A table that an earlier run has built, where it lies aside; ``rows`` is how many it has."""
+    """A table of an earlier run that lies aside; ``rows`` is how many it has."""
 
     schema: str
     name: str
@@ -29,16 +29,16 @@ class Kept:
 
 @frozen
 class Left:
-    """What can be kept, by unique id, and what was known of it."""
+    """What can be kept, and what was recorded of it, by unique id."""
 
     kept: Mapping[str, Kept] = field(default_factory=dict)
     states: Mapping[str, Aside] = field(default_factory=dict)
 
 
 def kept(connection: psycopg.Connection, decisions: Decisions) -> Left:
-    """What of the last run's work is as this run would make it; changes nothing.
+    """What the last run has built just as this run would; changes nothing.
 
-    Views are made again, as they cost nothing; what was built on them may still be true.
+    Views are made again, as they cost nothing; what was built on them may still be right.
     """
     lying = records.lying_aside(connection)
     # What changes their rows does so again.

@@ -1,4 +1,4 @@
-"""What a run has seen of one node."""
+"""What a run knows of one node that it has done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datapipe.transform.state.tokens import Token
 class Seen:
     """A node that was done in this run.
 
-    ``pending`` are inputs that the run itself publishes. ``table`` is where it lies aside, if it
+    ``pending`` are inputs that the run itself will publish. ``table`` is where it lies aside, if it
     is a table, and ``digest`` that of its rows. ``called`` is what its SQL may call.
     """
 

@@ -1,4 +1,4 @@
-"""How fresh sources were found, for ``source_status:`` in a selection."""
+"""How fresh sources were found to be, for ``source_status:`` in a selection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEPT_CHECKS = 100
 
 
 def may_write(connection: psycopg.Connection) -> bool:
-    """Whether this role may make what datapipe keeps for itself."""
+    """Whether this role may create datapipe's own tables."""
     row = connection.execute(
         "SELECT has_database_privilege(current_database(), 'CREATE') AND NOT pg_is_in_recovery()"
     ).fetchone()
@@ -24,7 +24,7 @@ def write(
     project: str,
     found: Mapping[str, tuple[str, datetime | None]],
 ) -> None:
-    """Write down the status and the newest row of each source, by its unique id.
+    """Record the status and the newest row of each source, by unique id.
 
     All of them are one check; checks of long ago are forgotten.
     """
@@ -51,7 +51,8 @@ def write(
 def fresher(connection: psycopg.Connection, project: str) -> frozenset[str] | None:
     """The sources that the last check found with newer rows than the one before it.
 
-    As with dbt, one that the check before did not see is among them. None where there were not two.
+    As with dbt, a source that the check before did not see is among them. None if there were not
+    two checks.
     """
     there = connection.execute("SELECT to_regclass('meta.source_freshness') IS NOT NULL").fetchone()
     if not (there and there[0]):

@@ -1,4 +1,4 @@
-"""Models that may get other rows at each run by what they are, whatever they read."""
+"""Models that may get other rows at each run, whatever they read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def by_itself(
     texts: Sequence[str],
     hooks: Sequence[str] = (),
 ) -> str:
-    """Why ``model``, of which ``state`` is known, may get other rows each time by what it is.
+    """Why ``model`` may get other rows each time; empty if it may not.
 
-    What only adds rows reads what it added before, or adds them again. So may ``hooks``, which are
-    rendered.
+    A model that only adds rows reads what it has added before, or adds it again. ``hooks``, which
+    are rendered, may do so, too.
     """
     own = {model.relation.published, aside.place_of(model)}
     form = state.form

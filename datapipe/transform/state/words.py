@@ -1,7 +1,7 @@
-"""Whether SQL may give something else tomorrow, though its data are the same.
+"""Finds out whether SQL may give something else tomorrow, though the data are the same.
 
-The text is taken apart into words, without regard to grammar: a word that merely looks like the
-clock costs a needless build, and one that was overlooked would cost a wrong table.
+The text is taken apart into words, without regard to grammar. A word that only looks like the clock
+costs a needless build; one that is overlooked would cost a wrong table.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _CLOCK_STRING = re.compile(r"'\s*(?:now|today|tomorrow|yesterday)\b[\s\d:.+-]*'"
 
 @frozen
 class Words:
-    """What a piece of SQL says: why it is unsteady, if it is, its names, and what it may call."""
+    """What a piece of SQL says: why it is unsteady, if it is; its names; and what it may call."""
 
     unsteady: str
     names: frozenset[str]
@@ -128,7 +128,7 @@ def _said(kind: str, text: str, following: str, tokens: list[tuple[str, str]], n
 
 
 def _has_one_argument(tokens: list[tuple[str, str]], opening: int) -> bool:
-    """Whether no comma stands between the parenthesis at ``opening`` and the one that closes it."""
+    """Whether no comma stands between the parenthesis at ``opening`` and its closing one."""
     depth = 0
     for _, text in tokens[opening:]:
         if text == "(":

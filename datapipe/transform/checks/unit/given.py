@@ -1,4 +1,4 @@
-"""The rows of a unit test as queries: what it gives in the place of each input, what it expects."""
+"""The rows of a unit test as queries: those given in place of inputs, and those expected."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from datapipe.warehouse.failures import class_of
 
 @frozen
 class Expected:
-    """The rows that are expected, as a query, and the columns of the model that it names."""
+    """The expected rows as a query, and the columns of the model that they name."""
 
     columns: tuple[Column, ...]
     sql: str
 
 
 class Fixtures:
-    """What one unit test gives and expects; ``lines`` tells where the rows of each query stand."""
+    """What one unit test gives and expects; ``lines`` are where the rows of each query stand."""
 
     def __init__(self, test: UnitTest, model: Model, compiler: Compiler, columns: Columns) -> None:
         self.test = test
@@ -54,7 +54,7 @@ class Fixtures:
         return node.unique_id in self._given
 
     def sql_for(self, node: Model | Source) -> str:
-        """The query for what is given in the place of ``node``; it must be given."""
+        """The query for the rows in place of ``node``; raises ProjectError if none are given."""
         name = self._written(node)
         given = self._given.get(node.unique_id)
         if given is None:
@@ -71,7 +71,7 @@ class Fixtures:
         return sql
 
     def expected(self, actual: Sequence[Column]) -> Expected:
-        """What is expected, over the columns of the model that it names, in their types."""
+        """The expected rows, with the types that the model's columns have."""
         given = self.test.expect
         if given.format == "sql":
             rows, text = [], self._rendered(given)
@@ -184,7 +184,7 @@ class Fixtures:
         return (*declared, *more), meant
 
     def _completed(self, sql: str, node: Model | Source, given: Rows) -> str:
-        """A query that is given, with what it lacks of the columns of ``node`` as NULL."""
+        """A query that is given, with NULL for the columns of ``node`` that it lacks."""
         there = {column.name for column in self._described(sql, given)}
         known = next((known.columns for known in self._columns.known(node)), ())
         lacking = [

@@ -1,4 +1,4 @@
-"""Values out of YAML and CSV as SQL of a type."""
+"""Values from YAML and CSV as SQL of some type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ZONED = re.compile(_TIMESTAMP.pattern + r" ?(Z|[+-]\d\d(:?\d\d)?)")
 
 
 def query(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]]) -> str:
-    """``rows`` as a query with all of ``columns``: names and types; what a row lacks is NULL."""
+    """``rows`` as a query with ``columns``, names with types; what a row lacks is NULL."""
     if not rows:
         nothing = ", ".join(f"CAST(NULL AS {type_}) AS {quoted(name)}" for name, type_ in columns)
         return f"SELECT {nothing} WHERE false"
@@ -31,7 +31,7 @@ def query(rows: Sequence[Mapping[str, Any]], columns: Sequence[tuple[str, str]])
 
 
 def cell(value: Any, type_: str) -> str:
-    """``value`` cast to ``type_``; text is not cut to the length that the type has."""
+    """``value`` cast to ``type_``; a text is not cut to the length of the type."""
     if isinstance(value, str):
         type_ = _LENGTH.sub(r"\1", type_)
     return f"CAST({_written(value, type_)} AS {type_})"
@@ -69,9 +69,9 @@ def _element(value: Any) -> str:
 
 
 def guessed(values: Sequence[Any], *, written: bool = False) -> str:
-    """The type of a column of which nothing but these values is known.
+    """The type of a column of which only these values are known.
 
-    ``written`` says that they come from CSV, where numbers are text, too.
+    ``written`` says that they come from CSV, where numbers are text as well.
     """
     there = [value for value in values if value is not None]
     if written:
@@ -83,7 +83,7 @@ def guessed(values: Sequence[Any], *, written: bool = False) -> str:
 
 
 def _read(values: Sequence[str]) -> list[Any]:
-    """``values`` as what all of them can be read as."""
+    """``values`` in the first type that fits them all."""
     if all(value.lower() in {"true", "false"} for value in values):
         return [value.lower() == "true" for value in values]
     try:
