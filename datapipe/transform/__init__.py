@@ -171,7 +171,9 @@ def source_freshness(
     with warehouse.connect(autocommit=True, session=AS_IN_DBT) as connection:
         project, found, warnings = freshness.check(connection, options)
         if not sources.may_write(connection):
-            unwritten = "This role may write nothing down: source_status: will not know of this."
+            unwritten = (
+                "This role may not write what was found, so source_status: will not know of it."
+            )
             return found, (*warnings, unwritten)
         migrate.upgrade(warehouse, connection)
         seen = {each.unique_id: (each.status, each.max_loaded_at) for each in found}

@@ -148,7 +148,7 @@ def _asked(
     if newest is not None and not isinstance(newest, datetime):
         raise _mistake(
             source,
-            f"When the source {source.source_name}.{source.name} was loaded is no timestamp, "
+            f"When the source {source.source_name}.{source.name} was loaded is not a timestamp, "
             f"but {newest!r}. Write a cast into loaded_at_field, such as my_date::timestamp.",
             "loaded_at_field",
         )

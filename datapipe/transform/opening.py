@@ -100,7 +100,7 @@ def _indirect(loaded: Project) -> Indirect:
         if loaded.flags.get("indirect_selection", "eager") == known:
             return cast("Indirect", known)
     raise ProjectError(
-        f"indirect_selection is one of {', '.join(get_args(Indirect))}.",
+        f"indirect_selection must be one of {', '.join(get_args(Indirect))}.",
         path=loaded.path,
         line=loaded.settings.line_of("flags"),
     )

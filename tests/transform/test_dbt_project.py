@@ -651,7 +651,7 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     policies = "ignore, fail, append_new_columns, sync_all_columns, not append"
     assert sorted(told) == [
         f"b.sql:1: There is no setting materialised{vain} materialized?",
-        f"b.sql:2: on_schema_change is one of {policies}. As with dbt, changes are ignored.",
+        f"b.sql:2: on_schema_change must be one of {policies}. As with dbt, changes are ignored.",
         f"s.yml:11: There is no setting severty{vain} severity?",
         f"s.yml:5: There is no key test here{vain} tests?",
     ]
@@ -663,7 +663,7 @@ def test_what_dbt_only_warns_of_is_a_warning_with_its_place(run: Run) -> None:
     [
         ('[">=1.3.0", "<2.0.0"]', ""),
         ('">=1.6.0-rc1,<3.0.0"', ""),
-        ('"<1.0.0"', "yml:2: shop asks for dbt <1.0.0, and datapipe does what dbt 1."),
+        ('"<1.0.0"', "yml:2: shop asks for dbt <1.0.0, and datapipe follows dbt 1."),
         ('">=2.0.0"\nflags: {version_check: false}', ""),
         ('[">=1.3", "<2.0.0"]', "yml:2: >=1.3 is no version that dbt knows, such as >=1.6.0."),
     ],

@@ -64,7 +64,7 @@ NO_FIELD = (
     "was last written. Name the column that tells it, or give a loaded_at_query."
 )
 NO_TIMESTAMP = (
-    "When the source wrong.no_timestamp was loaded is no timestamp, but 3. Write a cast "
+    "When the source wrong.no_timestamp was loaded is not a timestamp, but 3. Write a cast "
     "into loaded_at_field, such as my_date::timestamp."
 )
 
@@ -170,4 +170,4 @@ def test_who_may_write_nothing_is_told_how_fresh_sources_are_all_the_same(
     options = Options(project_dir=project, select=["source:shop.fresh"])
     found, warnings = transform.source_freshness(warehouse, options)
     assert [each.status for each in found] == ["pass"]
-    assert "may write nothing down" in warnings[0]
+    assert "may not write what was found" in warnings[0]

@@ -385,7 +385,7 @@ NO_DEFAULT = TWICE_ALONE.replace(
         ({"functions/f.yml": NO_DEFAULT}, "f.yml:4: The argument m .* has no default_value"),
         (
             {"functions/f.yml": TWICE_ALONE + "    config:\n      volatility: immutable"},
-            "f.yml:6: volatility is one of",
+            "f.yml:6: volatility must be one of",
         ),
         (
             {"functions/f.yml": TWICE_ALONE + "    config: {materialized: table}"},

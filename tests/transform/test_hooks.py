@@ -164,7 +164,7 @@ def test_a_broken_end_of_a_run_that_failed_hides_nothing(run: Run, hook: str, sa
     [
         ("\n  - select 1\n  - select nothing_there", "PostgreSQL stopped on-run-start"),
         ("\n  - select 1\n  - select {{ ref('b') }}", "There is no model b"),
-        ("\n  - select 1\n  - [select]", "is SQL, or a list of it"),
+        ("\n  - select 1\n  - [select]", "must be SQL, or a list of statements"),
     ],
 )
 def test_a_mistake_in_a_hook_is_found_at_its_line(run: Run, hooks: str, said: str) -> None:

@@ -215,7 +215,7 @@ def test_what_cannot_be_merged_names_the_model_and_the_cure(run: Run, rows: Rows
     assert rows("select id, k from shop.m") == [(1, "a")]
     with pytest.raises(ProjectError, match="cannot apply the new rows of m"):
         run({"models/m.sql": model("unique_key='idd'")})
-    with pytest.raises(ProjectError, match="incremental_strategy is one of append"):
+    with pytest.raises(ProjectError, match="incremental_strategy must be one of append"):
         run({"models/m.sql": model("incremental_strategy='insert_overwrite'")})
 
 

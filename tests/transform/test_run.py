@@ -252,7 +252,7 @@ def test_a_python_model_is_known_and_fails_alone(run: Run, rows: Any) -> None:
         "models/c.sql": "select id from {{ ref('b') }}",
         "models/parked/d.py": python + "    return dbt.ref('a')\n",
     }
-    with pytest.raises(RunFailedError, match="PostgreSQL runs none") as caught:
+    with pytest.raises(RunFailedError, match="which PostgreSQL cannot run") as caught:
         run(files)
     assert ended(caught.value.results) == {"a": "success", "b": "error", "c": "skipped"}
     assert [each.because for each in caught.value.results if each.name == "c"] == ["b"]

@@ -253,7 +253,7 @@ def test_tests_come_with_a_selection_as_was_asked_for_or_as_the_project_says(run
     assert tested("b", indirect="eager") == {"of_b", "of_ab", "of_bc"}
     assert tested("b", indirect="buildable") == {"of_b", "of_ab"}
     assert tested("b", indirect="empty") == set()
-    with pytest.raises(ProjectError, match="indirect_selection is one of eager, cautious"):
+    with pytest.raises(ProjectError, match="indirect_selection must be one of eager, cautious"):
         run({"dbt_project.yml": project_file.format("bold")})
 
 
@@ -304,11 +304,15 @@ def test_a_selector_stands_for_what_it_says_and_the_default_one_for_nothing_aske
         (("exclude: [totals]", "exclude: [totals]\n        - exclude: [a]"), 12, "an exclude"),
         (("[totals]", "['']"), 11, "'' names nothing"),
         (("children: true", "children_depth: all"), 14, "children_depth must be a number"),
-        (("children: true", "indirect_selection: all"), 14, "is one of eager, .* and no all"),
-        (("{tag: nightly}", "{tag: nightly, path: a}"), 3, "neither a method nor one key"),
-        (("== 'default' }}", "}}"), 5, "default is true or false, and no 'default'"),
+        (("children: true", "indirect_selection: all"), 14, "must be one of eager, .* not all"),
+        (("{tag: nightly}", "{tag: nightly, path: a}"), 3, "must have a method, or one key alone"),
+        (("== 'default' }}", "}}"), 5, "default must be true or false, not 'default'"),
         (("{tag: nightly}", "{tag: nightly}\n    default: true"), 6, "a default already: nightly"),
-        (("      union:", "      tag: x\n      union:"), 7, "is one union or one intersection"),
+        (
+            ("      union:", "      tag: x\n      union:"),
+            7,
+            "must be one union or one intersection",
+        ),
     ],
 )
 def test_a_mistake_in_a_selector_is_told_at_its_line(

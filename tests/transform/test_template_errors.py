@@ -174,7 +174,7 @@ MEANT = {
     "select nvl(1, 2)": "In PostgreSQL it is coalesce(a, b).",
     "select re\u200blname from pg_class": "has the invisible character U+200B in it",
     "select \u2018a\u2019 as name": "Quotes are straight in SQL",
-    "select 1 as id;": "ends without a semicolon",
+    "select 1 as id;": "leave out the semicolon",
     "select sum(case when true then 1 else 0) as n": "Is END missing",
     "select\n  (1 as id": "A bracket is not closed: one of this line.",
     "with a as (select abs(1)) as b) select 1 from a": ".sql:1 one too many?",

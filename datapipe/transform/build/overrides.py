@@ -210,7 +210,7 @@ def warnings(renderer: Renderer, kinds: Iterable[str]) -> list[str]:
     if not names:
         return []
     named = ", ".join(sorted(set(names)))
-    return [f"The project's own {named}: not called, as datapipe does that part itself."]
+    return [f"The project's own {named}: not called, since datapipe does that part itself."]
 
 
 def _overridden(names: Iterable[str], renderer: Renderer) -> list[str]:

@@ -152,7 +152,7 @@ def _hard_deletes(site: Site) -> str:
         return "invalidate"
     if given is not None and given not in _HARD_DELETES:
         raise site.error(
-            f"hard_deletes is one of {', '.join(_HARD_DELETES)}, not {given}.", "hard_deletes"
+            f"hard_deletes must be one of {', '.join(_HARD_DELETES)}, not {given}.", "hard_deletes"
         )
     return str(given or "ignore")
 
@@ -185,8 +185,8 @@ def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
     macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
     if not name or not site.compiler.has_macro(macro):
         raise site.error(
-            f"strategy is timestamp or check, or the project has a macro {macro}. There is no "
-            f"strategy {name or 'given'}.",
+            f"There is no strategy {name or 'given'}. It must be timestamp or check, unless the "
+            f"project has a macro {macro}.",
             "strategy",
         )
     node = site.compiler.seen(site.model, site.compiled)

@@ -217,7 +217,7 @@ def _under_path(manifest: Manifest, graph: Graph, value: str) -> set[str]:
         paths = {manifest.project.relative(path) for path in root.glob(value.rstrip("/") or value)}
     except (ValueError, NotImplementedError, IndexError):
         raise UsageError(
-            f"'{value}' is no path within the project: write it from the project's folder on."
+            f"'{value}' is no path within the project: write it relative to the project's folder."
         ) from None
     return {
         key
@@ -236,8 +236,8 @@ def _of_status(graph: Graph, value: str, fresher: frozenset[str] | None) -> set[
     _check("source_status", value, ("fresher",))
     if fresher is None:
         raise UsageError(
-            f"'source_status:{value}' compares the last two runs of `datapipe freshness`, and here "
-            "there were not two. Run it before what is new is loaded, and again after that."
+            f"'source_status:{value}' compares the last two runs of `datapipe freshness`, and "
+            "there were not two yet. Run it before what is new is loaded, and again after that."
         )
     return {key for key in graph.nodes if key in fresher}
 
@@ -250,7 +250,7 @@ def _of_earlier(graph: Graph, method: str, value: str, facts: Facts | None) -> s
             _check("state:modified.", part, _PARTS)
     if facts is None:
         raise UsageError(
-            f"'{method}:{value}' compares with an earlier run, and here none is recorded. Run "
+            f"'{method}:{value}' compares with an earlier run, and none is recorded yet. Run "
             "`datapipe transform` once without it."
         )
     if method == "result":

@@ -56,17 +56,17 @@ class Selectors:
         definition, line = block["definition"], block.line_of("definition")
         if isinstance(definition, Block) and {*_SETS} & {*definition} and len(definition) > 1:
             raise self._mistake(
-                f"The definition of {name} is one union or one intersection, and has "
-                f"{', '.join(definition)}.",
+                f"The definition of {name} must be one union or one intersection, and nothing "
+                f"beside it: it has {', '.join(definition)}.",
                 definition.line,
             )
         self._known[name] = self._spec(definition, line)
         line = block.line_of("default")
         default = self._rendered(block.get("default", False), line)
         if not isinstance(default, bool):
-            raise self._mistake(f"default is true or false, and no {default!r}.", line)
+            raise self._mistake(f"default must be true or false, not {default!r}.", line)
         if default and self.default:
-            raise self._mistake(f"There is a default already: {self.default}.", line)
+            raise self._mistake(f"There is a default already: {self.default}. Keep one.", line)
         if default:
             self.default = name
 
@@ -74,7 +74,7 @@ class Selectors:
         if isinstance(definition, str):
             return self._text(definition, line)
         if not isinstance(definition, Block) or not definition:
-            raise self._mistake(f"{definition!r} is neither text nor a mapping.", line)
+            raise self._mistake(f"A selection must be text or a mapping, not {definition!r}.", line)
         for how in _SETS:
             if how in definition:
                 return self._set(how, definition[how], definition.line_of(how))
@@ -130,7 +130,8 @@ class Selectors:
         first = next(iter(block))
         if "method" not in block and len(block) > 1:
             raise self._mistake(
-                f"It has neither a method nor one key: {', '.join(block)}.", block.line
+                f"A selection must have a method, or one key alone: it has {', '.join(block)}.",
+                block.line,
             )
         at = block.line_of("method", first)
         name = str(self._rendered(block.get("method", first), at))
@@ -138,7 +139,7 @@ class Selectors:
         self._check_method(method, at)
         key = "value" if "method" in block else first
         if key not in block:
-            raise self._mistake(f"The method {name} has no value.", at)
+            raise self._mistake(f"The method {name} has no value. Give it a value:.", at)
         line = block.line_of(key)
         value = self._rendered(block[key], line)
         text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -170,7 +171,7 @@ class Selectors:
         how: Any = block.get("indirect_selection", self._indirect)
         if how not in get_args(Indirect):
             raise self._mistake(
-                f"indirect_selection is one of {', '.join(get_args(Indirect))}, and no {how}.",
+                f"indirect_selection must be one of {', '.join(get_args(Indirect))}, not {how}.",
                 block.line_of("indirect_selection"),
             )
         found: Indirect = how

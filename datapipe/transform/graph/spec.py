@@ -76,7 +76,9 @@ def criterion(text: str, indirect: Indirect = "eager") -> Criterion:
     if read is None or not read["value"]:
         raise UsageError(f"The selection criterion '{text}' names nothing to select.")
     if read["whole"] and read["children"]:
-        raise UsageError(f"In '{text}', the @ before and the + after do not go together.")
+        raise UsageError(
+            f"In '{text}', the @ before and the + after do not go together. Use one of them."
+        )
     method, _, argument = (read["method"] or usual_method(read["value"])).partition(".")
     value = read["value"]
     if method == "state":

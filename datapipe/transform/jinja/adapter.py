@@ -72,7 +72,7 @@ class _Adapter:
             return "invalidate" if invalidates else "ignore"
         if behaviour not in {"ignore", "invalidate", "new_record"}:
             raise ProjectError(
-                f"hard_deletes is ignore, invalidate or new_record, not {behaviour}."
+                f"hard_deletes must be ignore, invalidate or new_record, not {behaviour}."
             )
         return str(behaviour)
 
@@ -238,7 +238,10 @@ class Adapter(_Adapter):
     def drop_relation(self, relation: Relation) -> str:
         """Drop it with all that hangs on it, as dbt does: the template has asked for that."""
         if relation.type is None:
-            raise ProjectError(f"It is not known what {relation} is, so it cannot be dropped.")
+            raise ProjectError(
+                f"The relation {relation} has no type, so it cannot be dropped. Give it one, such "
+                "as table."
+            )
         return self._send(f"drop {_word(relation)} if exists {relation} cascade")
 
     def truncate_relation(self, relation: Relation) -> str:

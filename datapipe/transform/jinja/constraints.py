@@ -66,7 +66,7 @@ def _references(constraint: Mapping[str, Any]) -> str:
 def _kind(constraint: Mapping[str, Any]) -> str:
     kind = str(constraint.get("type"))
     if kind not in _KINDS:
-        raise ProjectError(f"A constraint is one of {', '.join(_KINDS)}, not {kind}.")
+        raise ProjectError(f"A constraint must be one of {', '.join(_KINDS)}, not {kind}.")
     return kind
 
 

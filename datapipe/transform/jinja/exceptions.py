@@ -39,7 +39,7 @@ class Exceptions:
         raise ProjectError(str(message))
 
     def raise_dataclass_not_dict(self, obj: Any) -> NoReturn:
-        raise ProjectError(f"This was to be a mapping: {obj}.")
+        raise ProjectError(f"This must be a mapping: {obj}.")
 
     def raise_dep_not_found(self, node: Any, node_description: Any, required_pkg: Any) -> NoReturn:
         del node
@@ -76,7 +76,7 @@ class Exceptions:
 
     def missing_materialization(self, model: Any, adapter_type: Any) -> NoReturn:
         del adapter_type
-        raise ProjectError(f"There is no such materialization as {_name(model)} wants.")
+        raise ProjectError(f"{_name(model)} has a materialization that does not exist.")
 
     def missing_relation(self, relation: Any, model: Any = None) -> NoReturn:
         del model
@@ -85,7 +85,7 @@ class Exceptions:
     def relation_wrong_type(self, relation: Any, expected_type: Any, model: Any = None) -> NoReturn:
         del model
         is_ = getattr(relation, "type", "something else")
-        raise ProjectError(f"{relation} was to be a {expected_type}, but it is a {is_}.")
+        raise ProjectError(f"{relation} must be a {expected_type}, but it is a {is_}.")
 
     def warn_snapshot_timestamp_data_types(
         self, snapshot_time_data_type: Any, updated_at_data_type: Any

@@ -127,7 +127,9 @@ def load_result(name: str) -> Any:
         return None
     result = results[name]
     if result is None:
-        raise ProjectError(f"The result of the statement {name} was loaded before.")
+        raise ProjectError(
+            f"The result of the statement {name} was loaded before, and can be loaded only once."
+        )
     if name != "main":
         results[name] = None
     return result

@@ -182,12 +182,13 @@ def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -
         *((column.name, column.constraints) for column in model.columns.values()),
     ):
         for constraint in constraints:
-            if constraint.get("type") not in _CONSTRAINTS:
+            given = constraint.get("type")
+            if given not in _CONSTRAINTS:
                 where = f" of the column {name}" if name else ""
                 line = getattr(constraint, "line", None)
                 raise ProjectError(
-                    f"The type of a constraint{where} is one of {', '.join(_CONSTRAINTS)}, not "
-                    f"{constraint.get('type')}.{near(str(constraint.get('type')), _CONSTRAINTS)}",
+                    f"The type of a constraint{where} must be one of {', '.join(_CONSTRAINTS)}, "
+                    f"not {given}.{near(str(given), _CONSTRAINTS)}",
                     path=described,
                     line=line,
                     model=model.name,
@@ -237,7 +238,7 @@ def _one_of(model: Model, layers: Sequence[Layer], key: str, known: tuple[str, .
             model,
             layers,
             key,
-            f"{key} is one of {', '.join(known)}, not {value}.{near(str(value), known)}",
+            f"{key} must be one of {', '.join(known)}, not {value}.{near(str(value), known)}",
             about=str(value),
         )
 

@@ -219,7 +219,7 @@ def _check(given: Layer) -> None:
         enforced = value.get("enforced") if key == "contract" and isinstance(value, Block) else None
         if enforced is not None and not isinstance(enforced, bool):
             raise ProjectError(
-                f"The setting enforced of a contract is true or false, and not {enforced!r}.",
+                f"The setting enforced of a contract must be true or false, not {enforced!r}.",
                 path=given.path,
                 line=value.line_of("enforced"),
             )

@@ -325,7 +325,9 @@ class Reader:
         severity = str(config["severity"]).lower()
         if severity not in _SEVERITIES:
             at, line = place_of("severity", layers, path)
-            raise ProjectError(f"severity is error or warn, not {severity}.", path=at, line=line)
+            raise ProjectError(
+                f"severity must be error or warn, not {severity}.", path=at, line=line
+            )
         kept_as = config.get("store_failures_as")
         if kept_as is not None:
             config["store_failures"] = kept_as != "ephemeral"

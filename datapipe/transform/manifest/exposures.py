@@ -44,7 +44,7 @@ def exposures_of(
         places[name] = path
         if block.get("type") not in _TYPES:
             raise ProjectError(
-                f"The type of the exposure {name} is one of {', '.join(_TYPES)}.",
+                f"The type of the exposure {name} must be one of {', '.join(_TYPES)}.",
                 path=path,
                 line=block.line_of("type"),
             )

@@ -57,7 +57,7 @@ def check(model: Model, layers: Sequence[Layer]) -> None:
         if value is not None and value not in known:
             path, line = place_of(key, layers, model.path)
             raise ProjectError(
-                f"{key} is one of {', '.join(known)}, not {value}.{near(str(value), known)}",
+                f"{key} must be one of {', '.join(known)}, not {value}.{near(str(value), known)}",
                 path=path,
                 line=line,
                 model=model.name,

@@ -155,7 +155,7 @@ class Reader:
         elif str(latest) not in {str(entry["v"]) for entry in entries}:
             known = ", ".join(str(entry["v"]) for entry in entries)
             raise ProjectError(
-                f"latest_version is one of the versions of {name}, {known}, not {latest}.",
+                f"latest_version must be one of the versions of {name} ({known}), not {latest}.",
                 path=path,
                 line=block.line_of("latest_version"),
                 model=name,

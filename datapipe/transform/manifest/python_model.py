@@ -10,7 +10,7 @@ from datapipe.errors import ProjectError
 
 _ASKING = {"dbt.config", "dbt.ref", "dbt.source"}
 _REFUSED = (
-    "This is a Python model. PostgreSQL runs none, so dbt-postgres cannot build it either: write "
+    "This is a Python model, which PostgreSQL cannot run, and neither can dbt-postgres: write "
     "it in SQL, set enabled: false for it, or leave it out with --exclude."
 )
 

@@ -194,7 +194,8 @@ class References:
         if resolved is None:
             self._render_again(model)
             raise ProjectError(
-                f"What {model.name} refers to changes from one reading to the next.",
+                f"What {model.name} refers to is not the same when it is read again. Let it not "
+                "depend on the clock or on chance.",
                 path=model.path,
                 line=model.line,
                 model=model.name,

@@ -33,8 +33,8 @@ def unmet(project: Project) -> Iterator[str]:
             yield f"{at}: {wrong[0]} is no version that dbt knows, such as >=1.6.0."
         elif not all(map(_holds, specs)):
             yield (
-                f"{at}: {package.name} asks for dbt {', '.join(specs)}, and datapipe does what "
-                f"dbt {DBT_VERSION} does."
+                f"{at}: {package.name} asks for dbt {', '.join(specs)}, and datapipe follows "
+                f"dbt {DBT_VERSION}."
             )
 
 

@@ -241,7 +241,7 @@ def _freshness(
         for key, value in own.items():
             if key not in _FRESHNESS:
                 raise ProjectError(
-                    f"freshness has {', '.join(_FRESHNESS)}, and no {key}.",
+                    f"freshness has no {key}. It may have {', '.join(_FRESHNESS)}.",
                     path=path,
                     line=lines.get(key, line),
                 )
@@ -268,7 +268,7 @@ def _check_period(key: str, value: Any, path: Path, line: int) -> None:
         raise ProjectError(f"The count of {key} must be a number.", path=path, line=line)
     if value.get("period", "day") not in _PERIODS:
         raise ProjectError(
-            f"The period of {key} is {', '.join(_PERIODS)}, and no {value.get('period')}.",
+            f"The period of {key} must be one of {', '.join(_PERIODS)}, not {value.get('period')}.",
             path=path,
             line=line,
         )

@@ -137,7 +137,8 @@ class Reader:
         if model.version is None:
             if chosen:
                 raise ProjectError(
-                    f"The unit test {name} chooses versions, and {model.name} has none.",
+                    f"The unit test {name} chooses versions, and {model.name} has none. Take "
+                    "versions out.",
                     path=path,
                     line=block.line_of("versions"),
                     model=model.name,
@@ -169,7 +170,7 @@ class Reader:
                 )
             if not _INPUT.match(each["input"]):
                 raise ProjectError(
-                    f"An input is ref(...), source(...) or this, and not {each['input']}.",
+                    f"An input must be ref(...), source(...) or this, not {each['input']}.",
                     path=path,
                     line=each.line_of("input"),
                     model=str(block["model"]),
@@ -201,7 +202,7 @@ class Reader:
         form = str(written.get("format") or "dict").lower()
         if form not in _FORMATS:
             raise ProjectError(
-                f"The format of rows is {', '.join(_FORMATS)}, and not {form}.",
+                f"The format of rows must be one of {', '.join(_FORMATS)}, not {form}.",
                 path=path,
                 line=written.line_of("format"),
             )

@@ -112,7 +112,7 @@ def _written(
     given, body = _named(item, path, line)
     read = _NAME.fullmatch(given)
     if read is None:
-        raise ProjectError(f"{given!r} is no name of a test.", path=path, line=line)
+        raise ProjectError(f"{given!r} is not the name of a test.", path=path, line=line)
     package, test = read["package"] or "", read["test"]
     settings = {key: body[key] for key in _SETTINGS if body.get(key) is not None}
     own = {"name", "description", "config", "arguments", *_SETTINGS}
@@ -127,7 +127,7 @@ def _written(
     arguments |= nested
     if "model" in arguments:
         raise ProjectError(
-            "A test may have no argument model: it stands for what is tested.",
+            "A test may not be given an argument model: that is what it tests. Take it out.",
             path=path,
             line=_line(body, "model", line),
         )

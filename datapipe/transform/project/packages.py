@@ -32,7 +32,7 @@ def installed(root: Project) -> tuple[Project, ...]:
         name = _name(asked)
         if not asked.keys() & {*_KINDS}:
             raise ProjectError(
-                f"A package is asked for by one of {', '.join(_KINDS)}, and where it is from.",
+                f"This does not say where the package is from. Give one of {', '.join(_KINDS)}.",
                 path=file,
                 line=asked.line,
             )

@@ -196,7 +196,9 @@ class Project:
         lines = given.lines if isinstance(given, Items) else [line]
         for statement, at in zip(statements, lines, strict=False):
             if not isinstance(statement, str):
-                raise ProjectError(f"{moment} is SQL, or a list of it.", path=self.path, line=at)
+                raise ProjectError(
+                    f"{moment} must be SQL, or a list of statements.", path=self.path, line=at
+                )
             yield Hook(self.name, statement, self.path, at)
 
 
@@ -215,7 +217,7 @@ def read(directory: Path, given: Mapping[str, Any], cache_dir: Path | None) -> P
         )
     if not re.fullmatch(r"[^\W\d]\w*", name):
         raise ProjectError(
-            f"The name of a project has letters, digits and underscores, and {name} more.",
+            f"The name of a project must be of letters, digits and underscores, unlike {name}.",
             path=path,
             line=settings.line_of("name"),
             about=name,

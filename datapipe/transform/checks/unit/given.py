@@ -113,7 +113,7 @@ class Fixtures:
         found = self._compiler.renderer.value("{{ " + written + " }}", own, **self._at(given.rows))
         if not isinstance(found, Model | Source):
             raise self._mistake(
-                f"An input is ref(...), source(...) or this, not {written}.", given.rows.line
+                f"An input must be ref(...), source(...) or this, not {written}.", given.rows.line
             )
         return found
 

@@ -128,12 +128,12 @@ def _certainly_before(pointed: _Pointed) -> tuple[int, str] | None:
         return no_as, " Is AS missing before the bracket?"
     many = lexer.bracket_too_many(sql, offset)
     if many is not None:
-        return many, " This bracket closes none that is open."
+        return many, " No bracket is open that this one could close."
     case = lexer.case_left_open(sql, offset)
     if case is not None:
         return offset, " Is END missing, which ends a CASE?"
     if sql.startswith(";", offset):
-        return offset, " A template is one query, and ends without a semicolon."
+        return offset, " A template is one query: leave out the semicolon."
     misspelt = lexer.misspelt(sql, offset)
     return None if misspelt is None else (misspelt[0], f" Did you mean {misspelt[1]}?")
 
@@ -166,7 +166,7 @@ def _of_meaning(pointed: _Pointed) -> Cause:
     if isinstance(error, AmbiguousColumn) and "ORDER BY" in pointed.said:
         given = guess.likely_offsets(error, sql)
         if given:
-            more = f" It is asked for at {pointed.place(offset)}, and given twice."
+            more = f" The name is used at {pointed.place(offset)}, and given twice."
             return Cause(pointed.place(given[0]), more)
     if isinstance(error, GroupingError) and "GROUP BY" in pointed.said:
         aggregate = lexer.aggregate_beside(sql, offset)
