@@ -110,7 +110,7 @@ def keeper(connection: psycopg.Connection, test: DataTest, compiler: Compiler) -
 
 
 def _placed(test: DataTest, compiler: Compiler) -> Relation:
-    """The schema and the name that the project's macros give it, as they do to a model."""
+    """The table that would keep its rows; raises ProjectError if that holds other data."""
     relation = name_of_test(test, compiler.renderer)
     manifest = compiler.manifest
     others: list[Model | Source] = [*manifest.models.values(), *manifest.sources.values()]

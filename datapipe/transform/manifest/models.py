@@ -1,9 +1,9 @@
-"""Reads what can be referred to: models, seeds and snapshots of a project and its packages."""
+"""Reads models, seeds, snapshots, analyses and functions of a project and its packages."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
@@ -20,8 +19,8 @@ from datapipe.transform.manifest import functions
 from datapipe.transform.manifest.checks import check_model, check_names
 from datapipe.transform.manifest.configs import Configs, Layer, layer, place_of
 from datapipe.transform.manifest.docs import Docs
-from datapipe.transform.manifest.files import blocks_of
 from datapipe.transform.manifest.found import Found
+from datapipe.transform.manifest.model_files import Descriptions, Written, written_in
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
@@ -29,29 +28,8 @@ from datapipe.transform.manifest.references import called
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project
 
-_FOLDERS = {
-    "model": ("model-paths", ".sql", ".py"),
-    "seed": ("seed-paths", ".csv"),
-    "snapshot": ("snapshot-paths", ".sql"),
-    "analysis": ("analysis-paths", ".sql"),
-    "function": ("function-paths", ".sql", ".py"),
-}
-
 _MICROBATCH = "get_incremental_microbatch_sql"
 _BATCHED = "require_batched_execution_for_custom_microbatch_strategy"
-
-
-@frozen
-class Written:
-    """A model as its file has it, before anything is known of its settings."""
-
-    kind: str
-    name: str
-    path: Path
-    package: Project
-    folders: tuple[str, ...]
-    code: str
-    line: int = 1
 
 
 class Reader:
@@ -79,9 +57,9 @@ class Reader:
         written = [
             each
             for package in self.project.all_packages.values()
-            for each in (*_written(package), *self._yaml_snapshots(package))
+            for each in (*written_in(package), *self._yaml_snapshots(package))
         ]
-        descriptions = _Descriptions(self.properties, self._described_first(written))
+        descriptions = Descriptions(self.properties, self._described_first(written))
         for each in written:
             self._add(self._model(each, descriptions.of(each)))
         for unused in descriptions.unused():  # as with dbt, no reason to stop
@@ -94,7 +72,7 @@ class Reader:
         check_names(self.models)
 
     def _described_first(self, written: Sequence[Written]) -> Iterator[Written]:
-        """``written`` without what another package has as well, where the settings turn it off."""
+        """``written`` without nodes that another package has as well, if they are disabled here."""
         packages = Counter((each.kind, each.name) for each in written)
         for each in written:
             fqn = (each.package.name, *each.folders, each.name)
@@ -262,74 +240,6 @@ def _moment(begin: Any) -> Any:
         return datetime.fromisoformat(begin if isinstance(begin, str) else begin.isoformat())
     except (AttributeError, ValueError):  # told where it is needed
         return begin
-
-
-def _written(package: Project) -> Iterator[Written]:
-    """Every file of ``package`` that defines a node."""
-    for kind, (folder, *suffixes) in _FOLDERS.items():
-        for path, root in package.files(folder, *suffixes):
-            folders = path.relative_to(root).parent.parts
-            if kind == "snapshot":
-                inner = (*folders, path.stem)
-                for block in blocks_of("snapshot", package.text(path), path):
-                    yield Written(kind, block.name, path, package, inner, block.padded, block.line)
-                continue
-            if kind == "analysis":
-                folders = ("analysis", *folders)
-            code = "" if kind == "seed" else package.text(path)
-            yield Written(kind, path.stem, path, package, folders, code)
-
-
-class _Descriptions:
-    """What YAML says of models, by the names of their files."""
-
-    def __init__(self, properties: Mapping[str, Properties], written: Iterable[Written]) -> None:
-        files: dict[tuple[str, str], set[str]] = {}
-        for file in written:
-            files.setdefault((file.package.name, file.kind), set()).add(file.name)
-        self._known: dict[tuple[str, str, str], NodeProperties] = {}
-        self._used: set[int] = set()
-        for package, described in properties.items():
-            for each in described.nodes:
-                owner, file_name = package, each.file_name
-                there = files.get((package, each.kind), set())
-                if each.version is not None and file_name not in there:
-                    # The latest version may lie in a file without a number.
-                    if each.version == each.latest_version and each.name in there:
-                        file_name = each.name
-                elif file_name not in there:  # it may be of another package
-                    others = [
-                        other
-                        for (other, kind), names in files.items()
-                        if kind == each.kind and file_name in names
-                    ]
-                    owner = others[0] if len(others) == 1 else package
-                self._add((owner, each.kind, file_name), each)
-
-    def _add(self, key: tuple[str, str, str], properties: NodeProperties) -> None:
-        other = self._known.setdefault(key, properties)
-        if other is properties:
-            return
-        if properties.version != other.version:
-            wrong = (
-                f"The version {properties.version} of the model {properties.name} has no file: "
-                f"write {properties.file_name}.sql, or name its file with defined_in."
-            )
-        else:
-            wrong = (
-                f"The {properties.kind} {properties.name} is described twice: also in "
-                f"{other.path}, line {other.line}."
-            )
-        raise ProjectError(wrong, path=properties.path, line=properties.line, model=properties.name)
-
-    def of(self, written: Written) -> NodeProperties | None:
-        found = self._known.get((written.package.name, written.kind, written.name))
-        if found is not None:
-            self._used.add(id(found))
-        return found
-
-    def unused(self) -> list[NodeProperties]:
-        return [each for each in self._known.values() if id(each) not in self._used]
 
 
 def _keyed(models: Sequence[Model], root: str) -> list[Model]:
