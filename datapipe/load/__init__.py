@@ -13,8 +13,9 @@ from datapipe.errors import DatapipeError, LoadError, PartlyDoneError
 from datapipe.frozen import frozen
 from datapipe.load import files, responses
 from datapipe.load.anew import rebuild as anew
+from datapipe.load.copy_text import Incoming
 from datapipe.load.files import Rejected
-from datapipe.load.merge import Incoming, Merged, merge
+from datapipe.load.merge import Merged, merge
 
 # Transform sees by the server's counters which tables have changed; they would come seconds later.
 _COUNT_NOW = "SELECT pg_stat_force_next_flush()"

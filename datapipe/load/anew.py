@@ -1,7 +1,7 @@
-"""The typed tables anew, from all that came in.
+"""Makes the typed tables anew, from all that came in.
 
-They are built aside, as temporary tables, and then the real ones are given the differences: what
-is right already is not touched, and readers see all of it at once.
+They are built aside, as temporary tables, and then the real ones are given the differences: what is
+right is not touched, and readers see all of it at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from psycopg import sql
 
 from datapipe.errors import LoadError
 from datapipe.load import responses
-from datapipe.load.merge import RAW, Incoming, Intake, Merged
+from datapipe.load.copy_text import Incoming
+from datapipe.load.merge import RAW, Intake, Merged
 from datapipe.load.tables import TABLES, Table
 
 _ASIDE = "pg_temp"
@@ -53,9 +54,9 @@ _INSERT = sql.SQL(
 def rebuild(
     connection: psycopg.Connection, on_progress: Callable[[int, int], None]
 ) -> tuple[int, dict[str, Merged], tuple[LoadError, ...]]:
-    """How many answers were read, which versions came and went, and what could not be read.
+    """Rebuild; gives how many answers were read, which versions came and went, what was unreadable.
 
-    Raises LoadError, and changes nothing, where an answer cannot be read that once could.
+    Raises LoadError, and changes nothing, if an answer cannot be read that once could.
     """
     done = responses.Done()
     with connection.transaction():
@@ -110,7 +111,7 @@ def _replay(
 
 
 def _kept(connection: psycopg.Connection) -> list[tuple[Table, Incoming]]:
-    """What is of no answer, without its rows, in the order in which it was known."""
+    """What comes from no answer, without its rows, in the order in which it was known."""
     kept = [
         (table, Incoming((), *times))
         for table in TABLES

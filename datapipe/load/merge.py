@@ -9,26 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from operator import itemgetter
 
 import psycopg
 from psycopg import sql
 
 from datapipe.frozen import frozen
+from datapipe.load.copy_text import Incoming, as_texts, blocks
 from datapipe.load.tables import VERSION_COLUMNS, Table
 
 RAW = "raw"
-
-
-@frozen
-class Incoming:
-    """Rows of one origin: when they were known, where they came from."""
-
-    rows: Sequence[tuple[str | None, ...]]
-    known_from: datetime
-    source: str
-    response_id: int | None = None
 
 
 @frozen
@@ -60,9 +50,9 @@ class _Found:
 class Intake:
     """Rows on their way into the tables of ``schema``.
 
-    ``add`` copies them, as often as there are more: into their table where nothing can be known of
-    them yet, otherwise aside; ``merge`` merges what lies aside. No key of a table may come twice
-    between. Both run within the caller's transaction.
+    ``add`` copies rows, and may be called as often as there are more: into their table if it is
+    empty or knows nothing of them, otherwise aside. ``merge`` then merges what lies aside. Between
+    two merges no key of a table may come twice. Both run within the caller's transaction.
     """
 
     def __init__(self, connection: psycopg.Connection, schema: str = RAW) -> None:
@@ -71,7 +61,7 @@ class Intake:
         self._found: dict[Table, _Found] = {}
 
     def add(self, table: Table, batch: Iterable[Incoming]) -> None:
-        """Copy rows; of a series of numbers only those that are not there as they are."""
+        """Copy rows; of series of numbers, only rows that are not there already as they are."""
         names = _names(table, self._schema)
         if table not in self._found:
             self._found[table] = _Found(table.is_plain and not self._any(_ANY_AT_ALL, names))
@@ -100,18 +90,18 @@ class Intake:
         names: dict[str, sql.Composable],
         batch: Iterable[Incoming],
     ) -> int:
-        """How many rows were copied."""
+        """Copy rows into a table; gives how many there were."""
         query = _COPY.format(into=into, columns=names["columns"])
         with self._connection.cursor() as cursor:
             with cursor.copy(query) as copy:
-                for text in _blocks(batch, len(table.columns)):
+                for text in blocks(batch, len(table.columns)):
                     copy.write(text)
             return cursor.rowcount
 
     def _current_lines(
         self, table: Table, names: dict[str, sql.Composable], batch: list[Incoming]
     ) -> frozenset[str]:
-        """The current versions that ``batch`` may tell of, written as ``_as_texts`` does."""
+        """The current versions of rows that ``batch`` may have, each as ``as_texts`` writes it."""
         told = _Found(was_empty=False)
         for incoming in batch:
             _note(told, table, incoming.rows)
@@ -171,7 +161,6 @@ def merge(connection: psycopg.Connection, table: Table, batch: Iterable[Incoming
 
 
 _CREATE = sql.SQL("CREATE TEMPORARY TABLE {aside} (LIKE {table}) ON COMMIT DROP")
-_BLOCK = 200_000  # characters copied in one piece
 _COPY = sql.SQL("COPY {into} ({columns}) FROM STDIN")
 # Of the key alone: to look at all columns takes as long as the merge of a small batch.
 _ANALYZE = sql.SQL("ANALYZE {aside} ({key})")
@@ -238,14 +227,14 @@ _NOT_TOLD_OF_LATER = sql.SQL(
 
 
 def _news(batch: Sequence[Incoming], current: frozenset[str]) -> list[Incoming]:
-    """``batch`` without the rows that are written as their ``current`` versions are.
+    """``batch`` without rows that are written just as their ``current`` versions.
 
-    Nothing would come of them, and most of a compact answer is such. To read the current ones as
-    texts takes a third of what copying these aside and joining them does.
+    Nothing would come of them, and most rows of a compact answer are such. Reading the current
+    versions as texts takes a third of the time of copying these rows aside and joining them.
     """
     news = []
     for incoming in batch:
-        texts = _as_texts(incoming.rows)
+        texts = as_texts(incoming.rows)
         fresh = set(texts) - current
         if fresh:
             rows = [row for row, text in zip(incoming.rows, texts, strict=True) if text in fresh]
@@ -259,54 +248,6 @@ def _noted(batch: Iterable[Incoming], found: _Found, table: Table) -> Iterator[I
         yield incoming
 
 
-def _blocks(batch: Iterable[Incoming], width: int) -> Iterator[str]:
-    """The text to copy in pieces of some size, as each piece is a call of the driver."""
-    block: list[str] = []
-    size = 0
-    for incoming in batch:
-        block.append(_copy_text(incoming, width))
-        size += len(block[-1])
-        if size >= _BLOCK:
-            yield "".join(block)
-            block, size = [], 0
-    if block:
-        yield "".join(block)
-
-
-def _copy_text(incoming: Incoming, width: int) -> str:
-    """The rows as COPY reads them: a block of text takes a fifth of the time of row after row."""
-    version = _line((incoming.known_from.isoformat(), incoming.source, incoming.response_id))
-    try:
-        lines = list(map("\t".join, incoming.rows))  # type: ignore[arg-type]  # a None raises
-        text = "\n".join(lines)
-        plain = (
-            "\\" not in text
-            and "\r" not in text
-            and text.count("\t") == len(lines) * (width - 1)
-            and text.count("\n") == len(lines) - 1
-        )
-    except TypeError:  # a value is None
-        plain = False
-    if not plain:
-        lines = [_line(row) for row in incoming.rows]
-    return "".join([f"{line}\t{version}\n" for line in lines])
-
-
-def _as_texts(rows: Sequence[Sequence[str | None]]) -> list[str | None]:
-    """Rows as ``_CURRENT_LINES`` has them; None where a value is None."""
-    try:
-        return list(map("\t".join, rows))  # type: ignore[arg-type]  # a None raises
-    except TypeError:
-        return [None if None in row else "\t".join(map(str, row)) for row in rows]
-
-
-def _line(values: Iterable[object]) -> str:
-    return "\t".join(r"\N" if value is None else str(value).translate(_ESCAPED) for value in values)
-
-
-_ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
 def _note(found: _Found, table: Table, rows: Sequence[tuple[str | None, ...]]) -> None:
     found.symbols.update(map(itemgetter(0), rows))
     if table.date_column is None or not rows:
@@ -318,7 +259,7 @@ def _note(found: _Found, table: Table, rows: Sequence[tuple[str | None, ...]]) -
 
 
 def _within(table: Table, found: _Found) -> sql.Composable:
-    """A condition on the current rows, so that no more of them is read than can meet a new one."""
+    """A condition for the current rows that the new ones may meet, so that no others are read."""
     symbols = sorted(symbol or "" for symbol in found.symbols)
     within = sql.SQL("current.symbol = ANY({})").format(sql.Literal(symbols))
     if table.date_column is None or found.first is None:

@@ -13,7 +13,8 @@ import psycopg
 
 from datapipe.errors import LoadError
 from datapipe.frozen import frozen
-from datapipe.load.merge import RAW, Incoming, Intake, Merged
+from datapipe.load.copy_text import Incoming
+from datapipe.load.merge import RAW, Intake, Merged
 from datapipe.load.parse import FUNCTIONS, Document, parse
 from datapipe.load.tables import Table
 
@@ -121,9 +122,9 @@ def mark_loaded(connection: psycopg.Connection, answers: Iterable[Stored], done:
 
 
 def _waves(waiting: Iterable[Stored]) -> list[list[Stored]]:
-    """Answers so parted that a wave holds one a table and symbol, and older ones come first.
+    """Answers in waves, older ones first; each wave has one answer for a table and a symbol.
 
-    Two answers may tell of the same rows, and a merge takes a key only once.
+    Two answers may have the same rows, and a merge takes a key only once.
     """
     waves: list[list[Stored]] = []
     last: dict[tuple[str, str], int] = {}

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from datapipe.cli.restatements import restatements
 from datapipe.errors import UsageError
-from datapipe.load.merge import Incoming, merge
+from datapipe.load.copy_text import Incoming
+from datapipe.load.merge import merge
 from datapipe.load.tables import DAILY_PRICES
 
 MONDAY = datetime(2026, 5, 18, 22, 0, tzinfo=UTC)
