@@ -61,7 +61,7 @@ class Hooks:
     A materialization of the user's runs them itself; then there are none here.
     """
 
-    def __init__(self, site: Site, *, run_by_materialization: bool = False) -> None:
+    def __init__(self, site: Site, *, run_by_materialization: bool) -> None:
         self.site = site
         self.before = () if run_by_materialization else of(site.model, "pre_hook")
         self.after = () if run_by_materialization else of(site.model, "post_hook")

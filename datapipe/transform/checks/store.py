@@ -46,7 +46,7 @@ class Keeper:
         return f"COMMENT ON {self.kind.upper()} {self.relation.local} IS {literal(_MARK)};\n"
 
 
-def kept_as(test: DataTest, *, otherwise: bool = False) -> Kept | None:
+def kept_as(test: DataTest, *, otherwise: bool) -> Kept | None:
     """What keeps the rows of ``test``: as dbt has it, ``store_failures_as`` counts first.
 
     If its settings say nothing, it is a table if ``otherwise`` is True.

@@ -52,7 +52,7 @@ class Group:
 Spec = Criterion | Group
 
 
-def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
+def united(texts: Iterable[str], indirect: Indirect) -> Group:
     """The union of ``texts``, each of which may name several things with spaces between them.
 
     No tests are added to what a selector of the project names, as in dbt.
@@ -70,7 +70,7 @@ def united(texts: Iterable[str], indirect: Indirect = "eager") -> Group:
     return Group("union", parts, parts[0].indirect if len(parts) == 1 else indirect)
 
 
-def criterion(text: str, indirect: Indirect = "eager") -> Criterion:
+def criterion(text: str, indirect: Indirect) -> Criterion:
     """The criterion that ``text`` is; raises UsageError if it is none."""
     read = re.fullmatch(_CRITERION, text)
     if read is None or not read["value"]:

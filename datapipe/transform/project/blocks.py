@@ -35,8 +35,8 @@ class File(Block):
     repeated: list[tuple[int, str]]
 
 
-def named_blocks(value: Any, path: Path, line: int, what: str, key: str = "name") -> list[Block]:
-    """``value`` as a list of mappings, each of which has a text as its ``key``."""
+def named_blocks(value: Any, path: Path, line: int, what: str) -> list[Block]:
+    """``value`` as a list of mappings, each of which has a text as its ``name``."""
     if value is None:
         return []
     if not isinstance(value, Items):
@@ -44,13 +44,13 @@ def named_blocks(value: Any, path: Path, line: int, what: str, key: str = "name"
     for item, item_line in zip(value, value.lines, strict=True):
         if not isinstance(item, Block):
             raise ProjectError(
-                f"Each of {what} must be a mapping with a {key}.", path=path, line=item_line
+                f"Each of {what} must be a mapping with a name.", path=path, line=item_line
             )
-        if not isinstance(item.get(key), str):
-            missing = "has none" if key not in item else f"has {item[key]!r}"
+        if not isinstance(item.get("name"), str):
+            missing = "has none" if "name" not in item else f"has {item['name']!r}"
             raise ProjectError(
-                f"Each of {what} must have a {key} that is text; this one {missing}.",
+                f"Each of {what} must have a name that is text; this one {missing}.",
                 path=path,
-                line=item.line_of(key),
+                line=item.line_of("name"),
             )
     return list(value)

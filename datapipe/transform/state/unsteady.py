@@ -20,7 +20,7 @@ def by_itself(
     model: Model,
     state: NodeState,
     texts: Sequence[str],
-    hooks: Sequence[str] = (),
+    hooks: Sequence[str],
 ) -> str:
     """Why ``model`` may get other rows each time; empty if it may not.
 

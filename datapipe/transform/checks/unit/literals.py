@@ -68,7 +68,7 @@ def _element(value: Any) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def guessed(values: Sequence[Any], *, written: bool = False) -> str:
+def guessed(values: Sequence[Any], *, written: bool) -> str:
     """The type of a column of which only these values are known.
 
     ``written`` says that they come from CSV, where numbers are text as well.
