@@ -26,8 +26,8 @@ __all__ = ["Extracted", "Failure", "Source", "run"]
 class Source(Protocol):
     """Where answers come from.
 
-    Of a ``metered`` source every request costs, so that a run ends at the first refusal which all
-    further requests would meet as well.
+    Every request to a ``metered`` source costs, so a run ends at the first refusal that all further
+    requests would meet as well.
     """
 
     name: str
@@ -58,9 +58,10 @@ class Failure:
 class Extracted:
     """What an extraction did.
 
-    ``stopped_by`` is what ended it early, since all further requests would have failed alike;
-    ``waiting`` are the requests that it left to the next run. ``current`` counts those that were
-    not sent as they could bring nothing new, ``held`` those that are held back for a time.
+    ``stopped_by`` is what ended it early, since all further requests would have failed as well;
+    ``waiting`` are the requests that it has left to the next run. ``current`` counts the requests
+    that were not sent because they could bring nothing new, ``held`` those that are held back for a
+    time.
     """
 
     stored: int
@@ -77,7 +78,7 @@ class Extracted:
         return self.stored + self.unchanged + len(self.empty)
 
     def error(self) -> DatapipeError | None:
-        """What to raise when all is told: None when every request was answered."""
+        """The error to raise when everything has been told; None if every request was answered."""
         if isinstance(self.stopped_by, KeyRefused):
             return SettingsError(str(self.stopped_by), variable="ALPHA_VANTAGE_API_KEY")
         if not self.answered and not isinstance(self.stopped_by, QuotaSpent):
@@ -194,7 +195,7 @@ async def _run(
 
 
 def _first(error: BaseException) -> BaseException:
-    """What the first of several tasks raised; it ended the others."""
+    """The first error that one of several tasks has raised; it ended the others."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

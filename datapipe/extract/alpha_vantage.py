@@ -103,7 +103,7 @@ class AlphaVantage:
                 await noted  # the next slot waits for it
 
     async def _take(self, request: Request) -> tuple[int, float]:
-        """The id of the counted request, and a time by the clock before which it was counted."""
+        """The id of the counted request, and a time on the clock before which it was counted."""
         while True:
             pause = self._pause_until - self._clock()
             if pause > 0:

@@ -1,4 +1,4 @@
-"""Answers: a body is one only when it proves to be."""
+"""Proves answers: what came is one only if it is data, and what was asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLUMN = re.compile(r"[A-Za-z_][\w .%/()-]*")
 
 
 class BrokenAnswer(SourceError):
-    """What came is not an answer at all: a fault that may pass. ``kind`` is the finer class."""
+    """What came is no answer at all, which may pass. ``kind`` is the finer class."""
 
     def __init__(self, message: str, *, kind: str = "broken_answer") -> None:
         super().__init__(message)
@@ -30,20 +30,20 @@ class BrokenAnswer(SourceError):
 
 
 class WrongAnswer(BrokenAnswer):
-    """What came is an answer, but to another question or of an earlier time."""
+    """What came is an answer, but to another question, or from an earlier time."""
 
 
 class Unreachable(SourceError):
-    """Nobody answered at the source's address: no request would fare better now."""
+    """Nobody answers at the source's address, so no other request would fare better now."""
 
     kind = "unreachable"
 
 
 @frozen
 class Answer:
-    """A proven answer, word for word. ``empty`` when it says that there is nothing to tell.
+    """A proven answer, word for word; ``empty`` if it says that there is no data.
 
-    ``repeated_key`` is true where it held the key, which was taken out.
+    ``repeated_key`` is True if it held the key, which was taken out.
     """
 
     request: Request
@@ -116,7 +116,7 @@ def _json_is_empty(request: Request, text: str) -> bool:
 
 
 def _appended(text: str) -> Refusal | None:
-    """The refusal that stands behind the data, if it is one."""
+    """The refusal behind the data, if there is one."""
     refusal = classified(text[-2000:])
     return None if isinstance(refusal, UnknownNotice) else refusal
 

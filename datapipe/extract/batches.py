@@ -1,4 +1,4 @@
-"""Writing in batches: what comes while a batch is being written goes with the next one."""
+"""Writes in batches: what comes while one batch is being written goes with the next."""
 
 from __future__ import annotations
 

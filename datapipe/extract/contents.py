@@ -70,12 +70,12 @@ NEWEST = r"(?:Last Refreshed\": *\"(\d{4}-\d\d-\d\d))|(?:^[^{\n]*\n(\d{4}-\d\d-\
 
 
 def is_invented(text: str) -> bool:
-    """Whether an answer holds rows that show what a paid one would look like."""
+    """Whether an answer only shows made-up rows of what a paid one would look like."""
     return any(sign in text for sign in _INVENTED)
 
 
 def lacks(request: Request, document: Mapping[str, Any]) -> str:
-    """What a JSON answer would have to hold and does not."""
+    """What a JSON answer lacks of what was asked for."""
     names = sorted(document)
     if _SERIES.match(request.function):
         return "" if _series(document) else f"holds no series: {names}"
@@ -91,7 +91,7 @@ def lacks(request: Request, document: Mapping[str, Any]) -> str:
 
 
 def contradicts(request: Request, document: Mapping[str, Any]) -> str:
-    """In what a JSON answer says that it answers something else."""
+    """How a JSON answer shows that it answers something else."""
     told = _symbol_in(document)
     if told is not None and _tells_symbol(request.function) and _differ(told, request):
         return f"is one about {told!r}"
@@ -114,7 +114,7 @@ def contradicts(request: Request, document: Mapping[str, Any]) -> str:
 
 
 def columns_lack(request: Request, header: Sequence[str]) -> str:
-    """What a CSV answer would have to hold and does not."""
+    """What a CSV answer lacks of what was asked for."""
     if _SERIES.match(request.function):
         if header[0].lower() in {"timestamp", "time"}:
             return ""
@@ -126,7 +126,7 @@ def columns_lack(request: Request, header: Sequence[str]) -> str:
 
 
 def rows_contradict(request: Request, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In what a CSV answer says that it answers something else."""
+    """How a CSV answer shows that it answers something else."""
     if request.function == "GLOBAL_QUOTE" and rows and header[0].lower() == "symbol":
         return f"is one about {rows[0][0]!r}" if _differ(rows[0][0], request) else ""
     kind = _SERIES.match(request.function)
@@ -181,7 +181,7 @@ def _differ(told: str, request: Request) -> bool:
 
 
 def _letters(symbol: str) -> str:
-    """A symbol without what spellings differ in: BRK.B, brk-b."""
+    """A symbol without the characters in which spellings differ, as BRK.B and brk-b do."""
     return re.sub(r"[^A-Z0-9]", "", symbol.upper())
 
 

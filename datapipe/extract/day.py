@@ -1,4 +1,4 @@
-"""When the API's day turns: as it is set, or as its refusals have shown."""
+"""When the API's day turns: as it is set, or as refusals have shown."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _APART = timedelta(minutes=1)
 
 
 class Day(Protocol):
-    """A day of the API's, by which it counts requests."""
+    """One of the days by which the API counts requests."""
 
     def begin(self, now: datetime) -> datetime:
-        """When the day began that ``now`` is in."""
+        """When the day of ``now`` began."""
 
     def end(self, now: datetime) -> datetime:
         """When the next day begins."""
 
     def may_turn(self, after: datetime) -> datetime:
-        """The earliest moment after ``after`` at which it might turn, whatever is set."""
+        """The earliest moment after ``after`` at which it might turn, whatever the setting says."""
 
 
 @frozen
@@ -64,10 +64,10 @@ class FixedDay:
 
 
 def learned(day: Day, refused_at: datetime, answered_at: datetime) -> Day:
-    """The day as it must be, when a day was spent at ``refused_at`` and not at ``answered_at``.
+    """The day, given that one was spent at ``refused_at`` and none at ``answered_at``.
 
-    It is ``day`` where that has turned between. Where it has not, the API's day turns at a full
-    hour between the two; of several the last is taken, which cannot be too early.
+    It is ``day`` if that has turned in between. Otherwise the API's day turns at a full hour
+    between the two; the last such hour is taken, which cannot be too early.
     """
     if not _APART < answered_at - refused_at < _DAY or day.begin(answered_at) > refused_at:
         return day

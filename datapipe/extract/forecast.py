@@ -1,4 +1,4 @@
-"""The forecast: on what day everything wanted is answered, with one run a day."""
+"""Forecasts the day on which everything wanted is answered, with one run a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HORIZON_DAYS = 366
 
 
 class Rank(IntEnum):
-    """What is asked for first; within a rank, what has been due for the longest time."""
+    """What is asked for first; within a rank, what has been due the longest."""
 
     ABOUT_TO_BE_LOST = 0
     NEVER_ASKED_DAILY = 1
@@ -33,7 +33,7 @@ class Budget:
 
 @frozen
 class Due:
-    """A wanted request, and when it will be due again: with the next session, or after a period."""
+    """A wanted request, and when it will be due again: at the next session, or after a period."""
 
     rank: Rank
     due_at: datetime
@@ -48,9 +48,9 @@ def forecast(
     *,
     now: datetime,
 ) -> tuple[date, date | None]:
-    """The day on which the last of ``wanted`` is answered, and the one when nothing waits at all.
+    """The day on which the last of ``wanted`` is answered, and the day on which nothing waits.
 
-    The second is None where it is not within a year: there is more to ask than the quota gives.
+    The second is None if it is not within a year: there is more to ask than the quota allows.
     """
     today = now.date()
     if budget.left_today is None or budget.per_day is None or len(wanted) <= budget.left_today:

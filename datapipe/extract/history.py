@@ -1,4 +1,4 @@
-"""What the warehouse knows of each request that might be sent: one query for all of them."""
+"""What the warehouse knows of every request that might be sent, in one query for all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Candidate:
 
     @property
     def has_bars(self) -> bool:
-        """Whether the answer's rows can be held against the sessions."""
+        """Whether the answer's rows can be compared with the trading sessions."""
         return self.request.function == DAILY
 
 
@@ -74,7 +74,7 @@ class History:
 
 @frozen
 class Barred:
-    """A function that this key's plan does not include; ``full`` where only all of its history."""
+    """A function that this key's plan does not include; ``full`` if only its whole history."""
 
     function: str
     full: bool
@@ -115,7 +115,7 @@ def histories(
 def barred(
     connection: psycopg.Connection, key_id: str, *, since: datetime, now: datetime
 ) -> list[Barred]:
-    """What this key was refused for its plan since a time, and has not been given after that."""
+    """What this key was refused because of its plan since a time, and was not given later."""
     rows = connection.execute(_BARRED, {"key_id": key_id, "since": since, "now": now})
     return [Barred(*row) for row in rows]
 

@@ -214,7 +214,7 @@ class MockApi:
         return body if body is not None else json.dumps({notice: text}, indent=4)
 
     def _refused(self, key: str) -> tuple[str, str]:
-        """The limit that the request, which has just arrived, is beyond."""
+        """The limit that the request, which has just arrived, goes beyond."""
         rules = self.rules
         with self._lock:
             now = self._clock()

@@ -65,11 +65,11 @@ class Held(_Judged):
 class Plan:
     """What is to be asked for.
 
-    ``wanted`` is in order; the first ``len(now)`` of it fit into what is ``left_today``, and
-    ``waiting`` is left to later runs. ``current`` counts the requests that could bring nothing
-    new. ``complete_on`` is the day on which the last wanted request is answered, with one run a
-    day; ``caught_up_on`` the first on which nothing waits at all, or None where that is not within
-    a year. None of them holds today when nothing is wanted.
+    ``wanted`` is in order. The first ``len(now)`` of it fit into what is ``left_today``;
+    ``waiting`` is left to later runs. ``current`` counts the requests that could bring nothing new.
+    ``complete_on`` is the day on which the last wanted request is answered, with one run a day.
+    ``caught_up_on`` is the first day on which nothing waits, or None if that is not within a year.
+    If nothing is wanted, both are today.
     """
 
     at: datetime
@@ -232,7 +232,7 @@ def _sessions(count: int) -> str:
 
 
 def _news_of_month(month: str, history: History) -> tuple[str, Rank, datetime] | None:
-    """A month of intraday bars is done when it was answered after its end."""
+    """A month of intraday bars is complete if it was answered after its end."""
     try:
         end = date.fromisoformat(f"{month}-01") + timedelta(days=32)
     except ValueError:
@@ -246,7 +246,7 @@ def _news_of_month(month: str, history: History) -> tuple[str, Rank, datetime] |
 
 
 def _wait(candidate: Candidate, history: History) -> tuple[datetime | None, str]:
-    """Until when to wait after what came of the last requests, and why."""
+    """Until when to wait because of how the last requests ended, and why."""
     asked_at = history.asked_at
     if asked_at is None:
         return None, ""
@@ -300,9 +300,10 @@ def _mendable(
     known: Sequence[History],
     now: datetime,
 ) -> dict[str, int]:
-    """How many missing sessions a request may bring, of symbols that seem up to date.
+    """How many missing sessions a request may bring, for symbols that seem up to date.
 
-    That can only be where bars came from elsewhere: every answer tells of all within its reach.
+    There are such only if bars have come from elsewhere: an answer holds every session within its
+    reach.
     """
     unasked = [
         candidate.request.symbol
@@ -324,7 +325,7 @@ def _with_bars(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _due(wanted: Wanted) -> Due:
-    """How a request will be due again, for the forecast."""
+    """When a request will be due again, for the forecast."""
     cadence = wanted.candidate.endpoint.cadence
     if cadence == "once":
         return Due(wanted.rank, wanted.due_at)

@@ -24,8 +24,8 @@ _TIME = "%Y%m%dT%H%M%S%fZ"
 class Recordings:
     """Reads files named ``FUNCTION__SYMBOL__anything.json`` or ``.csv``, in the order of names.
 
-    Each is proven like an answer that has just come: a recorded refusal is a refusal. A file that
-    datapipe has exported came when its name says.
+    Each is proven like an answer that has just come, so a recorded refusal is a refusal. A file
+    that datapipe has exported has in its name when the answer came.
     """
 
     name = "recordings"
@@ -72,9 +72,9 @@ class Recordings:
 
 
 def described(name: str) -> Request | None:
-    """The request that a file of this name answers; None where the name tells of none.
+    """The request that a file of this name answers; None if the name names no request.
 
-    Its parameters hold the name, and those that an exported file tells.
+    Its parameters are the name itself, and those that the name of an exported file has.
     """
     match = _NAME.fullmatch(name)
     if match is None:

@@ -127,10 +127,10 @@ _PUBLIC = "demo"  # the key that the API's own documentation uses
 
 
 def refusal_in(document: Mapping[str, Any]) -> Refusal | None:
-    """The refusal that a JSON answer is, or None when it is none.
+    """The refusal that a JSON answer is; None if it is no refusal.
 
-    Only top-level keys count: a series' own Meta Data holds an "1. Information", too. A
-    ``message`` counts only where it says that the rows beside it are invented.
+    Only top-level keys count, since a series' own Meta Data has an "1. Information" as well. A
+    ``message`` counts only if it says that the rows beside it are made up.
     """
     notices = {str(name).strip().lower(): text for name, text in document.items()}
     for notice in _NOTICES:
@@ -155,10 +155,10 @@ def classified(text: str) -> Refusal:
 
 
 def spelled_in_row(cells: list[str]) -> Refusal | None:
-    """The refusal that a single CSV row is, when it spells ``I,n,f,o,r,m,a``.
+    """The refusal that a single CSV row is, if it spells ``I,n,f,o,r,m,a``.
 
-    That is how the calendars refuse: the ordinary header, and the letters of the notice's name cut
-    to the number of columns. The reason cannot be told.
+    That is how the calendars refuse: with the usual header, and the letters of the notice's name
+    cut to the number of columns. The reason is not in it.
     """
     letters = [cell.strip().lower() for cell in cells]
     while letters and not letters[-1]:
@@ -176,8 +176,8 @@ def spelled_in_row(cells: list[str]) -> Refusal | None:
 def redacted(text: str, key: str | None) -> str:
     """``text`` without ``key``, which the API repeats in some refusals.
 
-    In whatever case it stands there, and percent-encoded, too, or escaped as in JSON or HTML. A
-    short key is taken for one only where it is a word of its own.
+    The key is found in any case, percent-encoded, and escaped as in JSON or HTML. A short key
+    counts as one only if it is a word of its own.
     """
     if not key or key.lower() == _PUBLIC:
         return text
@@ -188,7 +188,7 @@ def redacted(text: str, key: str | None) -> str:
 
 
 def is_secret(key: str | None) -> bool:
-    """Whether ``key`` is one that cannot stand in an answer by chance."""
+    """Whether ``key`` is a secret, and too long to stand in an answer by chance."""
     return key is not None and len(key) >= _SHORT_KEY and key.lower() != _PUBLIC
 
 

@@ -31,7 +31,7 @@ _Bar = tuple[float, float, float, float, int]  # open, high, low, close, volume
 
 
 class Sample:
-    """Makes an answer for any symbol, as it would stand after the last of ``sessions``."""
+    """Makes an answer for any symbol, as of the last of ``sessions``."""
 
     name = "sample"
     concurrency = 1
@@ -116,7 +116,7 @@ def _intraday(symbol: str, sessions: Sequence[Session]) -> dict[str, object]:
 
 
 def _path(symbol: str, session: Session, bar: _Bar) -> dict[str, dict[str, str]]:
-    """The bars of one session, labelled by their start, that add up to its daily ``bar``."""
+    """The bars of one session, labelled by their starts, which add up to its daily ``bar``."""
     opening, high, low, closing, volume = bar
     random = Random(f"datapipe sample {symbol} {session.session_date}")
     count = int((session.closes_at - session.opens_at) / _STEP)

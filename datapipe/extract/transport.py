@@ -1,4 +1,4 @@
-"""One request over HTTP, until its whole body is here or the fault has a name."""
+"""Sends one request over HTTP, until its whole body is here or the fault has a name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NotSent(Exception):
 
 
 class Transport:
-    """Asks one address, with one key, which it takes out of whatever comes back."""
+    """Asks one address with one key, which it takes out of all that comes back."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url
@@ -75,8 +75,8 @@ class Transport:
     async def get(self, request: Request, *, in_time: Callable[[], bool]) -> tuple[bytes, bool]:
         """The body without the key, and whether the key was in it.
 
-        ``in_time`` is asked when the connection stands and nothing is sent yet; where it says no,
-        nothing is, and NotSent is raised.
+        ``in_time`` is asked when the connection stands and before anything is sent. If it says no,
+        nothing is sent, and NotSent is raised.
         """
 
         async def trace(event: str, _: Mapping[str, Any]) -> None:
@@ -125,7 +125,7 @@ class Transport:
         return (body, False) if bare == text else (bare.encode("utf-8", "surrogateescape"), True)
 
     def _fault(self, request: Request, response: httpx.Response, body: bytes) -> Exception:
-        """What a status other than 200 stands for; a text that is known says more than it."""
+        """What a status other than 200 means; a body with a known text says more than that."""
         status = response.status_code
         said = f"{self._host} answered {request} with status {status}."
         refusal = _refusal(body)
@@ -148,7 +148,7 @@ class Transport:
 
 
 def _unpacked(request: Request, raw: bytes, encoding: str) -> bytes:
-    """The body, proven to be whole where it was packed: httpx would give half of it, silently."""
+    """The body, checked to be whole if it is packed: httpx would return half of it silently."""
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return raw

@@ -93,7 +93,7 @@ def _needs_none(endpoints: Sequence[Endpoint]) -> bool:
 
 
 def _doubts(connection: psycopg.Connection, symbols: Sequence[str]) -> tuple[str, ...]:
-    """What the stored listing does not know, of symbols that were never answered."""
+    """Symbols that were never answered and are not in the stored listing, as warnings."""
     strange = connection.execute(
         _STRANGE, {"symbols": list(symbols), "functions": list(BY_FUNCTION)}
     ).fetchall()

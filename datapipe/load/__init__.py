@@ -32,11 +32,11 @@ class Loaded:
 
     @property
     def versions(self) -> int:
-        """How many versions of rows began, or ended with no other to follow."""
+        """How many versions of rows have begun, or have ended without another one."""
         return sum(merged.new + merged.restated + merged.retired for merged in self.tables.values())
 
     def error(self) -> DatapipeError | None:
-        """What to raise when all is told: None when all that was to be read was read."""
+        """The error to raise when everything has been told; None if everything could be read."""
         if self.rejected:
             return PartlyDoneError(
                 f"Rows put aside: {len(self.rejected):,}. They are in raw.rejected_rows, with the "

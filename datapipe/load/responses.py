@@ -49,7 +49,7 @@ class Done:
 
 
 def stored(connection: psycopg.Connection, *, all_of_them: bool = False) -> list[Stored]:
-    """The answers that can be loaded and are not; or all that can be; in the order they came."""
+    """Answers that can be loaded and are not, or all that can be, in the order they came."""
     rows = connection.execute(
         "SELECT symbol, function, response_id, pg_column_size(body), fetched_at "
         "FROM raw.responses WHERE function = ANY(%s) AND (%s OR loaded_at IS NULL) "

@@ -1,4 +1,4 @@
-"""The columns of a report as a terminal shows them, and what gives way where there is less room."""
+"""Lays out the columns of a report for a terminal, and leaves out what does not fit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Layout:
         return {key: self._cells(key) for key in self.names}
 
     def fitted(self, limit: int | None) -> dict[str, Cells] | None:
-        """The columns that fit into ``limit``, the least important given up; None if too few do."""
+        """The columns that fit into ``limit``, without the least important; None if too few fit."""
         columns = self.whole()
         if limit is None:
             return columns
@@ -77,7 +77,7 @@ class Layout:
                 yield column.name
 
     def _is_told_elsewhere(self, column: Column) -> bool:
-        """Currencies stand with the prices; session and source matter where they differ."""
+        """Whether other columns show it: a currency stands with its prices, for instance."""
         values = set(self._report.values(column.name)) - {None}
         if column.name == "session_date":
             return values == {self._report.as_of}

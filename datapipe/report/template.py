@@ -86,7 +86,7 @@ def render(path: Path, relations: Mapping[str, str], symbols: Sequence[str]) -> 
 
 
 class _Words:
-    """dbt's words, as far as a report needs them."""
+    """dbt's words that a report may use."""
 
     def __init__(self, relations: Mapping[str, str], symbols: Sequence[str]) -> None:
         self.meta: dict[str, Any] = {}

@@ -22,7 +22,7 @@ from datapipe.transform.snippet import shown
 from datapipe.transform.state import sources
 from datapipe.transform.state.facts import facts
 
-# The methods that ask of the last run, and of how fresh sources were.
+# Methods of selection that ask about the last run, and about the freshness of sources.
 _RUN = ("state", "result")
 _SOURCES = ("source_status",)
 

@@ -33,7 +33,7 @@ _INDEX = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
 _INDEXES = rf"""(?ix)\b(?:drop|alter)\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?
     (?P<names>{_INDEX}(?:\s*,\s*{_INDEX})*)"""
 _IS_CODE = r"(?i)\s*do\b"
-# What puts names into statements that code sends.
+# Calls that put names together, in code that sends statements.
 _PUTS_NAMES = r"(?i)\b(?:format|quote_ident)\s*\((?:[^()]|\([^()]*\))*\)"
 _ON = """
 SELECT t.relnamespace::regnamespace::text, t.relname

@@ -45,9 +45,11 @@ _SURROUNDINGS = (
     r"|alter\s+table\s+(if\s+exists\s+)?(only\s+)?\S+\s+((re)?set\s*\(|owner\s+to\b"
     r"|alter\s+(column\s+)?\S+\s+(set|drop)\s+(default|statistics|storage|compression)\b))"
 )
-_OF_TABLES_ONLY = r"(?i)\s*drop\s+(trigger|policy|rule)\b"  # of a view it takes none, in silence
+_OF_TABLES_ONLY = r"(?i)\s*drop\s+(trigger|policy|rule)\b"  # on a view it does nothing
 _OF_INDEX = r"(?i)\s*(drop|alter)\s+index\b"
-_KEPT = r"(?i)\bcreate\s[^;]*\b(view|function|procedure|trigger|policy|rule)\b"  # as it is written
+_KEPT = (
+    r"(?i)\bcreate\s[^;]*\b(view|function|procedure|trigger|policy|rule)\b"  # kept as it is written
+)
 _OWNED = r"(?is)\s*(?P<sequence>alter\s+sequence\s[^;]*?)\sowned\s+by\s[^;]*\Z"
 _KEY = r"(?i)\breferences\b"
 _ALONE = r"(?i)\s*(vacuum|(create\s+(unique\s+)?|drop\s+)index\s+concurrently)\b"

@@ -53,7 +53,7 @@ _COMMENTS = (
     *("alter_column_comment", "alter_relation_comment", "persist_docs"),
     "postgres_escape_comment",
 )
-# By what it takes for dbt to call them.
+# By the kinds of work for which dbt calls them.
 _NOT_CALLED = {
     "snapshot": ("build_snapshot_staging_table", "create_columns"),
     "incremental": (

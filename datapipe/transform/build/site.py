@@ -49,7 +49,7 @@ class Site:
         self.copied = False
         # Foreign keys, as ALTER TABLE takes them, that wait for what they refer to to be published.
         self.keys: list[str] = []
-        # What publishes other models, which only grow and which hooks have changed, by their keys.
+        # Statements that publish other models whose rows hooks have changed, by their keys.
         self.elsewhere: dict[str, tuple[str, ...]] = {}
         self.changed: set[str] = set()  # other models whose rows were changed, by unique id
         # Views that hooks make elsewhere, as they stand aside, by their published names.
@@ -135,7 +135,7 @@ class Statements:
         self._compiled_at: list[int] = []
         self._question = ""
         self.answer: list[tuple[Any, ...]] = []
-        # What renders what macros of the project's wrote around the compiled SQL, and their place.
+        # What renders the text around the compiled SQL, if macros of the project do, and where.
         self.around: tuple[Callable[[Compiler], str], tuple[Path, int]] | None = None
         if header.strip():
             self.add(header.rstrip().rstrip(";"))

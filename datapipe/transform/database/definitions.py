@@ -13,8 +13,8 @@ from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.relation import quoted
 
 _PIECE = r'(?:"(?:[^"]|"")*"|[^\W\d][\w$]*)'
-# What is passed over, a comment or a string, or a chain of names. Between dollars stands code, as
-# the body of a function is, but for what is given as one value of several.
+# A comment or a string, which is passed over, or a chain of names. A text between dollars is looked
+# into, since it is code, such as the body of a function; unless it is one value of several.
 _TOKEN = (
     r"(?s)--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'"
     r"|[(,=|]\s*\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$"
@@ -22,7 +22,7 @@ _TOKEN = (
 )
 _PASSED_OVER = ("'", "e'", "E'", "--", "/*", "(", ",", "=", "|")
 _NAME = re.compile(_PIECE)
-# Words after which a relation stands, and no column.
+# Words that are followed by a relation, and by no column.
 _BEFORE_RELATIONS = frozenset(
     {"from", "into", "join", "only", "references", "table", "update", "using"}
 )

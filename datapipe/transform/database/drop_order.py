@@ -41,7 +41,7 @@ LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
 WHERE d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
   AND coalesce(y.typrelid, d.refobjid) = ANY(%(oids)s::oid[])
 """
-# The same where there are no functions: it takes an index, which that cannot.
+# The same where there are no functions: this query can use an index.
 _READS = """
 SELECT DISTINCT 'r', r.ev_class::bigint, 'r', d.refobjid::bigint
 FROM pg_depend d

@@ -168,7 +168,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname = %s
 """
 _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'"
-# Not those that are there to be an operator, a type or an aggregate, which nobody writes.
+# Without the functions behind operators, types and aggregates, which nobody calls by name.
 _FUNCTIONS = """
 SELECT DISTINCT p.proname
 FROM pg_proc p

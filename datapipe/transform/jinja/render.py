@@ -45,10 +45,10 @@ class Renderer:
         self.target = {**target, "profile_name": profile, "target_name": target["name"]}
         self.warnings: list[str] = []
         self.not_given: list[tuple[str, Place, Place | None]] = []
-        # The names that nobody knows and templates write, and what nodes have such templates.
+        # The gaps that templates have left, and the files in which there are any.
         self.gaps: list[Gap] = []
         self.with_gaps: set[Path] = set()
-        # What is kept has no marks, and those that are to go into it number files of this run.
+        # Templates with marks are not kept for other runs: the marks number the files of this one.
         cache_dir = project.cache_dir if marked == "nothing" else None
         self.environment = SqlEnvironment(marked=marked, cache_dir=cache_dir)
         self.macros = Macros(project, self.environment)

@@ -26,7 +26,7 @@ def message(error: psycopg.Error, doing: str, *, at_end: bool = False) -> str:
     said, near, token = said.partition(" at or near ")
     if at_end and near:
         said += " at the end of the SQL"
-    elif near:  # what was left open takes in all that follows
+    elif near:  # a quote that is left open has taken in all that follows
         first, newline, _ = token.partition("\n")
         said += f'{near}{first} ..."' if newline else f"{near}{token}"
     parts = [f"PostgreSQL stopped {doing}: {said}", diag.message_detail, diag.message_hint]

@@ -99,7 +99,7 @@ class Scope:
         self.executing = bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []
-        # What var() would say when it is compiled; while a project is read, it gives None.
+        # Errors about variables that are not set: while a project is read, var() gives None.
         self.unset: list[ProjectError] = []
         # Parameters that a call did not give, where a macro writes them, and where the call is.
         self.not_given: list[tuple[str, Place, Place | None]] = []

@@ -26,7 +26,7 @@ MACRO_PREFIX = "dbt_macro__"
 _OPEN, _CLOSE = "\ue0f0", "\ue0f1"
 MARK = re.compile(f"{_OPEN}(\\d+):(\\d+):([ec]){_CLOSE}")
 
-# What stands among the marks where a name was written that nobody knows: it has a number.
+# A gap, where a name is written that nothing sets, has a mark of its own, with a number.
 _UNKNOWN_OPEN, _UNKNOWN_CLOSE = "\ue0f2", "\ue0f3"
 UNKNOWN = re.compile(f"{_UNKNOWN_OPEN}(\\d+){_UNKNOWN_CLOSE}")
 
@@ -281,7 +281,7 @@ class SqlEnvironment(jinja2.Environment):
         pieces = [*self.pieces(template, variables)]
         try:
             return "".join(pieces)
-        except TypeError:  # what a called macro returns is the only thing that is left as it is
+        except TypeError:  # only what a {% call %} returns is left as it is
             given = next(piece for piece in pieces if not isinstance(piece, str))
             raise ProjectError(
                 f"A {{% call %}} block comes to {given!r}, which is not text. "

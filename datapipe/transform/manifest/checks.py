@@ -24,7 +24,7 @@ _ACCESS = ("private", "protected", "public")
 _CONSTRAINTS = ("check", "not_null", "unique", "primary_key", "foreign_key", "custom")
 _LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
-# Settings that are no defaults of dbt's own: its adapters', and what projects of several have.
+# Settings beside dbt's defaults: those of its adapters, as a project may be for several.
 KNOWN_SETTINGS = frozenset(
     {key for defaults in DEFAULTS.values() for key in defaults}
     | {

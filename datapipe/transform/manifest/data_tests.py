@@ -24,7 +24,7 @@ from datapipe.transform.manifest.written import below
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
 from datapipe.transform.project import Project
 
-# These ask for no more than their arguments, so they need not be called to know what they read.
+# These read only what their arguments name, so they need not be called to find that out.
 _PLAIN: Mapping[str, tuple[frozenset[str], ...]] = {
     "not_null": (frozenset({"column_name"}),),
     "unique": (frozenset({"column_name"}),),

@@ -29,7 +29,7 @@ NOT_OF_A_SEED = OF_A_MODEL | {
     "compiled_path",
 }
 _HOOKS = {"pre_hook": "pre-hook", "post_hook": "post-hook"}
-_LARGE = 2**20  # bytes: of a larger seed dbt compares no more than where it is
+_LARGE = 2**20  # bytes: of a larger seed dbt compares only the path
 NO_FRESHNESS = {
     "warn_after": {"count": None, "period": None},
     "error_after": {"count": None, "period": None},
@@ -60,7 +60,7 @@ def checksum_of(path: Path, file: str) -> dict[str, str]:
     """The checksum of a file, which dbt calls ``file``."""
     if path.stat().st_size > _LARGE:
         return {"name": "path", "checksum": file}
-    # What is no text is told when the seed is read.
+    # A file that is not text is refused when the seed is loaded.
     return checksum(path.read_bytes().decode(errors="replace"))
 
 

@@ -115,7 +115,7 @@ class Reader:
         written = tests_under((*columns, table), f"{source_name}_{name}", path, is_source=True)
         if not config["enabled"]:
             self.sources.disabled.append((package, key))
-            list(written)  # a mistake in them is one all the same
+            list(written)  # a mistake in them is told all the same
             return
         self.sources.found.append(source)
         self.sources.tests += [(source, test) for test in written]

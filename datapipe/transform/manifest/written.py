@@ -1,4 +1,4 @@
-"""Where the settings of a model are written, for errors that come up when it is built."""
+"""Finds the lines on which settings of a model are written, for errors when it is built."""
 
 from __future__ import annotations
 

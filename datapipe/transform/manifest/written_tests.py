@@ -14,7 +14,7 @@ from datapipe.transform.manifest.properties import text
 from datapipe.transform.project import merged
 from datapipe.transform.project.blocks import Block, Items
 
-# Beside a test's arguments, the older spelling of a project has its settings, too.
+# In the older spelling, these settings stand among the arguments of a test.
 _SETTINGS = (
     "severity", "tags", "enabled", "where", "limit", "warn_if", "error_if", "fail_calc",
     "store_failures", "store_failures_as", "meta", "database", "schema", "alias",

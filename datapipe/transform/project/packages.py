@@ -45,7 +45,7 @@ def installed(root: Project) -> tuple[Project, ...]:
                     found[package.name] = package
             continue
         missing.append((name, asked, file))
-    # Folders may be called otherwise than what was asked for: as with dbt, the number decides.
+    # A folder may have another name than what was asked for: as with dbt, their number decides.
     if missing and len(found) < sum(1 for _ in _asked(root.directory, root)):
         name, asked, file = missing[0]
         raise ProjectError(

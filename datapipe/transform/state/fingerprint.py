@@ -35,7 +35,7 @@ _BUILT_IN = frozenset(
         "view",
     }
 )
-# Settings of which dbt does not say that they are modified, or not among ``configs``.
+# Settings whose change is no modification to dbt, or is not one of ``configs``.
 _NOT_COMPARED = frozenset({"access", "alias", "database", "group", "schema", "tags"})
 _WORDS = re.compile(r"\w+")
 _DISPATCHED = ("postgres__", "default__", "test_")

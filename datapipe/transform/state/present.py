@@ -95,7 +95,7 @@ class Present:
         """``state`` with the functions that are ``called``, as they stand now."""
         functions, why = self._functions.reached(called.names)
         if state.is_of_a_function:
-            why = ""  # it is told of those who call it
+            why = ""  # that is told of those who call it
         return replace(state, unsteady=called.unsteady or why, functions=functions)
 
     def built_on(self, earlier: Aside) -> set[str]:

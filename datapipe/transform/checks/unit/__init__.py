@@ -210,7 +210,7 @@ class _Statement:
         start = len("WITH ")
         for part in self.parts:
             start += len(part.head)
-            if start <= position <= start + len(part.sql) + len("\n)"):  # what it lacks shows there
+            if start <= position <= start + len(part.sql) + len("\n)"):  # where it ends too early
                 return part, start
             start += len(part.sql) + len("\n),\n")
         return None, 0
