@@ -46,7 +46,7 @@ class Endpoint:
     read is ``datapipe.load.parse``'s. ``options`` are the parameters that a caller may choose,
     with their defaults; an empty one is not sent. ``symbol_as`` names the parameters that carry
     the symbol: one, two for the parts of a pair such as EUR-USD, or none. Of an endpoint that
-    tells of the ``whole_market`` one request asks for all symbols. ``cost`` is in requests.
+    tells of the ``whole_market`` one request asks for all symbols.
     ``premium`` is what was true in 2026: the answer decides, not this list.
     """
 
@@ -58,7 +58,6 @@ class Endpoint:
     symbol_as: tuple[str, ...] = _SYMBOL
     whole_market: bool = False
     premium: bool = False
-    cost: int = 1
 
     @property
     def of_pairs(self) -> bool:

@@ -326,11 +326,3 @@ def check_access(node: Model | DataTest, model: Model) -> None:
         f"into that group, or set access: protected for {model.name}.",
         model=node.name,
     )
-
-
-def line_of(text: str, *words: str, start: int = 1) -> int:
-    """The first line of ``text`` that has all ``words``; ``start`` if there is none."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if all(word in line for word in words):
-            return number
-    return start

@@ -16,14 +16,9 @@ from datapipe.transform.compile.locate.marks import (
     rendered_again,
     same_offset,
 )
-from datapipe.transform.compile.locate.template_text import (
-    has_word,
-    line_of,
-    lines_in_tags,
-    read,
-)
+from datapipe.transform.compile.locate.template_text import has_word, lines_in_tags
 from datapipe.transform.jinja.gaps import Gap
-from datapipe.transform.jinja.places import BUILT_IN
+from datapipe.transform.jinja.places import BUILT_IN, line_of, source
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below, column_above
@@ -155,7 +150,7 @@ def _begins_behind(place: TemplatePlace, line: int) -> bool:
     """Whether ``place`` is on ``line``, or what is there is the first thing after its last tag."""
     if place.line is None or place.line <= line:
         return place.line == line
-    lines = read(place.path).split("\n")
+    lines = source(place.path).split("\n")
     between = [*lines[line : place.line - 1], lines[place.line - 1][: place.column or 0]]
     return lines[line - 1].rstrip().endswith("}}") and not "".join(between).strip()
 
