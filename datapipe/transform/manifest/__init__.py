@@ -24,11 +24,12 @@ from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import asked, asked_function, asked_source
+from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Source, SourceKey
 from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.project_checks import check_project, check_trees
 from datapipe.transform.manifest.properties import Properties, Reader
-from datapipe.transform.manifest.references import Names, References
+from datapipe.transform.manifest.references import References
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block

@@ -16,9 +16,9 @@ from datapipe.transform.manifest.checks import check_spelling
 from datapipe.transform.manifest.configs import Configs, Layer, place_of
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import Found
+from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref, Source, SourceKey
 from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
-from datapipe.transform.manifest.references import Names
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written import below
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under

@@ -12,9 +12,9 @@ from datapipe.transform.manifest import seen
 from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found, written_ref
+from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Ref
 from datapipe.transform.manifest.properties import config_of
-from datapipe.transform.manifest.references import Names
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
 

@@ -21,10 +21,10 @@ from datapipe.transform.manifest.configs import Configs, Layer, layer, place_of
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.model_files import Descriptions, Written, written_in
+from datapipe.transform.manifest.names import called
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
-from datapipe.transform.manifest.references import called
 from datapipe.transform.manifest.written import place_of_setting
 from datapipe.transform.project import Project
 

@@ -10,7 +10,7 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.beside import Operation
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.found import Found
-from datapipe.transform.manifest.references import Names
+from datapipe.transform.manifest.names import Names
 from datapipe.transform.project import Project
 
 
