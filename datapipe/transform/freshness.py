@@ -16,7 +16,7 @@ from datapipe.transform.jinja import meant, said
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Source
-from datapipe.transform.manifest.written import below
+from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 from datapipe.transform.snippet import shown

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from datapipe.transform.build import elsewhere, overrides, partitions, views_of_hooks
+from datapipe.transform.build import overrides, partitions, rows_of_others, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.cascades import Cascades
 from datapipe.transform.build.growth import starting as growing
@@ -64,7 +64,7 @@ def build(
     """
     site = Site(connection, model, compiler, published)
     try:
-        with scope.sending(lambda statement: elsewhere.changing(site, statement)):
+        with scope.sending(lambda statement: rows_of_others.changing(site, statement)):
             if cascades is not None:
                 cascades.prepare(site)
             built = _built(site, witness)

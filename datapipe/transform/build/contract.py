@@ -13,9 +13,9 @@ from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.contract_columns import contract_columns
 from datapipe.transform.manifest.nodes import Column
-from datapipe.transform.manifest.promised import promised
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.warehouse.failures import class_of, failure
 
 # To dbt these types are one, each row of them: a contract does not tell them apart.
@@ -35,7 +35,7 @@ _CLASS = {oid: min(same) for same in _SAME for oid in same}
 
 def check(site: Site) -> tuple[Column, ...]:
     """The columns that the contract declares; raises ProjectError if the query has others."""
-    declared = tuple(promised(site.model).values())
+    declared = tuple(contract_columns(site.model).values())
     if not declared:
         raise _broken(
             site, "", "declares no columns. List them under columns:, with their data_type."

@@ -15,11 +15,11 @@ from functools import partial
 
 from datapipe.transform.build import (
     copies,
-    elsewhere,
     function,
     hook_names,
     materialization,
     partitions,
+    rows_of_others,
 )
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
@@ -85,7 +85,7 @@ def _sent(site: Site, statement: str) -> str:
         statement = definitions.renamed(statement, itself)
     if _MAKES_TABLE.search(statement):
         statement = _with_parts_aside(site, statement)
-    return elsewhere.changing(site, hook_names.in_code(site, statement))
+    return rows_of_others.changing(site, hook_names.in_code(site, statement))
 
 
 def _with_parts_aside(site: Site, statement: str) -> str:

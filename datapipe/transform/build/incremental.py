@@ -36,7 +36,7 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.warehouse.failures import class_of, failure
 
 

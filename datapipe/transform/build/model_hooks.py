@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 from datapipe.errors import DatapipeError, ProjectError
-from datapipe.transform.build import elsewhere, foreign_keys, hook_names, views_of_hooks
+from datapipe.transform.build import foreign_keys, hook_names, rows_of_others, views_of_hooks
 from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.build.written_hooks import (
@@ -132,15 +132,15 @@ class Hooks:
         """What to send for a statement of a template when the model is not built yet."""
         site = self.site
         if not site.copied and definitions.mentions(statement, site.aside.standing):
-            if elsewhere.only_reads(statement):
+            if rows_of_others.only_reads(statement):
                 published = {site.aside.standing: site.model.relation.published_local}
                 return definitions.renamed(statement, published)
             self._show_what_is_published()
-        return elsewhere.changing(site, statement)
+        return rows_of_others.changing(site, statement)
 
     def _sent_after(self, statement: str) -> str:
         """What to send for a statement of a post_hook's template."""
-        return elsewhere.changing(self.site, views_of_hooks.made_aside(self.site, statement))
+        return rows_of_others.changing(self.site, views_of_hooks.made_aside(self.site, statement))
 
     def _show_what_is_published(self) -> None:
         """Put at the model's place a copy of the published table, or a view of what is no table."""
@@ -197,7 +197,7 @@ class Hooks:
         text = site.compiler.standing(text)
         if not re.search(_KEPT, text):
             text = site.compiler.with_catalog(text)
-        return elsewhere.changing(site, text)
+        return rows_of_others.changing(site, text)
 
     def _rendering(self, hook: Hook, compiler: Compiler) -> str:
         site = self.site

@@ -26,7 +26,7 @@ from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.transform.project import Project
 from datapipe.warehouse.failures import class_of, failure
 

@@ -17,7 +17,7 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.transform.project import yaml_file
 
 _CURRENCIES = "؋$ƒ៛¥₡₱£€¢﷼₪₩₭₮₦฿₤₫"

@@ -18,7 +18,7 @@ from datapipe.transform.database.fresh import leaves
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_item, place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_item, place_of_setting
 from datapipe.transform.project import Project
 
 _OF_INDEX = frozenset({"columns", "unique", "type"})

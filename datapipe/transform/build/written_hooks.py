@@ -11,7 +11,7 @@ from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 
 Setting = Literal["pre_hook", "post_hook"]
 

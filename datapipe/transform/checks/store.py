@@ -19,8 +19,8 @@ from datapipe.transform.compile.naming import AUDIT, name_of_test
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import DataTest
-from datapipe.transform.manifest.written import below
 
 _MARK = "Rows that a data test found; made anew by datapipe transform each time it is run."
 _TAKEN = ("raw", "meta")

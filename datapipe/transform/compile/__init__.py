@@ -140,7 +140,7 @@ class Compiler:
     def standing(self, statement: str) -> str:
         """``statement`` with names aside for the published names of what stands aside."""
         connection = scope.connection()
-        return self._as_text.read(connection, statement) if connection else statement
+        return self._as_text.replaced(connection, statement) if connection else statement
 
     def with_catalog(self, statement: str) -> str:
         """``statement`` with the catalog as it will be when the run is published."""

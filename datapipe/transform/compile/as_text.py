@@ -8,9 +8,9 @@ from functools import cached_property
 import psycopg
 
 from datapipe.transform.compile.pieces import Piece, Place, Unbuilt
-from datapipe.transform.database import definitions, functions, standing
+from datapipe.transform.database import definitions, functions, mentions
 from datapipe.transform.database.catalog import Name
-from datapipe.transform.database.standing import Mention, Standing
+from datapipe.transform.database.mentions import Mention, Mentions
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.tests import DataTest
@@ -35,27 +35,27 @@ class AsText:
         self._manifest = manifest
         self._place = place
         self._waits = waits
-        self._standing = Standing(asides)
+        self._mentions = Mentions(asides)
 
     def instead(
         self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]
     ) -> list[list[Instead]]:
         """For each of the ``pieces`` of the SQL of ``node``, what to put in place of what."""
         named = [self._named(piece) for piece in pieces]
-        mentions = [each for of_piece in named for each in of_piece]
-        there = standing.aside(connection, mentions)
-        if mentions and self._waits(node):
-            for each in mentions:
+        found = [each for of_piece in named for each in of_piece]
+        there = mentions.aside(connection, found)
+        if found and self._waits(node):
+            for each in found:
                 self._wait_for(each, there, node)
         calls = self._calls(connection, node, pieces)
         return [
-            [*((each.start, each.end, each.local(there)) for each in found), *called]
-            for found, called in zip(named, calls, strict=True)
+            [*((each.start, each.end, each.local(there)) for each in of_piece), *called]
+            for of_piece, called in zip(named, calls, strict=True)
         ]
 
-    def read(self, connection: psycopg.Connection, statement: str) -> str:
+    def replaced(self, connection: psycopg.Connection, statement: str) -> str:
         """``statement`` with names aside for the published names of what stands aside."""
-        return self._standing.read(connection, statement, self._is_aside)
+        return self._mentions.replaced(connection, statement, self._is_aside)
 
     def _is_aside(self, published: Name) -> bool:
         """Whether the relation may stand aside: a model that the run does not build does not."""
@@ -89,7 +89,7 @@ class AsText:
         known = {self._place(self._manifest.models[key]).standing for key in node.refs}
         if isinstance(node, Model):
             known.add(node.relation.published)
-        return self._standing.mentions(piece.text, known)
+        return self._mentions.find(piece.text, known)
 
     def _calls(
         self, connection: psycopg.Connection, node: Model | DataTest, pieces: Sequence[Piece]

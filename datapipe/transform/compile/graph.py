@@ -8,10 +8,10 @@ from typing import Any
 
 from datapipe.transform.compile.naming import name_of_test
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest import Manifest, seen
+from datapipe.transform.manifest import Manifest, dbt_keys
 from datapipe.transform.manifest.beside import Exposure, Operation
+from datapipe.transform.manifest.contract_columns import contract_columns
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.promised import promised
 from datapipe.transform.manifest.tests import DataTest
 
 _KINDS = (
@@ -97,8 +97,8 @@ class Graph(MutableMapping[str, Any]):
         }
         named = {metric["name"]: metric for metric in found.values()}
         for metric in found.values():
-            made_of = [named[name] for name in seen.metrics(metric) if name in named]
-            nodes = [measured[name] for name in seen.measures(metric) if name in measured]
+            made_of = [named[name] for name in dbt_keys.metrics(metric) if name in named]
+            nodes = [measured[name] for name in dbt_keys.measures(metric) if name in measured]
             nodes += [each["unique_id"] for each in made_of]
             metric["depends_on"]["nodes"] = list(dict.fromkeys(nodes))
         return found
@@ -171,7 +171,7 @@ class Seen(Mapping[str, Any]):
             shown = with_parents(manifest, node)
         shown["config"] = _known(shown["config"])
         if isinstance(node, Model) and not node.is_seed:
-            columns = promised(node).items()
+            columns = contract_columns(node).items()
             shown["columns"] = {name: each.as_template_sees_it() for name, each in columns}
         if "test_metadata" in shown:
             shown["test_metadata"] = _known(shown["test_metadata"])

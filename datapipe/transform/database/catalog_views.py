@@ -67,7 +67,7 @@ class CatalogViews:
         self._asides = asides
         self._columns_of: dict[str, list[tuple[str, str]]] = {}
 
-    def read(self, connection: psycopg.Connection, sql: str) -> str:
+    def replaced(self, connection: psycopg.Connection, sql: str) -> str:
         """``sql`` with those queries in place of the views that it names."""
         pieces, end = [], 0
         for start, stop, view in self.instead(connection, sql):

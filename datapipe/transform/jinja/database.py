@@ -16,8 +16,8 @@ import psycopg
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.catalog_views import CatalogViews, names_views
+from datapipe.transform.database.mentions import Mentions
 from datapipe.transform.database.relation import Relation, quoted
-from datapipe.transform.database.standing import Standing
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import said, scope
 from datapipe.transform.jinja.columns import Column
@@ -60,7 +60,7 @@ class Database:
         self.asides = asides
         self._grown = grown
         self.looks = 0
-        self._standing = Standing(asides)
+        self._mentions = Mentions(asides)
         self._catalog = CatalogViews(asides)
 
     def execute(self, sql: str, *, fetch: bool, limit: int | None = None) -> tuple[Response, Table]:
@@ -253,11 +253,11 @@ class Database:
     def as_published(self, sql: str) -> str:
         """``sql`` with the run's relations and the catalog's views as they will be published."""
         self.looks += names_views(sql)
-        return self.with_catalog(self._standing.read(self.connection(), sql))
+        return self.with_catalog(self._mentions.replaced(self.connection(), sql))
 
     def with_catalog(self, sql: str) -> str:
         """``sql`` with the views of the catalog as they will be when the run is published."""
-        return self._catalog.read(self.connection(), sql)
+        return self._catalog.replaced(self.connection(), sql)
 
     def catalog_in(self, sql: str) -> Iterator[tuple[int, int, str]]:
         """Where ``sql`` names views of the catalog, and what is to stand there in their place."""

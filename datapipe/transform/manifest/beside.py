@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datapipe.frozen import frozen
-from datapipe.transform.manifest import seen
+from datapipe.transform.manifest import dbt_keys
 from datapipe.transform.manifest.nodes import Ref, SourceKey
 
 
@@ -38,7 +38,7 @@ class Operation:
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``graph.nodes``."""
         return {
-            **seen.NOTHING,
+            **dbt_keys.NOTHING,
             "name": self.name,
             "alias": self.name,
             "resource_type": "operation",
@@ -48,13 +48,13 @@ class Operation:
             "path": f"hooks/{self.name}.sql",
             "original_file_path": "./dbt_project.yml",
             "raw_code": self.sql,
-            "checksum": seen.checksum(self.sql),
+            "checksum": dbt_keys.checksum(self.sql),
             "tags": [self.moment],
             "meta": {},
-            "config": seen.settings(self.config),
+            "config": dbt_keys.settings(self.config),
             "unrendered_config": dict(self.written),
             "index": self.index,
-            **seen.asked(self.asked),
+            **dbt_keys.asked(self.asked),
             "sources": [list(source) for source in self.sources],
         }
 
@@ -87,12 +87,12 @@ class Exposure:
         of: Mapping[str, Any] = {}
         if self.resource_type == "exposure":
             of = {"description": "", "label": None, "url": None, "maturity": None, "metrics": []}
-            called = {"refs": seen.asked(self.asked)["refs"]}
+            called = {"refs": dbt_keys.asked(self.asked)["refs"]}
             of = {**of, **called, "sources": [list(source) for source in self.sources]}
-            of["owner"] = seen.owner(self.described)
+            of["owner"] = dbt_keys.owner(self.described)
         described = self.described
         if self.resource_type == "metric":
-            described = seen.metric(described)
+            described = dbt_keys.metric(described)
         return {
             **of,
             **{key: described[key] for key in described if key not in {"depends_on", "owner"}},

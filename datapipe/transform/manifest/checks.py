@@ -12,7 +12,7 @@ from datapipe.transform.manifest import functions
 from datapipe.transform.manifest.configs import DEFAULTS, Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.properties import Properties
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 
 MATERIALIZATIONS = ("view", "table", "incremental", "ephemeral", "materialized_view")
 _STRATEGIES = ("append", "delete+insert", "merge", "microbatch")

@@ -19,8 +19,8 @@ from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref, Source, SourceKey
 from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
+from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import DataTest
-from datapipe.transform.manifest.written import below
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
 from datapipe.transform.project import Project
 

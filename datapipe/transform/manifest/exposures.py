@@ -8,7 +8,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest import seen
+from datapipe.transform.manifest import dbt_keys
 from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found, written_ref
@@ -142,7 +142,7 @@ def groups_of(
             "path": owner.inside(path),
             "original_file_path": owner.relative(path),
             "description": block.get("description"),
-            "owner": seen.owner(block),
+            "owner": dbt_keys.owner(block),
             "config": {"meta": {}, **config_of(block, path)},
         }
     return groups

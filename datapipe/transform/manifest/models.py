@@ -25,7 +25,7 @@ from datapipe.transform.manifest.names import called
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.transform.project import Project
 
 _MICROBATCH = "get_incremental_microbatch_sql"

@@ -9,7 +9,7 @@ from typing import Any
 
 from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.manifest import python_model, seen
+from datapipe.transform.manifest import dbt_keys, python_model
 from datapipe.transform.manifest.signature import Signature
 
 SourceKey = tuple[str, str]
@@ -43,7 +43,7 @@ class Column:
             "name": self.name,
             "description": self.description,
             "data_type": self.data_type,
-            "constraints": [seen.constraint(each) for each in self.constraints],
+            "constraints": [dbt_keys.constraint(each) for each in self.constraints],
             "quote": self.quote or None,
             "meta": dict(self.meta),
             "tags": list(self.tags),
@@ -172,7 +172,7 @@ class Model:
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``model`` and ``node``."""
-        config = seen.settings(self.config)
+        config = dbt_keys.settings(self.config)
         if self.resource_type == "snapshot":
             given = self.config.get("snapshot_meta_column_names") or {}
             config["snapshot_meta_column_names"] = {**dict.fromkeys(_OF_SNAPSHOTS), **given}
@@ -181,7 +181,7 @@ class Model:
         if self.resource_type == "analysis":
             path = f"analysis/{path}"
         shown = {
-            **seen.NOTHING,
+            **dbt_keys.NOTHING,
             "name": self.name,
             "resource_type": self.resource_type,
             "package_name": self.package,
@@ -199,20 +199,20 @@ class Model:
             "meta": dict(self.config.get("meta") or {}),
             "group": self.config.get("group"),
             "access": self.access,
-            "version": seen.version(self.version),
-            "latest_version": seen.version(self.latest_version),
-            "deprecation_date": seen.date(self.deprecation_date),
+            "version": dbt_keys.version(self.version),
+            "latest_version": dbt_keys.version(self.latest_version),
+            "deprecation_date": dbt_keys.date(self.deprecation_date),
             "time_spine": self.time_spine and {"custom_granularities": [], **self.time_spine},
             "primary_key": [],
             "batch": None,
             "defer_relation": None,
-            "config_call_dict": seen.settings(self.called),
-            "unrendered_config": seen.settings(self.written),
+            "config_call_dict": dbt_keys.settings(self.called),
+            "unrendered_config": dbt_keys.settings(self.written),
             "description": self.description,
             "doc_blocks": list(self.doc_blocks),
             "columns": {name: each.as_template_sees_it() for name, each in self.columns.items()},
             "constraints": [
-                {**seen.constraint(each), "columns": each.get("columns") or []}
+                {**dbt_keys.constraint(each), "columns": each.get("columns") or []}
                 for each in self.constraints
             ],
             "contract": {"checksum": None, **(self.config.get("contract") or {"enforced": False})},
@@ -220,14 +220,14 @@ class Model:
             "schema": named.schema,
             "alias": named.identifier,
             "relation_name": str(self.relation) if self._has_relation else None,
-            **seen.asked(self.asked),
+            **dbt_keys.asked(self.asked),
             "sources": [list(source) for source in self.sources],
             **(self.signature.as_template_sees_it() if self.signature else {}),
-            **({"root_path": seen.root_of(self.path, self.file)} if self.is_seed else {}),
+            **({"root_path": dbt_keys.root_of(self.path, self.file)} if self.is_seed else {}),
         }
         if self.resource_type == "model":
             return shown
-        without = seen.NOT_OF_A_SEED if self.is_seed else seen.OF_A_MODEL
+        without = dbt_keys.NOT_OF_A_SEED if self.is_seed else dbt_keys.OF_A_MODEL
         return {key: value for key, value in shown.items() if key not in without}
 
     @property
@@ -239,8 +239,8 @@ class Model:
     def _checksum(self) -> dict[str, str]:
         """The checksum of the whole file, of which a snapshot's code is only a part."""
         if self.resource_type == "model" or self.path.suffix not in {".csv", ".sql"}:
-            return seen.checksum(self.raw_code)
-        return seen.checksum_of(self.path, self.file)
+            return dbt_keys.checksum(self.raw_code)
+        return dbt_keys.checksum_of(self.path, self.file)
 
 
 @frozen
@@ -277,7 +277,7 @@ class Source:
 
     def as_template_sees_it(self) -> dict[str, Any]:
         """The node as dbt shows it to templates, under ``graph.sources``."""
-        freshness = None if self.freshness is None else {**seen.NO_FRESHNESS, **self.freshness}
+        freshness = None if self.freshness is None else {**dbt_keys.NO_FRESHNESS, **self.freshness}
         return {
             "name": self.name,
             "resource_type": "source",

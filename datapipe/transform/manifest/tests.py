@@ -11,7 +11,7 @@ from typing import Any
 
 from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.manifest import seen
+from datapipe.transform.manifest import dbt_keys
 from datapipe.transform.manifest.nodes import Ref, SourceKey
 
 _NO_CHECKSUM = {"name": "none", "checksum": ""}
@@ -122,10 +122,10 @@ class DataTest:
         package = f"{self.metadata['namespace']}." if self.metadata.get("namespace") else ""
         called = f"{{{{ {package}test_{self.metadata.get('name')}(**_dbt_generic_test_kwargs) }}}}"
         return {
-            **seen.NOTHING,
+            **dbt_keys.NOTHING,
             **generic,
             "group": self.config.get("group"),
-            "checksum": _NO_CHECKSUM if self.macro else seen.checksum(self.raw_code),
+            "checksum": _NO_CHECKSUM if self.macro else dbt_keys.checksum(self.raw_code),
             "name": self.name,
             "resource_type": "test",
             "package_name": self.package,
@@ -140,7 +140,7 @@ class DataTest:
             "tags": list(self.config.get("tags") or []),
             "meta": dict(self.config.get("meta") or {}),
             "description": self.description,
-            **seen.asked(self.asked),
+            **dbt_keys.asked(self.asked),
             "sources": [list(source) for source in self.sources],
         }
 

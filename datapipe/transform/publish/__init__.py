@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
-from datapipe.transform.build import aside, elsewhere
+from datapipe.transform.build import aside, rows_of_others
 from datapipe.transform.build.built import Built
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database import catalog, definitions
@@ -50,7 +50,7 @@ class Publication:
         self.connection = connection
         # Hooks of several models may make one view.
         all_ = {(each.aside, each.function): each for of in built for each in (of, *of.also)}
-        self.all = elsewhere.applied(list(all_.values()))
+        self.all = rows_of_others.applied(list(all_.values()))
         self.built = [each for each in self.all if not each.function]
         self.final = final
         self.record = record

@@ -11,7 +11,7 @@ from datapipe.transform.database.catalog import Grant
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.written import place_of_setting
+from datapipe.transform.manifest.setting_lines import place_of_setting
 from datapipe.transform.project import Project
 from datapipe.warehouse.failures import class_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build import elsewhere, written_hooks
+from datapipe.transform.build import rows_of_others, written_hooks
 from datapipe.transform.compile import Compiler
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state.records import NodeState
@@ -39,7 +39,9 @@ def partners(
         changed: Iterable[str] = before.changed if before is not None else ()
         if before is None:
             hooks = rendered(model, compiler_of(model)) or ()
-            changed = {each.unique_id for each in elsewhere.changed(";\n".join(hooks), by_name)}
+            changed = {
+                each.unique_id for each in rows_of_others.changed(";\n".join(hooks), by_name)
+            }
         for other in changed:
             found.setdefault(other, []).append((model.unique_id, f"{model.name} changes it"))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from datapipe.transform.build import aside, elsewhere, growth, overrides
+from datapipe.transform.build import aside, growth, overrides, rows_of_others
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.state import hooked, words
@@ -34,7 +34,7 @@ def by_itself(
         return "is built by a materialization of the project's own"
     if model.is_seed and overrides.adds_to_seed(compiler.renderer):
         return "is filled by a macro of the project's own"
-    if state.changed or any(elsewhere.changes_others(hook, own) for hook in hooks):
+    if state.changed or any(rows_of_others.changes_others(hook, own) for hook in hooks):
         return hooked.CHANGES_OTHERS
     if form != "increment" or model.materialized != "incremental":
         return ""

@@ -23,8 +23,8 @@ from datapipe.transform.checks.unit.given import Fixtures
 from datapipe.transform.compile import Compiled, Compiler, guess
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja.context import Var, env_var
+from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import UnitTest
-from datapipe.transform.manifest.written import below
 from datapipe.transform.results import TestResult
 from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import class_of, failure

@@ -17,8 +17,8 @@ from datapipe.transform.checks.unit.alone import Alone, with_ctes
 from datapipe.transform.compile import Compiler
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute
+from datapipe.transform.manifest.contract_columns import contract_columns
 from datapipe.transform.manifest.nodes import Model, Source
-from datapipe.transform.manifest.promised import promised
 
 Node = Model | Source
 
@@ -116,7 +116,9 @@ class Columns:
     def _infer(self, node: Node) -> Known:
         if node.unique_id not in self._inferred:
             self._inferred[node.unique_id] = Known(())  # a circle finds nothing
-            declared = tuple(Column(each.name, each.data_type) for each in promised(node).values())
+            declared = tuple(
+                Column(each.name, each.data_type) for each in contract_columns(node).values()
+            )
             found = Known(declared, whole=_is_contract(node))
             if isinstance(node, Model) and not found.whole:
                 selected = self._of_model(node)
@@ -144,7 +146,7 @@ class Columns:
                 if name is None or (name[1] or name[2]) in added:
                     return ()
                 added.append(name[1] or name[2])
-        declared = {each.name: each.data_type for each in promised(model).values()}
+        declared = {each.name: each.data_type for each in contract_columns(model).values()}
         columns = tuple(
             Column(each.name, declared.get(each.name)) if each.type == _ANY else each
             for each in found

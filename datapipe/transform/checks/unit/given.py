@@ -19,8 +19,8 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.jinja import said
 from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import Given, Rows, UnitTest
-from datapipe.transform.manifest.written import below
 from datapipe.warehouse.failures import class_of
 
 

@@ -14,7 +14,7 @@ from datapipe.transform.compile.locate.place import TemplatePlace
 from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.templates import IN_YAML
-from datapipe.transform.manifest.written import below
+from datapipe.transform.manifest.setting_lines import below
 
 _TOKEN = re.compile(r'[\w"]+|\S')
 

@@ -20,8 +20,8 @@ from datapipe.transform.compile.locate.template_text import has_word, lines_in_t
 from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import BUILT_IN, line_of, source
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.setting_lines import below, column_above
 from datapipe.transform.manifest.tests import DataTest
-from datapipe.transform.manifest.written import below, column_above
 from datapipe.transform.snippet import only
 
 _TOKEN = re.compile(

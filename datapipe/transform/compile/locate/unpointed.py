@@ -15,8 +15,8 @@ from datapipe.transform.compile.columns import place_of_column
 from datapipe.transform.compile.locate.cause import Cause
 from datapipe.transform.compile.locate.place import TemplatePlace, sql_place
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.setting_lines import below, place_of_setting
 from datapipe.transform.manifest.tests import DataTest
-from datapipe.transform.manifest.written import below, place_of_setting
 
 _OTHERS_AT_MOST = 3
 

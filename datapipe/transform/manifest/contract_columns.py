@@ -8,7 +8,7 @@ from datapipe.transform.jinja.columns import Column as Described
 from datapipe.transform.manifest.nodes import Column, Model, Source
 
 
-def promised(node: Model | Source) -> dict[str, Column]:
+def contract_columns(node: Model | Source) -> dict[str, Column]:
     """The columns of ``node``; ``string`` means text, as with dbt, unless alias_types is off."""
     columns = dict(node.columns)
     if (node.config.get("contract") or {}).get("alias_types", True) is not True:

@@ -36,7 +36,7 @@ class Mention:
         return "" if now == self.written else ".".join(map(quoted, now))
 
 
-class Standing:
+class Mentions:
     """Finds relations by text; ``asides`` maps published schemas to those that are built in."""
 
     def __init__(self, asides: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ class Standing:
             rf'(?<![\w$])"?({either})"?\s*\.\s*(?:"([^"]+)"|([\w$]+))', re.IGNORECASE
         )
 
-    def mentions(self, sql: str, known: Collection[Name] = ()) -> list[Mention]:
+    def find(self, sql: str, known: Collection[Name] = ()) -> list[Mention]:
         """The relations of the run's schemas that ``sql`` names, without the ``known`` ones."""
         if not self._asides or all(
             (found[1], found[2] or found[3]) in known for found in self._hint.finditer(sql)
@@ -68,7 +68,7 @@ class Standing:
         published = self._published.get(schema, schema)
         return (published, identifier), (self._asides[published], identifier)
 
-    def read(
+    def replaced(
         self,
         connection: psycopg.Connection,
         statement: str,
@@ -81,7 +81,7 @@ class Standing:
         """
         mentions = [
             each
-            for each in self.mentions(statement)
+            for each in self.find(statement)
             if each.written == each.published and is_aside(each.published)
         ]
         there = aside(connection, mentions)
