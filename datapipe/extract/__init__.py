@@ -106,92 +106,101 @@ def run(
     ``connection`` must be in autocommit: each answer is safe as soon as it has come. One request's
     failure does not stop the others, unless all that follow would fail alike.
     """
-    return asyncio.run(_run(connection, source, requests, run_id, on_progress))
+    return asyncio.run(_Extraction(connection, source, requests, run_id, on_progress).run())
 
 
-async def _run(
-    connection: psycopg.Connection,
-    source: Source,
-    requests: Sequence[Request],
-    run_id: int,
-    on_progress: Callable[[int, int, str], None],
-) -> Extracted:
-    waiting = list(reversed(requests))
-    kept: Counter[str] = Counter()
-    empty: list[Request] = []
-    failures: list[Failure] = []
-    stopped_by: SourceError | None = None
-    done = 0
+class _Extraction:
+    """Asks for all of ``requests``, several at a time, and counts how that went."""
 
-    def write(answers: Sequence[Answer]) -> Sequence[Outcome]:
-        return store_all(connection, answers, source=source.name, run_id=run_id)
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        source: Source,
+        requests: Sequence[Request],
+        run_id: int,
+        on_progress: Callable[[int, int, str], None],
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._run_id = run_id
+        self._on_progress = on_progress
+        self._total = len(requests)
+        self._done = 0
+        self._waiting = list(reversed(requests))
+        self._kept: Counter[str] = Counter()
+        self._empty: list[Request] = []
+        self._failures: list[Failure] = []
+        self._stopped_by: SourceError | None = None
+        self._archive = Batches(self._store)
+        self._room = asyncio.Semaphore(_UNWRITTEN_AT_MOST)
 
-    archive = Batches(write)
-    room = asyncio.Semaphore(_UNWRITTEN_AT_MOST)
-
-    def tell(request: Request, outcome: str) -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, len(requests), f"{request}: {outcome}")
-
-    async def work(tasks: asyncio.TaskGroup) -> None:
-        nonlocal stopped_by
-        while waiting and not stopped_by:
-            request = waiting.pop()
+    async def run(self) -> Extracted:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(self._source.concurrency, self._total)):
+                    tasks.create_task(self._ask(tasks))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
             try:
-                answer = await source.fetch(request)
+                await self._archive.flush()  # what has come is kept, even if the run is interrupted
+            finally:
+                await self._source.aclose()
+        return Extracted(
+            stored=self._kept["stored"],
+            unchanged=self._kept["unchanged"],
+            empty=tuple(self._empty),
+            failures=tuple(self._failures),
+            waiting=tuple(reversed(self._waiting)),
+            stopped_by=self._stopped_by,
+        )
+
+    async def _ask(self, tasks: asyncio.TaskGroup) -> None:
+        """Ask for one request after the other, until none waits or all would fail alike."""
+        while self._waiting and not self._stopped_by:
+            request = self._waiting.pop()
+            try:
+                answer = await self._source.fetch(request)
             except AskedElsewhere:
-                kept["unchanged"] += 1
-                tell(request, "answered to another run")
+                self._kept["unchanged"] += 1
+                self._tell(request, "answered to another run")
                 continue
             except SourceError as error:
-                if source.metered and isinstance(error, QuotaSpent | KeyRefused | Unreachable):
-                    waiting.append(request)
-                    stopped_by = stopped_by or error
+                stops = isinstance(error, QuotaSpent | KeyRefused | Unreachable)
+                if stops and self._source.metered:
+                    self._waiting.append(request)
+                    self._stopped_by = self._stopped_by or error
                     return
-                failures.append(Failure(request, error))
-                tell(request, "failed")
+                self._failures.append(Failure(request, error))
+                self._tell(request, "failed")
                 continue
             if answer.empty:
-                empty.append(request)
-                tell(request, "empty")
+                self._empty.append(request)
+                self._tell(request, "empty")
                 continue
             # The next request need not wait until this answer is written.
-            await room.acquire()
-            tasks.create_task(keep(answer))
+            await self._room.acquire()
+            tasks.create_task(self._keep(answer))
 
-    async def keep(answer: Answer) -> None:
-        outcome = await archive.put(answer)
-        room.release()
+    async def _keep(self, answer: Answer) -> None:
+        outcome = await self._archive.put(answer)
+        self._room.release()
         if outcome == "stale":
             error = WrongAnswer(
                 f"The answer to {answer.request} is older than the one before.", kind="stale_answer"
             )
-            failures.append(Failure(answer.request, error))
+            self._failures.append(Failure(answer.request, error))
         else:
-            kept[outcome] += 1
+            self._kept[outcome] += 1
         without = ", without the key that it repeated" if answer.repeated_key else ""
-        tell(answer.request, outcome + without)
+        self._tell(answer.request, outcome + without)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(source.concurrency, len(requests))):
-                tasks.create_task(work(tasks))
-    except BaseExceptionGroup as group:
-        raise _first(group) from None
-    finally:
-        try:
-            await archive.flush()  # what has come is kept, even where the run was interrupted
-        finally:
-            await source.aclose()
-    return Extracted(
-        stored=kept["stored"],
-        unchanged=kept["unchanged"],
-        empty=tuple(empty),
-        failures=tuple(failures),
-        waiting=tuple(reversed(waiting)),
-        stopped_by=stopped_by,
-    )
+    def _store(self, answers: Sequence[Answer]) -> Sequence[Outcome]:
+        return store_all(self._connection, answers, source=self._source.name, run_id=self._run_id)
+
+    def _tell(self, request: Request, outcome: str) -> None:
+        self._done += 1
+        self._on_progress(self._done, self._total, f"{request}: {outcome}")
 
 
 def _first(error: BaseException) -> BaseException:
