@@ -12,11 +12,12 @@ from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import (
-    data_tests,
     exposures,
+    generic_tests,
     models,
     operations,
     required,
+    singular_tests,
     sources,
     unit_tests,
 )
@@ -125,11 +126,12 @@ def read(project: Project, renderer: Renderer) -> Manifest:
     names = Names(project, found.models, read_sources.found, found.disabled, read_sources.disabled)
     references = References(renderer, project, names, _seeds_of(read_sources, found.models))
     known = {model.key: references.of_model(model) for model in found.models}
-    tests = data_tests.Reader(project, renderer, configs, docs, names, known)
+    tests = generic_tests.Reader(project, renderer, configs, docs, names)
+    singular = singular_tests.Reader(project, renderer, configs, docs)
     written = [
         *tests.of_nodes(properties),
         *map(references.with_seeds, tests.of_sources(read_sources.tests)),
-        *filter(None, map(references.of_test, tests.singular(properties))),
+        *filter(None, map(references.of_test, singular.read(properties))),
     ]
     units = unit_tests.Reader(project, renderer, configs, names, found.models)
     return Manifest(

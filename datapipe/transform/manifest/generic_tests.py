@@ -1,4 +1,4 @@
-"""Reads data tests: generic ones, which YAML calls, and singular ones, each in its own file."""
+"""Reads generic data tests: YAML calls them for a model, a source or a column."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.checks import check_spelling
@@ -18,7 +17,7 @@ from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref, Source, SourceKey
-from datapipe.transform.manifest.properties import NodeProperties, Properties, config_of, text
+from datapipe.transform.manifest.properties import NodeProperties, Properties
 from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
@@ -39,7 +38,7 @@ _SEVERITIES = ("error", "warn")
 
 
 class Reader:
-    """Reads the data tests of a project and its packages."""
+    """Reads the generic tests of a project and its packages."""
 
     def __init__(
         self,
@@ -48,14 +47,12 @@ class Reader:
         configs: Configs,
         docs: Docs,
         names: Names,
-        models: Mapping[str, Model],
     ) -> None:
         self.project = project
         self.renderer = renderer
         self.configs = configs
         self.docs = docs
         self.names = names
-        self.models = models
 
     def of_nodes(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
         """The tests under models, seeds and snapshots that are enabled."""
@@ -130,7 +127,7 @@ class Reader:
             check_spelling(places, self.renderer)
         inherited = [str(tag) for tag in source.config["tags"]] if source else []
         config["tags"] = sorted({*inherited, *test.tags, *config["tags"]})
-        self._check(config, layers, test.path)
+        check_settings(config, layers, test.path)
         if not config["enabled"]:
             return
         asked = (*found.refs, *([Ref(model.name, None, model.version)] if model else ()))
@@ -249,91 +246,6 @@ class Reader:
             return None
         return list(dict.fromkeys(refs)), list(dict.fromkeys(sources))
 
-    def singular(self, properties: Mapping[str, Properties]) -> Iterator[DataTest]:
-        """The tests that are a file of SQL each."""
-        for package in self.project.all_packages.values():
-            described = {
-                block["name"]: (path, block)
-                for key in ("data_tests", "tests")
-                for path, block in properties[package.name].blocks.get(key, ())
-            }
-            places: dict[str, Path] = {}
-            for path, root in package.files("test-paths", ".sql"):
-                folders = path.relative_to(root).parent.parts
-                if folders[:1] in {("generic",), ("fixtures",)}:
-                    continue
-                if path.stem in places:
-                    raise ProjectError(
-                        f"There are two tests called {path.stem}: the other is "
-                        f"{places[path.stem]}. Rename one of the files.",
-                        path=path,
-                        line=1,
-                    )
-                places[path.stem] = path
-                yield from self._singular(package, path, folders, described.get(path.stem))
-
-    def _singular(
-        self, package: Project, path: Path, folders: tuple[str, ...], described: Any
-    ) -> Iterator[DataTest]:
-        name, source = path.stem, package.text(path)
-        fqn = (package.name, *folders, name)
-        found = Found(
-            self.renderer.target,
-            self.project.variables_for(package.name),
-            None,
-            {"name": name, "resource_type": "test", "package_name": package.name},
-        )
-        with scope.noting(found.calls):
-            self.renderer.render(path, source, found.variables(), package=package.name)
-        layers = [Layer(found.config.given, path, 1, {}, source, found.config.called)]
-        description, described_in = "", ""
-        if described is not None:
-            yaml_path, block = described
-            config_given = config_of(block, yaml_path)
-            layers.insert(0, Layer(config_given, yaml_path, block.line, block.lines))
-            description = self.docs.text(
-                text(block.get("description")), package.name, yaml_path, block.line
-            )
-            described_in = package.relative(yaml_path)
-        as_written = self.configs.as_written("test", package.name, fqn, *layers)
-        config, layers = self.configs.of("test", package.name, fqn, *layers)
-        self._check(config, layers, path)
-        if not config["enabled"]:
-            return
-        yield DataTest(
-            name=name,
-            of=found.refs[0].name if found.refs else "",
-            path=path,
-            line=1,
-            config=config,
-            raw_code=source,
-            sources=tuple(found.sources),
-            package=package.name,
-            file=package.relative(path),
-            inside=package.inside(path),
-            fqn=fqn,
-            unique_id=f"test.{package.name}.{name}",
-            alias=str(config.get("alias") or name),
-            description=description,
-            asked=tuple(found.refs),
-            described_in=described_in,
-            macros=tuple(found.calls.macros),
-            written=as_written,
-        )
-
-    def _check(self, config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:
-        severity = str(config["severity"]).lower()
-        if severity not in _SEVERITIES:
-            at, line = place_of("severity", layers, path)
-            raise ProjectError(
-                f"severity must be error or warn, not {severity}.", path=at, line=line
-            )
-        kept_as = config.get("store_failures_as")
-        if kept_as is not None:
-            config["store_failures"] = kept_as != "ephemeral"
-        elif config.get("store_failures") is not None:
-            config["store_failures_as"] = "table" if config["store_failures"] else "ephemeral"
-
 
 def _at_argument(error: ProjectError, test: WrittenTest) -> ProjectError:
     """``error`` at the line of the argument that it says is not taken, if it says that."""
@@ -343,3 +255,16 @@ def _at_argument(error: ProjectError, test: WrittenTest) -> ProjectError:
     message = str(error).removeprefix(f"{error.path}:{error.line}: ")
     line = below(test.path, test.line, named[1]) or test.line
     return ProjectError(message, path=test.path, line=line, model=error.model, about=named[1])
+
+
+def check_settings(config: dict[str, Any], layers: Sequence[Layer], path: Path) -> None:
+    """Raise ProjectError for an unknown severity, and settle where failures are stored."""
+    severity = str(config["severity"]).lower()
+    if severity not in _SEVERITIES:
+        at, line = place_of("severity", layers, path)
+        raise ProjectError(f"severity must be error or warn, not {severity}.", path=at, line=line)
+    kept_as = config.get("store_failures_as")
+    if kept_as is not None:
+        config["store_failures"] = kept_as != "ephemeral"
+    elif config.get("store_failures") is not None:
+        config["store_failures_as"] = "table" if config["store_failures"] else "ephemeral"
