@@ -90,7 +90,7 @@ class Cascades:
         """Let a foreign key of the copy refer to a table that was copied later."""
         made = definitions.foreign_key(site.connection, site.model.relation.published, name)
         alter = f"ALTER TABLE {site.aside.local}"
-        key = f"ADD CONSTRAINT {quoted(name)} {site.compiler.standing(made)}"
+        key = f"ADD CONSTRAINT {quoted(name)} {site.compiler.with_names_aside(made)}"
         execute(site.connection, f"{alter} DROP CONSTRAINT {quoted(name)}; {alter} {key}")
 
     def _taken_by(self, key: str) -> set[str]:

@@ -32,7 +32,7 @@ def copy(site: Site, old: RelationState) -> None:
     columns = ", ".join(quoted(name) for name in catalog.stored(connection, old.oid))
     checks = definitions.constraints(connection, [old.oid]).get(old.oid, {})
     keys = [
-        (f"ADD CONSTRAINT {quoted(name)} ", site.compiler.standing(made), made)
+        (f"ADD CONSTRAINT {quoted(name)} ", site.compiler.with_names_aside(made), made)
         for made, name in checks.items()
         if made.startswith("FOREIGN KEY")
     ]
@@ -67,7 +67,7 @@ def refreshable(site: Site, old: RelationState) -> None:
     It reads what the run has built. If that lacks what ``old`` reads, a view shows ``old`` instead.
     """
     connection, view = site.connection, site.aside.local
-    query = site.compiler.standing(definitions.of_views(connection, [old.oid])[old.oid])
+    query = site.compiler.with_names_aside(definitions.of_views(connection, [old.oid])[old.oid])
     inputs = [site.compiler.manifest.models[key] for key in site.model.refs]
     asides = {each.relation.published: site.compiler.place(each).local for each in inputs}
     query = definitions.renamed(query, asides)  # functions, too

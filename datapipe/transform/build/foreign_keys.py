@@ -106,7 +106,7 @@ def _referred(site: Site, given: Mapping[str, Any]) -> tuple[str, str]:
     to, columns = given.get("to"), given.get("to_columns")
     if not to or not columns:
         published = f"{_REFERENCES}{given.get('expression') or ''}"
-        return site.compiler.standing(published), published
+        return site.compiler.with_names_aside(published), published
     now, published = (
         f"{_REFERENCES}{compiler.text(site.model, f'{{{{ {to} }}}}')}"
         for compiler in (site.compiler, site.compiler.at(lambda model: model.relation))

@@ -56,6 +56,6 @@ def _create(site: Site) -> str:
     text = text.rstrip().rstrip(";")
     before, found, after = text.partition(compiled.sql)
     statements = Statements()
-    statements.add(site.compiler.standing(before), compiled if found else None, after)
+    statements.add(site.compiler.with_names_aside(before), compiled if found else None, after)
     statements.execute(site.connection, compiled, site.compiler)
     return text

@@ -194,7 +194,7 @@ class Hooks:
         text = as_statement(text)
         self._rendered.append(text)
         text = hook_names.aside(site, text, is_after=hook in self.after)
-        text = site.compiler.standing(text)
+        text = site.compiler.with_names_aside(text)
         if not re.search(_KEPT, text):
             text = site.compiler.with_catalog(text)
         return rows_of_others.changing(site, text)

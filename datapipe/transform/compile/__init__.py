@@ -137,7 +137,7 @@ class Compiler:
         """The schema of what a statement makes under a bare name; empty if it is not published."""
         return self._known.database.made_in
 
-    def standing(self, statement: str) -> str:
+    def with_names_aside(self, statement: str) -> str:
         """``statement`` with names aside for the published names of what stands aside."""
         connection = scope.connection()
         return self._as_text.replaced(connection, statement) if connection else statement

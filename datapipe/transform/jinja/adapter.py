@@ -301,7 +301,7 @@ class _RunRelation:
         """A relation of the given names."""
         policy = {**self._quoting, **(options.pop("quote_policy", None) or {})}
         relation = Relation.create(*values, **options, quote_policy=policy)
-        return self._database.standing(relation)
+        return self._database.where_it_is(relation)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(Relation, name)

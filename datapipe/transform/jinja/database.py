@@ -177,7 +177,7 @@ class Database:
     def _kind(self, name: tuple[str, str], kind: str) -> str:
         return "table" if name in self._grown else _KINDS[kind]
 
-    def standing(self, relation: Relation) -> Relation:
+    def where_it_is(self, relation: Relation) -> Relation:
         """``relation`` where it can be read now: aside, if the run has built it."""
         aside = self.asides.get(relation.published[0])
         if relation.stands_in or aside is None or not relation.identifier:
@@ -189,7 +189,7 @@ class Database:
 
     def columns(self, relation: Relation) -> list[Column]:
         """The columns of a relation, in their order; none if there is no such relation."""
-        found = self._columns_at(self.standing(relation).standing)
+        found = self._columns_at(self.where_it_is(relation).standing)
         if not found and relation.stands_in:  # not built yet, but it was published before
             found = self._columns_at(relation.published)
         self.looks += not found
