@@ -1,4 +1,4 @@
-"""Views that post_hooks make elsewhere, which nobody sees before all is published, either.
+"""Views that post_hooks make elsewhere: nobody sees those, either, before all is published.
 
 Such a view would show readers what the run may never publish. So it is made aside, too, and
 published with its model. If the hook drops it and does not make it again, publishing drops it.

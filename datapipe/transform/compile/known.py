@@ -1,4 +1,4 @@
-"""What the templates of a node see beside what all see: ``ref``, ``this``, ``adapter`` and so."""
+"""What the template of a node sees beside what all see, such as ``ref`` and ``this``."""
 
 from __future__ import annotations
 

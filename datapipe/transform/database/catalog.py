@@ -1,4 +1,4 @@
-"""What PostgreSQL knows of relations: their shape, what hangs on them, what was granted on them."""
+"""What PostgreSQL knows of relations: their shape, and what was granted on them."""
 
 from __future__ import annotations
 

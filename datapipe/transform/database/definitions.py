@@ -1,4 +1,4 @@
-"""The definitions of views, indexes and constraints, and SQL made to name other relations."""
+"""The definitions of views, indexes and constraints; and SQL changed to name other relations."""
 
 from __future__ import annotations
 

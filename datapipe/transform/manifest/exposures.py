@@ -1,4 +1,4 @@
-"""What stands around the models: exposures, groups, and what dbt's semantic layer reads."""
+"""Reads exposures, groups, and what dbt's semantic layer has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``on-run-start`` and ``on-run-end`` as dbt's graph has them: a node for each statement."""
+"""Reads ``on-run-start`` and ``on-run-end`` as dbt's graph has them: a node for each statement."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
 from datapipe.transform.jinja.context import Var
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest.keys import (
+from datapipe.transform.manifest.nodes import Column
+from datapipe.transform.manifest.yaml_keys import (
     COLUMN_KEYS,
     FILE_KEYS,
     KEYS,
     near_keys,
     refuse_other_types,
 )
-from datapipe.transform.manifest.nodes import Column
 from datapipe.transform.project import Project, merged, yaml_file
 from datapipe.transform.project.blocks import Block, Items, named_blocks
 

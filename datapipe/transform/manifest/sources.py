@@ -12,10 +12,10 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer
 from datapipe.transform.manifest.docs import Docs
-from datapipe.transform.manifest.keys import TABLE_KEYS, near_keys, refuse_other_types
 from datapipe.transform.manifest.nodes import Source, SourceKey
 from datapipe.transform.manifest.properties import column_blocks, columns_of, text
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
+from datapipe.transform.manifest.yaml_keys import TABLE_KEYS, near_keys, refuse_other_types
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block, named_blocks
 

@@ -12,11 +12,11 @@ from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found
-from datapipe.transform.manifest.keys import KEYS
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref
 from datapipe.transform.manifest.properties import config_of, text
 from datapipe.transform.manifest.tests import Given, Rows, UnitTest
+from datapipe.transform.manifest.yaml_keys import KEYS
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block, Items
 

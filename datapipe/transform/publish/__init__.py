@@ -20,9 +20,17 @@ from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import KINDS, Name
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import analyzed, execute
-from datapipe.transform.publish import functions, keys, locks, planner, rebase, restore, views
+from datapipe.transform.publish import (
+    foreign_keys,
+    functions,
+    locks,
+    planner,
+    rebase,
+    restore,
+    views,
+)
+from datapipe.transform.publish.foreign_keys import Key
 from datapipe.transform.publish.functions import Functions
-from datapipe.transform.publish.keys import Key
 from datapipe.transform.publish.plan import Plan, name_of
 
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -147,7 +155,7 @@ class Publication:
                     locks.take(self.connection, plan, self.patience_ms)
                     away: list[Key] = []
                     if plan.is_keyed:  # new rows may refer to what is not published yet
-                        away = keys.of(self.connection, plan)
+                        away = foreign_keys.of(self.connection, plan)
                         execute(self.connection, "; ".join(each.dropped for each in away))
                         self._fill(plan, of_functions)
                     locked = plan
@@ -195,7 +203,7 @@ class Publication:
     def _swap(self, plan: Plan, of_functions: Functions, taken: Sequence[Key]) -> None:
         run = self.connection
         self.warnings = self._lost_indexes(plan)
-        more = keys.of(run, plan)
+        more = foreign_keys.of(run, plan)
         schemas = {each.model.relation.published[0] for each in self.all}
         execute(run, "; ".join(f"CREATE SCHEMA IF NOT EXISTS {quoted(name)}" for name in schemas))
         away = [*(old for _, old in plan.swapped), *plan.dropped]
@@ -230,7 +238,7 @@ class Publication:
         names = views.as_published(self.all)
         for dependent in plan.repointed:
             views.repoint(run, dependent, plan.swapped, names)
-        keys.give_back(run, [key for key in (*taken, *more) if key.added])
+        foreign_keys.give_back(run, [key for key in (*taken, *more) if key.added])
         restore.relations(run, plan, self.built, self.final, self.user)
         restore.functions(run, of_functions, self.final, self.user)
         if any(each.model.has_hooks for each in self.all):

@@ -1,4 +1,4 @@
-"""What stands in the file of a template, as text: looked up for an error, and for nothing else."""
+"""What stands in the file of a template, looked up as text when something is wrong."""
 
 from __future__ import annotations
 

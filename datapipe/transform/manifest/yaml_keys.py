@@ -1,4 +1,4 @@
-"""The keys that the YAML files of a project may have, and those that are nearly one of them."""
+"""The keys that YAML files may have, and keys that are nearly one of them."""
 
 from __future__ import annotations
 
