@@ -19,6 +19,7 @@ from datapipe.transform.compile.locate.marks import (
 from datapipe.transform.compile.locate.template_text import has_word, lines_in_tags
 from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import BUILT_IN, line_of, source
+from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.setting_lines import below, column_above
 from datapipe.transform.manifest.tests import DataTest
@@ -33,18 +34,18 @@ _BETWEEN_TAGS = re.compile(r"(?:^|[}%#]\}).*?(?:(?=\{[{%])|$)")
 
 @frozen
 class TemplatePlace:
-    """A line of a template; ``through`` is the one that brought into the SQL what is written here.
-
-    That is another one where an argument of a macro, or an item of a list, is what is wrong, or
-    where one is not given, as ``without`` says. ``called`` is where the node calls the macro of
-    another file that this is. ``word`` is what stands at ``column``, from 0, where that is certain.
-    """
+    """A line of a template."""
 
     path: Path
     line: int | None
+    # The line that brought into the SQL what is written here: it is another one if an argument of a
+    # macro, or an item of a list, is what is wrong.
     through: TemplatePlace | None = None
+    # What to say if something is not given here.
     without: str = ""
+    # Where the node calls the macro of another file that this line is in.
     called: TemplatePlace | None = None
+    # What stands at ``column``, from 0, if that is certain.
     word: str = ""
     column: int | None = None
 
@@ -99,6 +100,7 @@ def _template_place(
 ) -> TemplatePlace:
     """The place that wrote the ``token`` at ``offset`` of what ``node`` renders to."""
     plain, _ = compiler.rendered(node)
+    # Each with whether it is text that stands there; the innermost first.
     found: list[tuple[TemplatePlace, bool]] = []
     files: list[Path] = []
     renderer = compiler.renderer
@@ -108,19 +110,13 @@ def _template_place(
         if place is not None:
             found.append(place)
     of_test = TemplatePlace(node.path, node.line) if isinstance(node, DataTest) else None
-    if not found:
-        here, is_text = of_test or TemplatePlace(node.path, None), False
-    else:
+    here, is_text = of_test or TemplatePlace(node.path, None), False
+    if found:
         here, is_text = found[0]
         here = _in_its_line(here, plain, offset, token, is_text=is_text)
-    for name, (path, line), call in renderer.not_given:
-        called = TemplatePlace(*call) if call else of_test
-        if called is not None and path == here.path and _begins_behind(here, line):
-            if call == (path, line):
-                nothing = f"There is no {name}, so nothing is written here."
-                return TemplatePlace(path, line, without=nothing)
-            gets = f"The macro gets no {name} here, which it writes at {path}:{line}."
-            return TemplatePlace(called.path, called.line, here, gets)
+    not_given = _not_given(renderer, here, of_test)
+    if not_given is not None:
+        return not_given
     called = found[-1][0] if len(found) > 1 else of_test
     if called is not None and called.path != here.path:
         here = replace(here, called=called)
@@ -130,9 +126,24 @@ def _template_place(
     written = _written(word, calling, node, files)
     if written is None:
         return here
-    column = only(word, written.text)
     through = None if here == of_test else here
-    return replace(written, through=through, word=word, column=column)
+    return replace(written, through=through, word=word, column=only(word, written.text))
+
+
+def _not_given(
+    renderer: Renderer, here: TemplatePlace, of_test: TemplatePlace | None
+) -> TemplatePlace | None:
+    """Where something is not given that is written at ``here``, or right before it; else None."""
+    for name, (path, line), call in renderer.not_given:
+        called = TemplatePlace(*call) if call else of_test
+        if called is None or path != here.path or not _begins_behind(here, line):
+            continue
+        if call == (path, line):
+            nothing = f"There is no {name}, so nothing is written here."
+            return TemplatePlace(path, line, without=nothing)
+        gets = f"The macro gets no {name} here, which it writes at {path}:{line}."
+        return TemplatePlace(called.path, called.line, here, gets)
+    return None
 
 
 def _marked_place(
