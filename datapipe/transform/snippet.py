@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from datapipe.errors import DatapipeError, ProjectError
+from datapipe.transform.source_text import text_of
 
 _Error = TypeVar("_Error", bound=DatapipeError)
 
@@ -71,23 +72,8 @@ def showing() -> Iterator[None]:
         raise shown(error) from error.__cause__
 
 
-def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
-    """The first of ``paths`` whose file has the first line of ``text``, and the number of it."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    for path in paths:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, 1):
-            if first and first in line:
-                return path, number
-    return None
-
-
 def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError:
-        return []
-    return text.replace("\0", "").split("\n")  # which PostgreSQL would not keep
+    return text_of(path).replace("\0", "").split("\n")  # which PostgreSQL would not keep
 
 
 def _marked(text: str, start: int, end: int) -> tuple[str, str]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from datapipe.transform.source_text import text_of
+
 Place = tuple[Path, int]
 
 BUILT_IN = Path(__file__).with_name("macros")
@@ -57,7 +59,7 @@ def line_with(name: str, place: Place, *, anywhere: bool = False) -> int | None:
     With ``anywhere``, the lines below the tag are searched as well.
     """
     path, first = place
-    lines = source(path).split("\n")
+    lines = text_of(path).split("\n")
     for number, line in enumerate(lines[first - 1 :], first):
         if re.search(rf"\b{re.escape(name)}\b", line):
             return number
@@ -68,23 +70,9 @@ def line_with(name: str, place: Place, *, anywhere: bool = False) -> int | None:
     return None
 
 
-def source(path: Path) -> str:
-    """What the file holds; nothing if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def line_of(path: Path, line: int | None) -> str:
-    """A line of a template as it is written; empty if there is no such line."""
-    lines = source(path).split("\n")
-    return lines[line - 1] if line and line <= len(lines) else ""
-
-
 def comment_left_open(path: Path, line: int) -> int | None:
     """The line of a comment above ``line`` that was left open: another one begins within it."""
-    text = source(path)
+    text = text_of(path)
     for found in re.finditer(r"\{#.*?#\}", text, re.DOTALL):
         if "{#" in found[0][2:] and text.count("\n", 0, found.end()) < line:
             return text.count("\n", 0, found.start()) + 1
@@ -122,7 +110,7 @@ def written_at(text: str, error: BaseException) -> Place | None:
     longest = max((piece.strip() for piece in re.split(_RELATION, text)), key=len)
     for written in dict.fromkeys((text, longest)):
         for path, line in reversed(passed(error)):
-            lines = source(path).split("\n")
+            lines = text_of(path).split("\n")
             there = [number for number, each in enumerate(lines, 1) if written and written in each]
             if there:
                 return path, min(there, key=lambda number: abs(number - line))
@@ -143,10 +131,10 @@ def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
 
 def assigned(path: Path) -> frozenset[str]:
     """The names that a template sets anywhere, even where they do not reach other places."""
-    found = (first or second for first, second in re.findall(_ASSIGNED, source(path)))
+    found = (first or second for first, second in re.findall(_ASSIGNED, text_of(path)))
     return frozenset(re.findall(r"\w+", " ".join(found)))
 
 
 def calls_of(path: Path, name: str) -> bool:
     """Whether a template calls ``name.something()``, as with macros of packages."""
-    return re.search(rf"\b{re.escape(name)}\.\w+\s*\(", source(path)) is not None
+    return re.search(rf"\b{re.escape(name)}\.\w+\s*\(", text_of(path)) is not None

@@ -19,6 +19,7 @@ from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.exceptions import Exceptions
 from datapipe.transform.jinja.tables import Row, Table
 from datapipe.transform.jinja.templates import MACRO_PREFIX, Return
+from datapipe.transform.source_text import line_of
 
 _UNDEFINED = r"'(\w+)' is undefined"
 _ATTRIBUTE = r"'(\w+) object' has no attribute '(\w+)'"
@@ -58,7 +59,7 @@ def of_rendering(error: Exception, variables: Mapping[str, Any], path: Path, lin
     if macro is not None:
         return _of_call(message, macro)
     told = ended(message)
-    written = places.line_of(path, line)
+    written = line_of(path, line)
     undefined = re.fullmatch(_UNDEFINED, message)
     if undefined:
         named = re.search(rf"\b(ref|source|var|env_var|doc)\(\s*{undefined[1]}\b", written)

@@ -18,10 +18,10 @@ from datapipe.transform.manifest.found import (
 )
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref, SourceKey
+from datapipe.transform.manifest.setting_lines import written_in
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
-from datapipe.transform.snippet import written_in
 
 
 class References:

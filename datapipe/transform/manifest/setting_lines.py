@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.project import Project
+from datapipe.transform.source_text import text_of
 
 
 def place_of_setting(
@@ -41,10 +42,7 @@ def place_of_item(
 
 def column_above(path: Path, line: int, name: str) -> int | None:
     """The line at or above ``line`` of a YAML file on which the column ``name`` begins."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")[:line]
-    except (OSError, UnicodeDecodeError):
-        return None
+    lines = text_of(path).split("\n")[:line]
     pattern = re.compile(rf"\bname:\s*[\"']?{re.escape(name)}[\"']?\s*(?:#|,|\}}|$)")
     return next((n for n in range(len(lines), 0, -1) if pattern.search(lines[n - 1])), None)
 
@@ -53,6 +51,16 @@ def below(path: Path, line: int, *words: str) -> int | None:
     """The line of the last of ``words``, among ``line`` and the lines indented below it."""
     number = _line(_indented(path, line), words)
     return None if number is None else line + number
+
+
+def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
+    """The first of ``paths`` whose file has the first line of ``text``, and the number of it."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    for path in paths:
+        for number, line in enumerate(text_of(path).splitlines(), 1):
+            if first and first in line:
+                return path, number
+    return None
 
 
 def _texts(model: Model, project: Project | None) -> Iterator[tuple[Path, int, Sequence[str]]]:
@@ -70,10 +78,7 @@ def _texts(model: Model, project: Project | None) -> Iterator[tuple[Path, int, S
 
 def _indented(path: Path, line: int) -> list[str]:
     """A line of a file and what is indented below it, or beside it after a ``-``."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")[line - 1 :]
-    except (OSError, UnicodeDecodeError):
-        return []
+    lines = text_of(path).split("\n")[line - 1 :]
     least = _indentation(lines[0].replace("-", " ", 1)) if lines else 0
     end = 1
     while end < len(lines) and (not lines[end].strip() or _indentation(lines[end]) >= least):

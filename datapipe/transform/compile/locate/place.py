@@ -18,12 +18,13 @@ from datapipe.transform.compile.locate.marks import (
 )
 from datapipe.transform.compile.locate.template_text import has_word, lines_in_tags
 from datapipe.transform.jinja.gaps import Gap
-from datapipe.transform.jinja.places import BUILT_IN, line_of, source
+from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.setting_lines import below, column_above
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.snippet import only
+from datapipe.transform.source_text import line_of, text_of
 
 _TOKEN = re.compile(
     r"""(?:"[^"\n]*"|[^\W\d][\w$]*)(?:\.(?:"[^"\n]*"|\w+))*|\d[\w.]*|'[^'\n]*'|[-+*/<>=~!@#%^&|:]+|\S"""
@@ -161,7 +162,7 @@ def _begins_behind(place: TemplatePlace, line: int) -> bool:
     """Whether ``place`` is on ``line``, or what is there is the first thing after its last tag."""
     if place.line is None or place.line <= line:
         return place.line == line
-    lines = source(place.path).split("\n")
+    lines = text_of(place.path).split("\n")
     between = [*lines[line : place.line - 1], lines[place.line - 1][: place.column or 0]]
     return lines[line - 1].rstrip().endswith("}}") and not "".join(between).strip()
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from datapipe.transform.jinja.places import source
+from datapipe.transform.source_text import text_of
 
 _JOINED = re.compile(r"""(['"])(\w+)\1\s+(['"])(\w+)\3""")
 # A block that is set is one with its text, which a macro may be given.
@@ -22,7 +22,7 @@ def has_word(line: str, word: str) -> bool:
 
 def lines_in_tags(path: Path, word: str) -> set[int]:
     """The lines of the file on which ``word`` stands within Jinja."""
-    return {line for _, line in _in_tags(source(path), rf"\b{re.escape(word)}\b")}
+    return {line for _, line in _in_tags(text_of(path), rf"\b{re.escape(word)}\b")}
 
 
 def line_of_part(path: Path, name: str, known: Iterable[str]) -> int | None:
@@ -31,7 +31,7 @@ def line_of_part(path: Path, name: str, known: Iterable[str]) -> int | None:
     A template may put names together from texts in its Jinja, such as the items of a list. One of
     them is wrong where another one in its place, or one much like it, gives a ``known`` name.
     """
-    written = {found[1]: line for found, line in _in_tags(source(path), r"['\"](\w{2,})['\"]")}
+    written = {found[1]: line for found, line in _in_tags(text_of(path), r"['\"](\w{2,})['\"]")}
     for part in filter(name.__contains__, written):
         before, _, after = name.partition(part)
         for each in known:
@@ -45,7 +45,7 @@ def line_of_part(path: Path, name: str, known: Iterable[str]) -> int | None:
 
 def line_without_comma(path: Path, word: str) -> int | None:
     """The line on which two texts in Jinja lack the comma between them, and so make ``word``."""
-    joined = _in_tags(source(path), _JOINED)
+    joined = _in_tags(text_of(path), _JOINED)
     return next((line for found, line in joined if found[2] + found[4] in word), None)
 
 
