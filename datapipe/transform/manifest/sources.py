@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from datapipe.transform.project.blocks import Block, named_blocks
 
 _FRESHNESS = ("warn_after", "error_after", "filter")
 _PERIODS = ("minute", "hour", "day")
+# What YAML has of a source or of a table, and the ``config`` in it.
+_Level = tuple[Block, Mapping[str, Any]]
 
 
 @dataclass
@@ -158,28 +160,27 @@ def _over(base: Block, own: Mapping[str, Any]) -> Block:
 
 def _settings(block: Block, table: Block, path: Path) -> dict[str, Any]:
     """The settings of source and table: the table's count, tags add up, meta merges."""
-    of_source, of_table = _config(block, path), _config(table, path)
-    settings = {**of_source, **of_table}
-    for each in (table, block):
-        if "enabled" in each:  # an older spelling
-            settings.setdefault("enabled", each["enabled"])
+    levels = [(level, _config(level, path)) for level in (block, table)]
+    given = [each for pair in levels for each in pair]
+    settings = {key: value for _, config in levels for key, value in config.items()}
+    for level in (table, block):
+        if "enabled" in level:  # an older spelling
+            settings.setdefault("enabled", level["enabled"])
     settings["meta"] = {
-        key: value
-        for given in (block, of_source, table, of_table)
-        for key, value in (given.get("meta") or {}).items()
+        key: value for each in given for key, value in (each.get("meta") or {}).items()
     }
     tags: dict[str, None] = {}
-    for given in (block, of_source, table, of_table):
-        value = given.get("tags")
+    for each in given:
+        value = each.get("tags")
         tags |= dict.fromkeys(
             map(str, value if isinstance(value, list) else [value] if value else [])
         )
     settings["tags"] = sorted(tags)
     for key in ("loaded_at_field", "loaded_at_query"):
         settings.pop(key, None)
-    settings |= _loaded_at(block, of_source, table, of_table, path)
+    settings |= _loaded_at(levels, path)
     settings.pop("freshness", None)
-    freshness = _freshness(block, of_source, table, of_table, path)
+    freshness = _freshness(levels, path)
     if freshness != {}:
         settings["freshness"] = freshness
     return settings
@@ -192,16 +193,9 @@ def _config(block: Block, path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _loaded_at(
-    block: Block,
-    of_source: Mapping[str, Any],
-    table: Block,
-    of_table: Mapping[str, Any],
-    path: Path,
-) -> dict[str, Any]:
+def _loaded_at(levels: Sequence[_Level], path: Path) -> dict[str, Any]:
     """What tells how fresh a table is: its own field or query, or else that of its source."""
-    found: dict[str, Any] = {}
-    for level, settings in ((table, of_table), (block, of_source)):
+    for level, settings in reversed(levels):
         both = {
             key: level[key] if level.get(key) is not None else settings.get(key)
             for key in ("loaded_at_field", "loaded_at_query")
@@ -215,19 +209,14 @@ def _loaded_at(
         set_here = any(value is not None for value in both.values())
         if set_here or "loaded_at_field" in level or "loaded_at_query" in level:
             return {key: value for key, value in both.items() if value is not None}
-    return found
+    return {}
 
 
-def _freshness(
-    block: Block,
-    of_source: Mapping[str, Any],
-    table: Block,
-    of_table: Mapping[str, Any],
-    path: Path,
-) -> dict[str, Any] | None:
+def _freshness(levels: Sequence[_Level], path: Path) -> dict[str, Any] | None:
     """Thresholds of source and table, merged key by key; null switches them off."""
     found: dict[str, Any] | None = {}
-    for level, given in ((block, block), (block, of_source), (table, table), (table, of_table)):
+    places = [(block, given) for block, config in levels for given in (block, config)]
+    for level, given in places:
         if "freshness" not in given:
             continue
         own = given["freshness"]
