@@ -56,20 +56,16 @@ class Failure:
 
 @frozen
 class Extracted:
-    """What an extraction did.
-
-    ``stopped_by`` is what ended it early, since all further requests would have failed as well;
-    ``waiting`` are the requests that it has left to the next run. ``current`` counts the requests
-    that were not sent because they could bring nothing new, ``held`` those that are held back for a
-    time.
-    """
+    """What an extraction did."""
 
     stored: int
     unchanged: int
     empty: tuple[Request, ...]
     failures: tuple[Failure, ...]
+    # What is left to the next run, and what has ended this one, as all the rest would have failed.
     waiting: tuple[Request, ...]
     stopped_by: SourceError | None = None
+    # Requests that were not sent: they could bring nothing new, or are held back for a time.
     current: int = 0
     held: int = 0
 

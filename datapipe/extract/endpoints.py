@@ -40,23 +40,21 @@ _PAIR = re.compile(r"([A-Z0-9]+)[-/]([A-Z]{3,4})")  # EUR-USD, BTC-EUR
 
 @frozen
 class Endpoint:
-    """One function of the API, by the name that ``--endpoints`` knows it by.
-
-    ``targets`` are the tables of schema ``raw`` that its answers are loaded into; how they are read
-    is ``datapipe.load.parse``'s. ``options`` are the parameters that a caller may choose, with
-    their defaults; an empty one is not sent. ``symbol_as`` names the parameters that carry the
-    symbol: one, two for the parts of a pair such as EUR-USD, or none. Of an endpoint that tells of
-    the ``whole_market`` one request asks for all symbols. ``premium`` is what was true in 2026: the
-    answer decides, not this list.
-    """
+    """One function of the API, by the name that ``--endpoints`` knows it by."""
 
     name: str
     function: str
+    # The tables of schema ``raw`` that its answers are loaded into; ``datapipe.load.parse`` reads
+    # them.
     targets: tuple[str, ...]
     cadence: Cadence
+    # The parameters that a caller may choose, with their defaults; an empty one is not sent.
     options: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    # The parameters that carry the symbol: one, two for the parts of a pair, or none.
     symbol_as: tuple[str, ...] = _SYMBOL
+    # One request asks for all symbols.
     whole_market: bool = False
+    # What was true in 2026: the answer decides, not this list.
     premium: bool = False
 
     @property

@@ -45,28 +45,27 @@ class Candidate:
 
 @frozen
 class History:
-    """How a request fared so far, and what is stored of what it brings.
+    """How a request fared so far, and what is stored of what it brings."""
 
-    ``session_date`` and ``closed_at`` are of the last finished session; ``bar_date`` of the newest
-    stored bar up to it. ``missing_since`` is when the first session after that bar closed, and
-    ``missing`` how many there are, up to 100. ``arrived`` tells that the last answer holds the
-    session's bar and waits to be loaded. ``lacking`` and ``lacking_since_close`` count the good
-    answers that came after the first missing and after the last session; ``refused``, ``empty``
-    and ``broken`` the others since the last good one.
-    """
-
+    # The last finished session, and when it closed.
     session_date: date | None
     closed_at: datetime | None
+    # When the last good answer was seen, and whether one with all of the history was, if asked for.
     seen_at: datetime | None
     full_seen: bool
+    # The last answer has the bar of the session, and waits to be loaded.
     arrived: bool
+    # The newest stored bar up to the session, and since when it is known.
     bar_date: date | None
     bar_known_from: datetime | None
+    # When the first session after that bar closed, and how many there are, up to 100.
     missing_since: datetime | None
     missing: int
     asked_at: datetime | None
+    # Good answers since the first missing session, and since the last session.
     lacking: int
     lacking_since_close: int
+    # Other answers since the last good one.
     refused: int
     empty: int
     broken: int

@@ -63,21 +63,18 @@ class Held(_Judged):
 
 @frozen
 class Plan:
-    """What is to be asked for.
-
-    ``wanted`` is in order. The first ``len(now)`` of it fit into what is ``left_today``;
-    ``waiting`` is left to later runs. ``current`` counts the requests that could bring nothing new.
-    ``complete_on`` is the day on which the last wanted request is answered, with one run a day.
-    ``caught_up_on`` is the first day on which nothing waits, or None if that is not within a year.
-    If nothing is wanted, both are today.
-    """
+    """What is to be asked for."""
 
     at: datetime
+    # In the order in which they are asked for.
     wanted: tuple[Wanted, ...]
     held: tuple[Held, ...]
+    # How many requests could bring nothing new.
     current: int
     left_today: int | None
     per_day: int | None
+    # With one run a day: the day on which the last wanted request is answered, and the first on
+    # which nothing waits, or None if that is not within a year. Today, if nothing is wanted.
     complete_on: date
     caught_up_on: date | None
     gaps: tuple[Gap, ...] = ()

@@ -22,25 +22,24 @@ VERSION_COLUMNS = ("known_from", "source", "response_id")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table with versions: ``key`` tells its rows apart, a change in ``values`` is a version.
-
-    ``date_column`` is the part of the key that runs with time; None where a symbol has one row.
-    ``texts`` and ``dates`` are columns of those kinds, all others are numbers. ``called`` gives the
-    API's names of a column that are not the column's own. An answer tells of all there is in each
-    ``scope``, SQL expressions over a ``{row}``, that one of its rows lies in: what a newer answer
-    leaves out there is retired, where it is ``retirable``. Of a ``whole_market`` table one answer
-    may tell of any symbol.
-    """
+    """A table with versions of rows."""
 
     name: str
+    # What tells its rows apart, and the columns whose change is a new version.
     key: tuple[str, ...]
     values: tuple[str, ...]
+    # The part of the key that runs with time; None if a symbol has one row.
     date_column: str | None = None
+    # The columns that are texts and dates; all others are numbers.
     texts: frozenset[str] = frozenset()
     dates: frozenset[str] = frozenset()
+    # The API's names of columns, where they are not the columns' own.
     called: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    # SQL expressions over a ``{row}``: an answer tells of all rows for which these are what they
+    # are for one of its rows. What a newer answer leaves out there is retired, if it is retirable.
     scope: tuple[LiteralString, ...] = ()
     retirable: LiteralString = "true"
+    # One answer may tell of any symbol.
     whole_market: bool = False
 
     @property

@@ -18,36 +18,34 @@ Indirect = Literal["eager", "cautious", "buildable", "empty"]
 
 @frozen
 class Options:
-    """``select``, ``exclude``, ``indirect`` and ``variables`` are dbt's selection and its vars.
+    """What a run is asked for; a ``Pipeline`` sets the last four itself."""
 
-    ``store_failures`` keeps the rows that tests find, unless their settings say otherwise.
-    ``event_time_start`` and ``event_time_end``, in UTC where they do not say, are the stretch of
-    time of which microbatch models build their batches.
-
-    ``threads`` is how many models are built at the same time, each over a connection of its own.
-    ``per_model`` publishes each model as soon as it is built, and not all of them at the end.
-    ``rebuild`` builds also what did not change; ``resume`` goes on with what a failed run left.
-
-    A ``Pipeline`` sets the rest: which project in which schema, how long publishing waits for
-    readers, and the folder that keeps what was made of the project's files from run to run.
-    """
-
+    # dbt's selection, and its vars.
     select: Sequence[str] = ()
     exclude: Sequence[str] = ()
     indirect: Indirect | None = None  # as the project's flags say, or eager
     variables: Mapping[str, Any] = field(default_factory=dict)
     full_refresh: bool = False
+    # Keep the rows that tests find, unless their settings say otherwise.
     store_failures: bool = False
+    # The stretch of time of which microbatch models build their batches; UTC if it has no zone.
     event_time_start: datetime | None = None
     event_time_end: datetime | None = None
+    # How many models are built at the same time, each over a connection of its own.
     threads: int = 2  # on two cores a third faster than 1, and no slower than 4
     fail_fast: bool = False
+    # Publish each model as soon as it is built, and not all of them at the end.
     per_model: bool = False
+    # Build also what has not changed.
     rebuild: bool = False
+    # Go on with what a failed run has left.
     resume: bool = False
+
     project_dir: Path = Path()
     target_schema: str = "public"
+    # How long publishing waits for readers.
     wait_seconds: float = 300
+    # The folder that keeps what was made of the project's files from run to run.
     cache_dir: Path | None = None
 
     def __post_init__(self) -> None:
