@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from datapipe.transform.database.fresh import AS_IN_DBT
+from datapipe.transform.database.session_settings import AS_IN_DBT
 from datapipe.transform.database.statements import flush
 from datapipe.transform.options import Listener, Options
 from datapipe.transform.results import (

@@ -26,8 +26,8 @@ from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database import marks
-from datapipe.transform.database.fresh import AS_IN_DBT, renew
 from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.session_settings import AS_IN_DBT, renew
 from datapipe.transform.database.statements import execute, flush
 from datapipe.transform.execution import Doing, Execution, hook_view
 from datapipe.transform.execution.outcome import error_of, result_of
@@ -275,7 +275,7 @@ class Session:
         for model in self.models:
             if model.unique_id in memory.kept:
                 kept = memory.kept[model.unique_id]
-                execution.built.append(Built(model, self.placement(model), kept.rows, kept.seconds))
+                execution.built.append(Built(model, self.placement(model), kept.rows, 0.0))
                 execution.done(result_of(model, "success", rows=kept.rows, is_kept=True))
         return execution, compiler
 

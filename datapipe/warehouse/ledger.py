@@ -6,18 +6,19 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import version
 from typing import Any
 
 import psycopg
 
 from datapipe.errors import DatapipeError, LockedError, PartlyDoneError
+from datapipe.frozen import frozen
 
 _LOCK_CLASS = 0x64706970  # "dpip" in ASCII: the first half of every advisory lock of a run
 
 
-@dataclass
+@frozen
 class Run:
     """One run of one command, as it stands in ``meta.runs``."""
 

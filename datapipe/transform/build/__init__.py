@@ -16,7 +16,7 @@ from datapipe.transform.build.model_hooks import Hooks
 from datapipe.transform.build.site import Site, Stopped
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import RelationState
-from datapipe.transform.database.fresh import renew
+from datapipe.transform.database.session_settings import renew
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.manifest.nodes import Model

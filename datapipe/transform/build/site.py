@@ -14,8 +14,8 @@ import psycopg
 from datapipe.errors import DatapipeError, ProjectError
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.catalog import Name, RelationState
-from datapipe.transform.database.fresh import leaves
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.session_settings import leaves
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.setting_lines import place_of_item, place_of_setting

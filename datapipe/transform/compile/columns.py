@@ -13,7 +13,7 @@ def place_of_column(model: Model, name: str) -> tuple[Path, int | None]:
 
     There is no line where the text does not have the name, such as where a macro writes it.
     """
-    from datapipe.transform.compile.lexer import selected  # late: it is for what is wrong only
+    from datapipe.transform.compile.selects import selected  # late: it is for what is wrong only
 
     template = without_jinja(model.raw_code)
     for each, offset in reversed(selected(template)):

@@ -9,9 +9,9 @@ from typing import Any
 from datapipe.transform.compile.naming import name_of_test
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest, dbt_keys
-from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.contract_columns import contract_columns
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.other_nodes import Exposure, Operation
 from datapipe.transform.manifest.tests import DataTest
 
 _KINDS = (

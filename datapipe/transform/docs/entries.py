@@ -11,8 +11,8 @@ from datapipe.transform.database.relation import Relation
 from datapipe.transform.docs.lineage import Lineage, Origin
 from datapipe.transform.graph import ordered
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import Column, Model, Source, SourceKey
+from datapipe.transform.manifest.other_nodes import Exposure
 from datapipe.transform.manifest.signature import Signature
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 

@@ -12,8 +12,8 @@ from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiler
 from datapipe.transform.compile.graph import shown_test, with_parents
 from datapipe.transform.execution.schedule import Node
-from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import Model
+from datapipe.transform.manifest.other_nodes import Exposure
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import ModelResult, NodeResult, TestResult
 

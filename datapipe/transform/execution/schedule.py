@@ -23,9 +23,9 @@ class Step:
 
 
 def ways(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float]:
-    """How long it is from the start of each step to the end of all that waits for it, in seconds.
+    """For each step, the seconds from its start to the end of the last step that waits for it.
 
-    ``seconds`` are what steps took when they were last done; of the others they are the average.
+    ``seconds`` is how long steps took when they were last done; others are taken for average.
     """
     average = sum(seconds.values()) / len(seconds) if seconds else 1.0
     needs = {step.unique_id: step.needs for step in steps}
@@ -38,12 +38,12 @@ def ways(steps: Sequence[Step], seconds: Mapping[str, float]) -> dict[str, float
 
 
 class Schedule:
-    """The steps of a run that are not done; what can be done is given out in the order given.
+    """The steps of a run that are still to be done; gives out those that can be, in their order.
 
-    With ``ways``, which tell of each step how long it is from there to the end, a model goes first
-    from which it is longer than from all that is in work: it is what the whole run waits for.
-    Models come after the seeds that wait for nothing, whether those go well or not: templates may
-    look up a seed's table by its name, and dbt has it there since ``dbt seed``.
+    With ``ways``, the seconds from each step to the end of what waits for it, a model with more of
+    them than anything in work goes before its turn: the whole run waits for it. All models come
+    after the seeds that need nothing, even if those fail: templates may look up a seed's table by
+    its name, and with dbt it has been there since ``dbt seed``.
     """
 
     def __init__(self, steps: Sequence[Step], ways: Mapping[str, float] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from datapipe.frozen import frozen
@@ -52,7 +52,7 @@ class Node:
         return self.name if self.version is None else f"{self.name}.v{self.version}"
 
 
-@dataclass
+@frozen
 class Graph:
     """Every node, and who reads whom."""
 

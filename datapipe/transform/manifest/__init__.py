@@ -21,12 +21,12 @@ from datapipe.transform.manifest import (
     sources,
     unit_tests,
 )
-from datapipe.transform.manifest.beside import Exposure, Operation
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import asked, asked_function, asked_source
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Source, SourceKey
+from datapipe.transform.manifest.other_nodes import Exposure, Operation
 from datapipe.transform.manifest.primary_keys import primary_keys
 from datapipe.transform.manifest.project_checks import check_project, check_trees
 from datapipe.transform.manifest.properties import Properties, Reader
@@ -195,9 +195,8 @@ def _sources(
         else replace(source, key=(f"{source.package}.{source.source_name}", source.name))
         for source in read.found
     }
-    read.found = list(keyed.values())
-    read.tests = [(keyed[source.unique_id], test) for source, test in read.tests]
-    return read
+    tests = [(keyed[source.unique_id], test) for source, test in read.tests]
+    return sources.Sources(list(keyed.values()), read.disabled, tests)
 
 
 def _seeds_of(read: sources.Sources, models: Iterable[Model]) -> dict[SourceKey, str]:

@@ -9,11 +9,11 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import dbt_keys
-from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.configs import Configs, layer
 from datapipe.transform.manifest.found import Found, written_ref
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Ref
+from datapipe.transform.manifest.other_nodes import Exposure
 from datapipe.transform.manifest.properties import config_of
 from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block

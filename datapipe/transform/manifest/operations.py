@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datapipe.errors import ProjectError
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.render import Renderer
-from datapipe.transform.manifest.beside import Operation
 from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.names import Names
+from datapipe.transform.manifest.other_nodes import Operation
 from datapipe.transform.project import Project
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class NodeProperties:
     deprecation_date: Any = None
 
 
-@dataclass
+@frozen
 class Properties:
     """What all the YAML files of a package say together, list by list."""
 
@@ -88,7 +88,7 @@ class Reader:
                     found.blocks.setdefault(key, []).append((path, written))
         for kind in ("models", "seeds", "snapshots", "analyses", "functions"):
             for path, block in found.blocks.get(kind, ()):
-                found.nodes += self._nodes(block, kind, path)
+                found.nodes.extend(self._nodes(block, kind, path))
         return found
 
     def rendered(self, block: Block, path: Path) -> Block:

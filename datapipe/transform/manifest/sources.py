@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from datapipe.errors import ProjectError
+from datapipe.frozen import frozen
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer
@@ -25,7 +26,7 @@ _PERIODS = ("minute", "hour", "day")
 _Level = tuple[Block, Mapping[str, Any]]
 
 
-@dataclass
+@frozen
 class Sources:
     """The sources of all packages, and the tests that are written under them."""
 
@@ -120,7 +121,7 @@ class Reader:
             list(written)  # a mistake in them is told all the same
             return
         self.sources.found.append(source)
-        self.sources.tests += [(source, test) for test in written]
+        self.sources.tests.extend((source, test) for test in written)
 
     def _relation(self, block: Block, table: Block, source_name: str) -> Relation:
         quoting = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 import psycopg
@@ -69,7 +69,7 @@ class Fate:
         return self.how in {"created", "moves"}
 
 
-@dataclass
+@frozen
 class Functions:
     """What to do with the functions of a run; ``away`` are the old ones that are put away."""
 
@@ -156,8 +156,8 @@ def make(
         found.fates.append(Fate(each, new, old, how, local, text))
         if old is not None and found.fates[-1].is_anew:
             found.away.append(old)
-    found.away += _superseded(found.fates, published, recorded)
-    found.repointed = hanging.repointed(found)
+    found.away.extend(_superseded(found.fates, published, recorded))
+    found.repointed.extend(hanging.repointed(found))
     return found
 
 

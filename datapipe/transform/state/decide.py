@@ -10,8 +10,8 @@ import psycopg
 from datapipe.errors import DatapipeError
 from datapipe.transform.build.growth import refreshes_fully
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.database.fresh import unusual
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.session_settings import unusual
 from datapipe.transform.database.statements import execute
 from datapipe.transform.graph import ordered
 from datapipe.transform.graph.select import Selection

@@ -13,8 +13,8 @@ from datapipe.transform.build import aside, growth, overrides
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
-from datapipe.transform.manifest.beside import Exposure
 from datapipe.transform.manifest.nodes import Model, Source
+from datapipe.transform.manifest.other_nodes import Exposure
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.options import Options
 

@@ -1,12 +1,13 @@
-"""How the database stands before a run: every relation, and how it differs from what was known."""
+"""The state of every relation before a run, and how it differs from what earlier runs recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import psycopg
 
+from datapipe.frozen import frozen
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.statements import flush
 from datapipe.transform.manifest.nodes import Model
@@ -18,23 +19,23 @@ from datapipe.transform.state.records import NodeState
 from datapipe.transform.state.tokens import FUNCTION_KIND, Token, Tokens
 
 
-@dataclass
+@frozen
 class Look:
-    """The database before a run: every relation, and whether the counts of rows are complete."""
+    """The database as it was before a run. Relations are known by their quoted full names."""
 
     connection: psycopg.Connection
     tokens: Tokens
     by_oid: Mapping[int, str]
     functions: Functions
-    is_quiet: bool
-    is_distributed: bool
-    # Tables that could not be told to be unchanged for want of a digest.
+    is_quiet: bool  # PostgreSQL's counts of changed rows are complete
+    is_distributed: bool  # neither counts nor digests see the rows of other servers
+    # Tables that may have changed: neither counts nor a digest could tell.
     untold: set[str] = field(default_factory=set)
-    # Large tables of which a digest is taken when nothing else decides.
+    # Large tables whose digest is taken only if nothing else decides.
     large: set[str] = field(default_factory=set)
 
     def changed(self, key: str, before: Token, *, shape_only: bool = False) -> str:
-        """How the relation differs from ``before``, as a sentence without its name; or nothing."""
+        """How the relation differs from ``before``: a sentence without its subject, or nothing."""
         now = self.tokens.get(key)
         if now is None:
             return "is gone"
@@ -84,17 +85,16 @@ def look(
     recorded: Iterable[NodeState],
     functions: Iterable[Name] = (),
 ) -> Look:
-    """Look at the database; tables are read only where counts cannot tell.
+    """Look at every relation; reads the rows of small tables whose counts cannot tell.
 
-    ``functions`` are the names of the project's own. ``connection`` is in autocommit.
+    ``pids`` are the server processes of the run's own connections, and ``functions`` the names of
+    the project's own functions. ``connection`` is in autocommit.
     """
     flush(connection)
     is_quiet = tokens.is_quiet(connection, list(pids))
     found, by_oid = tokens.look(connection)
     own = list(functions)
     found |= look_at_functions(connection, own)
-    distributed = tokens.is_distributed(connection)
-    seen = Look(connection, found, by_oid, Functions(connection, own), is_quiet, distributed)
     compared: set[str] = set()
     doubtful: set[str] = set()
     redefined: set[str] = set()
@@ -111,13 +111,20 @@ def look(
                 compared.add(key)
     small = {*tokens.small(connection, compared | doubtful)}
     tokens.digested(found, tokens.digests(connection, sorted(small)))
-    seen.large = compared - small
     define(connection, found, redefined)
-    return seen
+    return Look(
+        connection,
+        found,
+        by_oid,
+        Functions(connection, own),
+        is_quiet,
+        tokens.is_distributed(connection),
+        large=compared - small,
+    )
 
 
 def of_models(connection: psycopg.Connection, models: Iterable[Model]) -> Tokens:
-    """How the published relations and functions of ``models`` stand now."""
+    """The tokens of the published relations and functions of ``models``, as they are now."""
     relations = [model.relation for model in models if not model.is_function]
     found, _ = tokens.look(connection, [(each.schema, each.identifier) for each in relations])
     functions = [model.relation.published for model in models if model.is_function]

@@ -21,8 +21,8 @@ from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.options import Options
 from datapipe.transform.results import NodeResult
 from datapipe.transform.state import (
-    closer,
     definitions,
+    digests,
     reading,
     records,
     resume,
@@ -60,18 +60,18 @@ def begin(
     records.begin_run(connection, run_id, manifest.project.name, options)
     left = resume.kept(connection, decisions) if options.resume else resume.Left()
     records.nothing_aside(connection, but=left.kept)
-    closer.look(connection, manifest, decisions)
+    digests.take(connection, manifest, decisions)
     return Memory(manifest, decisions, left, options, run_id)
 
 
 class Memory:
-    """The memory of one run.
+    """The memory of one run, which starts from what earlier runs recorded.
 
-    ``reused`` and ``why`` tell of each node, by unique id, what need not be done and why the rest
-    must be. ``seconds`` are what nodes took when they were last done. ``kept`` is what an earlier
-    run has built aside and this one goes on from; ``aside`` are the names of it. ``growing`` are
-    the keys of the models that get an increment; ``functions`` are those published before, with the
-    types of their arguments, by unique id.
+    Nodes are known by their unique ids. ``reused`` are those that need not be done, and ``why`` has
+    the reasons to do the others. ``seconds`` is how long nodes took when they were last done.
+    ``kept`` are the tables that an earlier run left aside and this one goes on from, and ``aside``
+    their names. ``growing`` are the keys of the models that get an increment. ``functions`` are
+    those that were published before, with the types of their arguments.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Memory:
             self._seen[unique_id] = self._as_kept(earlier)
 
     def rows(self, model: Model) -> int | None:
-        """How many rows ``model``, which is reused, would have got, where that is known."""
+        """How many rows a build of ``model``, which is reused, would insert, if that is known."""
         if model.materialized in {"incremental", "snapshot"}:
             return 0
         before = self._decisions.recorded[model.unique_id].output
         return before.rows if before is not None and before.kind == "r" else None
 
     def question(self, model: Model) -> str:
-        """What the build of ``model`` has read and made, asked at the end of its transaction."""
+        """SQL that asks what the build of ``model`` has read and made, in its own transaction."""
         return reading.question(aside.place_of(model), is_function=model.is_function)
 
     def saw(
@@ -126,9 +126,10 @@ class Memory:
         changed: Collection[str] = (),
         alone: bool = True,
     ) -> None:
-        """Notice what the build of ``model`` has read, by the answer to the question.
+        """Note what the build of ``model`` has read, by the ``answer`` to the question.
 
-        Where it does not stand aside ``alone``, a run that goes on from there makes all of it anew.
+        ``hooks`` are what its hooks sent, and ``changed`` the models whose rows it has changed.
+        Unless what it made stands aside ``alone``, a resumed run does not go on from it.
         """
         if not self._is_present:
             return
@@ -167,7 +168,7 @@ class Memory:
         self._note(connection, seen)
 
     def question_of_tests(self) -> Sequence[str]:
-        """What a group of data tests has read, asked at the end of its transaction."""
+        """SQL that asks what a group of data tests has read, in its own transaction."""
         return reading.QUESTIONS if self._is_present else ()
 
     def tests_saw(
@@ -176,7 +177,7 @@ class Memory:
         tests: Sequence[tuple[DataTest, Compiled]],
         answers: Sequence[Sequence[tuple[Any, ...]]],
     ) -> None:
-        """Notice what a group of data tests has read, by the answers to the questions."""
+        """Note what a group of data tests has read, by the ``answers`` to the questions."""
         if not self._is_present:
             return
         read, below = reading.done(answers[0]).read, tokens.lower(answers[1])
@@ -198,7 +199,7 @@ class Memory:
                 self._seen[test.unique_id] = Seen(state, inputs, pending, called=called)
 
     def compare(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
-        """Take digests of what is to be published, as it lies aside; before it is."""
+        """Take digests of the tables aside that are going to be published."""
         if not self._is_present:
             return
         built = [self._seen[each.unique_id] for each in models if each.unique_id in self._seen]
@@ -207,9 +208,9 @@ class Memory:
             tables[table].digest = digest
 
     def record(self, connection: psycopg.Connection, models: Sequence[Model]) -> None:
-        """Note how what is published stands, within the transaction that publishes it.
+        """Note the new tokens of what is published, within the transaction that publishes it.
 
-        What was known of it is forgotten there, and written down anew at the end of the run.
+        What was recorded of it is deleted there; ``finish`` records it anew.
         """
         if not self._is_present or not models:
             return

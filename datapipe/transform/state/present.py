@@ -1,4 +1,4 @@
-"""How relations and functions stand for readers during a run, and which of them were read."""
+"""What relations and functions readers find during a run, and which of them nodes have read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNKNOWN = Token(kind="?", shape="it came up during the run")
 
 
 class Present:
-    """What readers find: what stood before the run and, by and by, what it has published.
+    """The published relations: those from before the run and, later, those that it published.
 
     Several threads may ask at once.
     """
@@ -42,10 +42,11 @@ class Present:
     def resolved(
         self, read: Sequence[tuple[str, int]], growing: Collection[str]
     ) -> tuple[dict[str, Token], set[str], dict[str, int]]:
-        """Three parts of what was ``read``: how it stood, what is to be published, and oids aside.
+        """What was ``read``, in three parts.
 
-        For a relation that this run will replace, the state before counts: that is what was read.
-        ``growing`` are the tables that grow.
+        The tokens of what was read as it is published, by name: those from before the run, also of
+        what the run is going to replace. The published names of what was read aside. And the oids
+        of that, by the names aside. ``growing`` are the tables that grow.
         """
         published, pending, oids = set(), set(), {}
         for key, oid in read:

@@ -1,4 +1,4 @@
-"""What a transaction has read, by its locks; and what it left aside."""
+"""Finds out what a transaction has read, by the locks that it holds, and what it has made."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datapipe.transform.database.statements import literal
 from datapipe.transform.state import tokens
 from datapipe.transform.state.tokens import Token
 
-# What the transaction of this session has read. PostgreSQL's own relations have lower oids.
+# The oids of what this transaction has read. PostgreSQL's own relations have lower ones.
 _OIDS = """
     ARRAY(
         SELECT relation FROM pg_locks
@@ -21,9 +21,9 @@ _OIDS = """
     )
 """
 
-# Every relation that the transaction of this session has read, views and what lies below them, and
-# one more if there is one of that name; as how each stands. It is asked of every model, and
-# planning joins would take longer than all the rest.
+# Each relation that this transaction has read, views and what they read alike, and the one that it
+# has ``made``, with their tokens. It is asked of every model, so it has no joins: planning those
+# would take longer than all the rest.
 _READ = f"""
 SELECT (SELECT nspname FROM pg_namespace n WHERE n.oid = c.relnamespace), c.relname,
        c.oid::bigint, c.relkind::text,
@@ -42,7 +42,7 @@ FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = {} AND p.proname = {} AND p.xmin = pg_current_xact_id()::xid
 """
 
-# The same without one more, and what lies below what views have read.
+# The same where nothing was made, and what the views among them read.
 QUESTIONS = (_READ.format(made="NULL"), tokens.BELOW.format(oids=_OIDS))
 
 Read = list[tuple[str, int]]
@@ -50,9 +50,9 @@ Read = list[tuple[str, int]]
 
 @frozen
 class Done:
-    """What a build has read, by quoted name and oid, and how its relation stands aside.
+    """What a build has read, by quoted names and oids, and the oid and token of what it has made.
 
-    Of a function, ``types`` are those of its arguments.
+    If that is a function, ``types`` are those of its arguments.
     """
 
     read: Read
@@ -62,14 +62,14 @@ class Done:
 
 
 def question(name: Name, *, is_function: bool = False) -> str:
-    """What this transaction has read, and how that stands which it has made, as SQL."""
+    """SQL that asks what this transaction has read, and for the token of what it made: ``name``."""
     if is_function:
         return _READ.format(made="NULL") + "UNION ALL" + _FUNCTION.format(*map(literal, name))
     return _READ.format(made=literal(".".join(map(quoted, name))))
 
 
 def done(answer: Sequence[tuple[Any, ...]]) -> Done:
-    """What the answer to the question says."""
+    """Read the answer to the ``question``."""
     found: Read = []
     oid, token, types = 0, None, ""
     for schema, name, of, kind, shape, is_made in answer:

@@ -24,7 +24,6 @@ class Kept:
     schema: str
     name: str
     rows: int | None
-    seconds: float = 0.0
 
 
 @frozen

@@ -20,7 +20,8 @@ from psycopg.errors import (
 )
 from psycopg.errors import SyntaxError as BadSyntax
 
-from datapipe.transform.compile import Compiled, Compiler, guess, lexer
+from datapipe.transform.compile import Compiled, Compiler, guess
+from datapipe.transform.compile.locate import mistakes
 from datapipe.transform.compile.locate.cause import Cause
 from datapipe.transform.compile.locate.place import TemplatePlace, sql_place
 from datapipe.transform.compile.locate.template_text import line_of_part, line_without_comma
@@ -95,14 +96,14 @@ class _Pointed:
 
 def _of_syntax(pointed: _Pointed) -> Cause:
     """What is round a word that makes bad syntax: it is seldom the word itself that is bad."""
-    as_name = lexer.case_as_name(pointed.sql, pointed.offset)
+    as_name = mistakes.case_as_name(pointed.sql, pointed.offset)
     if as_name is not None:
         pointed = _Pointed(pointed.error, pointed.compiled, pointed.compiler, as_name)
     sql, offset = pointed.sql, pointed.offset
     before = _certainly_before(pointed)
     if before is not None:
         return Cause(pointed.place(before[0]), before[1])
-    bracket = lexer.bracket_left_open(sql, offset)
+    bracket = mistakes.bracket_left_open(sql, offset)
     if bracket is None:
         return _of_commas(pointed)
     opens, here = pointed.place(bracket), pointed.place(offset)
@@ -115,26 +116,26 @@ def _of_syntax(pointed: _Pointed) -> Cause:
 def _certainly_before(pointed: _Pointed) -> tuple[int, str] | None:
     """Where that is for sure over which PostgreSQL stumbled, and what to say."""
     sql, offset = pointed.sql, pointed.offset
-    not_sql = lexer.not_sql(sql, offset)
+    not_sql = mistakes.not_sql(sql, offset)
     if not_sql is not None:
         return not_sql
-    quote = lexer.quote_left_open(sql, offset)
+    quote = mistakes.quote_left_open(sql, offset)
     if quote is not None:
         return quote, " Is the quote that opens here ever closed?"
     if pointed.said.startswith("unterminated"):  # a comment
         return offset, ""
-    no_as = lexer.as_missing(sql, offset)
+    no_as = mistakes.as_missing(sql, offset)
     if no_as is not None:
         return no_as, " Is AS missing before the bracket?"
-    many = lexer.bracket_too_many(sql, offset)
+    many = mistakes.bracket_too_many(sql, offset)
     if many is not None:
         return many, " No bracket is open that this one could close."
-    case = lexer.case_left_open(sql, offset)
+    case = mistakes.case_left_open(sql, offset)
     if case is not None:
         return offset, " Is END missing, which ends a CASE?"
     if sql.startswith(";", offset):
         return offset, " A template is one query: leave out the semicolon."
-    misspelt = lexer.misspelt(sql, offset)
+    misspelt = mistakes.misspelt(sql, offset)
     return None if misspelt is None else (misspelt[0], f" Did you mean {misspelt[1]}?")
 
 
@@ -142,13 +143,13 @@ def _of_commas(pointed: _Pointed) -> Cause:
     """What to ask of a comma or a bracket that stands before, or of a comma that there is not."""
     sql, offset = pointed.sql, pointed.offset
     here = pointed.place(offset)
-    many = lexer.bracket_before(sql, offset)
+    many = mistakes.bracket_before(sql, offset)
     if many is not None:
         return Cause(here, f" Is the bracket that closes at {pointed.place(many)} one too many?")
-    comma = lexer.comma_too_much(sql, offset)
+    comma = mistakes.comma_too_much(sql, offset)
     if comma is not None:
         return Cause(here, f" Is the comma at {pointed.place(comma)} one too many?")
-    comma = lexer.comma_missing(sql, offset)
+    comma = mistakes.comma_missing(sql, offset)
     if comma is not None:
         asked = f" Is a comma missing at the end of {pointed.place(comma)}?"
         return Cause(here, asked, with_line_before=True)
@@ -160,7 +161,7 @@ def _of_meaning(pointed: _Pointed) -> Cause:
     error, sql, offset, word = pointed.error, pointed.sql, pointed.offset, pointed.word
     more = ""
     if isinstance(error, UndefinedTable) and "FROM-clause" in pointed.said:
-        join = lexer.join_misspelt(sql)
+        join = mistakes.join_misspelt(sql)
         if join is not None:
             return Cause(pointed.place(join[0]), f" Did you mean {join[1]}?")
     if isinstance(error, AmbiguousColumn) and "ORDER BY" in pointed.said:
@@ -169,11 +170,11 @@ def _of_meaning(pointed: _Pointed) -> Cause:
             more = f" The name is used at {pointed.place(offset)}, and given twice."
             return Cause(pointed.place(given[0]), more)
     if isinstance(error, GroupingError) and "GROUP BY" in pointed.said:
-        aggregate = lexer.aggregate_beside(sql, offset)
+        aggregate = mistakes.aggregate_beside(sql, offset)
         if aggregate is not None:
             more = f" The aggregate at {pointed.place(aggregate)} makes groups of the rows."
     if isinstance(error, DatatypeMismatch | InvalidTextRepresentation):
-        beside = lexer.else_beside(sql, offset)
+        beside = mistakes.else_beside(sql, offset)
         if beside is not None:
             more = f" A CASE is of the type of its ELSE at {pointed.place(beside)}."
     return Cause(pointed.place(offset, word), more)

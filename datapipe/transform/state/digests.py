@@ -12,7 +12,7 @@ from datapipe.transform.state.decide import Decisions
 from datapipe.transform.state.look import Look
 
 
-def look(connection: psycopg.Connection, manifest: Manifest, decisions: Decisions) -> None:
+def take(connection: psycopg.Connection, manifest: Manifest, decisions: Decisions) -> None:
     """Take digests of what is going to be read, before that: the next run may need them."""
     found = decisions.seen.tokens
     wanted: set[str] = set()

@@ -1,20 +1,17 @@
-"""Where SQL goes wrong that PostgreSQL stumbles over, often further down."""
+"""Common mistakes in SQL, and where they are: PostgreSQL often stumbles only further down.
+
+An offset that is given is that at which PostgreSQL stumbled; one that is returned is where the
+mistake lies, or None if it is none of this kind.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from datapipe.transform.compile.quoting import QUOTED, hidden
-
-# What stands between the columns that a select lists, and what ends them.
-_STRUCTURE = re.compile(
-    r"[(),\[\]]|\b(?:select|from|where|group|having|window|order|limit|union|except|intersect)\b",
-    re.IGNORECASE,
-)
-_SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
-_LAST_NAME = re.compile(r'(?:"[^"]+"|(?<![\w"])[^\W\d]\w*|\*)(?=\s*\Z)')
+from datapipe.transform.compile.selects import brackets_round
 
 _FIRST_OF_LINE = re.compile(r'\s*([\w"]+)')
 _ONE_NAME = re.compile(r'\s*[\w".]*\s*')
@@ -74,39 +71,6 @@ _NO_ITEM = frozenset({
     "natural", "and", "or", "as", "when", "then", "else", "end", "over", "filter", "between", "in",
     "is", "like", "with", "asc", "desc", "qualify",
 })  # fmt: skip
-
-
-def selected(sql: str) -> list[tuple[str, int]]:
-    """The names of the columns that the outermost select lists, and where each gets its name.
-
-    The name of a star is ``*``; what gets no name in the text is left out.
-    """
-    text, found, start, depth = hidden(sql), [], None, 0
-    for token in _STRUCTURE.finditer(text):
-        word = token[0].lower()
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(word, 0)
-        if depth or word in "()[]":
-            continue
-        if word == "select" and start is None:
-            start = token.end()
-        elif start is not None:
-            name = _LAST_NAME.search(text, start, token.start())
-            if name:
-                found.append((name[0].strip('"'), name.start()))
-            start = token.end()
-            if word not in {",", "select"}:
-                return found
-    name = _LAST_NAME.search(text, start, len(text.rstrip())) if start is not None else None
-    return [*found, (name[0].strip('"'), name.start())] if name else found
-
-
-def all_selected(sql: str) -> Iterator[list[tuple[str, int]]]:
-    """What each select lists: first the outermost, then the others, the last one first."""
-    yield selected(sql)
-    text = hidden(sql)
-    for found in reversed(list(_SELECT.finditer(text))):
-        _, end = _brackets_round(text, found.start())
-        yield [(name, found.start() + at) for name, at in selected(text[found.start() : end])]
 
 
 def quote_left_open(sql: str, offset: int) -> int | None:
@@ -204,7 +168,7 @@ def misspelt(sql: str, offset: int) -> tuple[int, str] | None:
         near = _near(each[1], meant) if each else ""
         if each and near:
             return each.start(1), near
-    start, _ = _brackets_round(text, offset)
+    start, _ = brackets_round(text, offset)
     found = _FIRST_WORD.match(text, start)
     near = _near(found[1], ("select", "with", "values")) if found else ""
     return (found.start(1), near) if found and near else None
@@ -249,7 +213,7 @@ def case_left_open(sql: str, offset: int) -> int | None:
     text = hidden(sql)
     if not _NO_CASE.match(text, offset):
         return None
-    start, _ = _brackets_round(text, offset)
+    start, _ = brackets_round(text, offset)
     opened: list[int] = []
     for word in re.finditer(r"\b(?:case|end)\b", text[start:offset], re.IGNORECASE):
         if word[0].lower() == "case":
@@ -262,29 +226,12 @@ def case_left_open(sql: str, offset: int) -> int | None:
 def aggregate_beside(sql: str, offset: int) -> int | None:
     """The first aggregate of the query that ``offset`` is in, which makes groups of its rows."""
     text = hidden(sql)
-    start, end = _brackets_round(text, offset)
+    start, end = brackets_round(text, offset)
     for found in _AGGREGATE.finditer(text, start, end):
-        _, closes = _brackets_round(text, found.end())
+        _, closes = brackets_round(text, found.end())
         if not _OVER.match(text, closes + 1) and found.start() != offset:
             return found.start()
     return None
-
-
-def _brackets_round(text: str, offset: int) -> tuple[int, int]:
-    """Behind the bracket that opens before ``offset``, and the one that closes behind."""
-    start = end = depth = 0
-    for start in range(min(offset, len(text)), 0, -1):
-        depth += {")": 1, "(": -1}.get(text[start - 1], 0)
-        if depth < 0:
-            break
-    else:
-        start = 0
-    depth = 0
-    for end in range(offset, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[end], 0)
-        if depth < 0:
-            return start, end
-    return start, len(text)
 
 
 def bracket_left_open(sql: str, offset: int) -> int | None:
