@@ -52,7 +52,7 @@ def renderer(write: Callable[..., Path]) -> Renderer:
                 {% macro default__way() %}ours{% endmacro %}
                 {% macro mine() %}root{% endmacro %}
             """,
-            "dbt_packages/pack/dbt_project.yml": "name: pack\nvars: {days: 1, own: 2}",
+            "dbt_packages/pack/dbt_project.yml": "name: pack\nversion: 1.2\nvars: {days: 1, own: 2}",
             "dbt_packages/pack/macros/pack.sql": """
                 {% macro way() %}{{ return(adapter.dispatch('way', 'pack')()) }}{% endmacro %}
                 {% macro default__way() %}theirs{% endmacro %}
@@ -247,6 +247,20 @@ def test_a_package_learns_of_the_run_what_dbt_tells(render: Render) -> None:
     assert (
         render(asked, ref=str)
         == f'7 {{}} 1 shop True None eager view "{column} numeric_scale=None)'
+    )
+
+
+def test_a_package_learns_of_its_version_of_settings_and_of_flags(render: Render) -> None:
+    """What stands in dbt_project.yml and what dbt takes where it is silent, also of packages."""
+    asked = (
+        "{% set of = builtins.ref.config %}{{ of.dependencies.pack.version }} "
+        "{{ of.model_paths | join }} {{ of.target_path }} {{ of.dependencies.shop.project_name }} "
+        "{{ of.args.require_explicit_package_overrides_for_builtin_materializations is true }} "
+        "{{ flags.REQUIRE_RESOURCE_NAMES_WITHOUT_SPACES }} {{ flags['use_colors'] }} "
+        "{{ 'full_refresh' in invocation_args_dict }} {{ invocation_args_dict.which }}"
+    )
+    assert render(asked, package="pack", ref=str) == (
+        "1.2 models target shop True True False False build"
     )
 
 

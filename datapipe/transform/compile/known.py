@@ -14,8 +14,9 @@ from datapipe.transform.compile.pieces import Place
 from datapipe.transform.database.relation import Relation, parts_of
 from datapipe.transform.jinja.adapter import Adapter
 from datapipe.transform.jinja.columns import Column
-from datapipe.transform.jinja.context import Flags, KnownConfig
+from datapipe.transform.jinja.context import KnownConfig
 from datapipe.transform.jinja.database import Database
+from datapipe.transform.jinja.flags import Flags
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model, Source
@@ -60,15 +61,13 @@ class Known:
         else:
             named = name_of_test(node, self.renderer)
         relation = this or named
-        flags = Flags(self.options)
         return {
             **self.named(node.package, needed),
             **self.asking,
+            **self.flags,
             "config": KnownConfig({**config, **_columns_of_snapshot(node)}),
             "database": self.renderer.target["dbname"],
             "execute": True,
-            "flags": flags,
-            "invocation_args_dict": flags.as_dict(),
             "is_incremental": lambda: isinstance(node, Model) and node.key in self.increments,
             "model": self.node(node),
             "post_hooks": config.get("post_hook") or [],
@@ -84,7 +83,7 @@ class Known:
 
     def of_project(self, package: str) -> dict[str, Any]:
         """What a statement sees that belongs to the project or a package, and to no node."""
-        own = {**self.named(package, []), **self.asking, "execute": True}
+        own = {**self.named(package, []), **self.asking, **self.flags, "execute": True}
         own |= {"config": KnownConfig({}), "this": None, "pre_hooks": [], "post_hooks": []}
         return {**own, **self._own}
 
@@ -139,6 +138,12 @@ class Known:
     @cached_property
     def database(self) -> Database:
         return Database(str(self.renderer.target["dbname"]), self.asides, self.manifest.grown)
+
+    @cached_property
+    def flags(self) -> dict[str, Any]:
+        """What tells how the run was started."""
+        flags = Flags(self.options, self.manifest.project.flags)
+        return {"flags": flags, "invocation_args_dict": flags.as_dict()}
 
     @cached_property
     def asking(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime
 import difflib
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from datapipe.transform.jinja import functions, places, scope
 from datapipe.transform.jinja.adapter import ParsingAdapter
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.exceptions import Exceptions
+from datapipe.transform.jinja.flags import Flags
 from datapipe.transform.jinja.modules import MODULES
 from datapipe.transform.jinja.templates import Missing, Return
 from datapipe.transform.options import Options
@@ -171,7 +172,7 @@ def shared(
             on_log(str(message))
         return ""
 
-    flags = Flags(Options())
+    flags = Flags(Options(), project.flags)
     return {
         **DEFAULT_NAMESPACE,
         "adapter": ParsingAdapter(dispatch, target),
@@ -222,46 +223,6 @@ def shared(
         "zip": functions.zipped,
         "zip_strict": zip,
     }
-
-
-class Flags(Mapping[str, Any]):
-    """``flags``: how the run was started; a flag that dbt has and datapipe has not is None."""
-
-    def __init__(self, options: Options) -> None:
-        self._asked = {
-            "select": tuple(options.select),
-            "exclude": tuple(options.exclude),
-            "vars": dict(options.variables),
-        }
-        self._flags: dict[str, Any] = {
-            "EMPTY": False,
-            "FAIL_FAST": options.fail_fast,
-            "FULL_REFRESH": options.full_refresh,
-            "INDIRECT_SELECTION": options.indirect or "eager",
-            "INTROSPECT": True,
-            "PRINT": True,
-            "STORE_FAILURES": options.store_failures,
-            "WARN_ERROR": None,
-            "WHICH": "build",
-        }
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._flags.get(name.upper())
-
-    def __getitem__(self, name: str) -> Any:
-        return self._flags[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._flags)
-
-    def __len__(self) -> int:
-        return len(self._flags)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same in the spelling of ``invocation_args_dict``, with what was asked for."""
-        return {**{name.lower(): value for name, value in self._flags.items()}, **self._asked}
 
 
 def env_var(name: str, default: Any = None) -> Any:
