@@ -146,6 +146,7 @@ class Session:
             execution.results,
             execution.built,
             self.final,
+            tested=execution.tested,
             unpublished=unpublished,
             selected=self.seen["selected_resources"],
         )

@@ -42,14 +42,14 @@ def test_what_the_whole_run_waits_for_goes_first_and_one_worker_is_enough_for_it
     assert taken() == ["first"]
     assert taken() == ["short_1"]
     schedule.done("short_1")
-    assert taken() == ["short_1_test"], "first is longer than any other model, and in work"
+    assert taken() == ["short_2"], "tests come after the models that wait for nothing"
     schedule.done("first")
     assert taken() == ["second"]
-    assert taken() == ["first_test"]
+    assert taken() == ["short_3"]
+    assert taken() == ["short_1_test", "first_test"], "second is longer than any other model"
     schedule.done("second")
     schedule.done("first_test")
     assert taken() == ["third"]
-    assert taken() == ["short_2"]
 
 
 def test_without_ways_the_order_is_the_one_given() -> None:
@@ -60,8 +60,8 @@ def test_without_ways_the_order_is_the_one_given() -> None:
             taken.append(each.unique_id)
             schedule.done(each.unique_id)
     assert taken == [
-        "short_1", "short_1_test", "short_2", "short_3",
-        "first", "first_test", "second", "third", "third_test",
+        "short_1", "short_2", "short_3", "first",
+        "short_1_test", "first_test", "second", "third", "third_test",
     ]  # fmt: skip
 
 

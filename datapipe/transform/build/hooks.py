@@ -15,7 +15,7 @@ import psycopg
 
 from datapipe.transform.compile import Compiler
 from datapipe.transform.compile.graph import with_parents
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import execute, within_ours
 from datapipe.transform.project import Hook
 from datapipe.warehouse.failures import class_of, failure
 
@@ -41,6 +41,7 @@ def run(
         own = {**known, "model": with_parents(compiler.manifest, node)}
         with compiler.renderer.using(connection):
             text = compiler.hook(hook.sql, hook.path, hook.line, own, package=hook.package)
+        text = within_ours(text)
         if not text.strip():
             continue
         try:

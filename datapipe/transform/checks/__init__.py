@@ -19,6 +19,7 @@ from datapipe.transform.checks import materialized, store
 from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database.fresh import leaving_none_open
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import Status, TestResult
@@ -52,13 +53,18 @@ def data_tests(
     compiler: Compiler,
     *,
     witness: Witness | None = None,
+    sent: dict[str, Compiled] | None = None,
 ) -> tuple[TestResult, ...]:
     """The result of each test: all in one round trip, the first rows that were found in another.
+
+    ``sent`` gets what each was compiled to, by its unique id.
 
     Raises WarehouseError where the connection, which is in autocommit, is lost.
     """
     asked = [_compiled(connection, test, compiler) for test in tests]
     queries = [each for each in asked if isinstance(each, _Query)]
+    if sent is not None:
+        sent.update((each.test.unique_id, each.compiled) for each in queries)
     answered = iter(_answered(connection, queries, compiler, witness))
     results = [
         _again(each, next(answered), compiler) if isinstance(each, _Query) else each
@@ -102,8 +108,9 @@ def _compiled(
     connection: psycopg.Connection, test: DataTest, compiler: Compiler
 ) -> _Query | TestResult:
     try:
-        keeper = store.keeper(connection, test, compiler)
-        compiled = compiler.test(test, this=keeper.relation if keeper else None)
+        with leaving_none_open(connection):
+            keeper = store.keeper(connection, test, compiler)
+            compiled = compiler.test(test, this=keeper.relation if keeper else None)
     except DatapipeError as error:
         return _unable(test, error)
     except psycopg.Error as error:  # of a macro that asks the database

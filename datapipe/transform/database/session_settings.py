@@ -7,8 +7,11 @@ statements have set in it, and its temporary tables, are removed before the next
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from datapipe.warehouse import settle
 
@@ -38,6 +41,17 @@ def unusual(connection: psycopg.Connection) -> dict[str, str]:
     """The settings of this session that are not the usual ones; sends nothing."""
     found = {name: connection.info.parameter_status(key) for key, (name, _) in _USUAL.items()}
     return {name: found[name] or "" for name, usual in _USUAL.values() if found[name] not in usual}
+
+
+@contextmanager
+def leaving_none_open(connection: psycopg.Connection) -> Iterator[None]:
+    """Roll back the transaction that is open at the end, in a session that is in autocommit."""
+    try:
+        yield
+    finally:
+        status = connection.info.transaction_status
+        if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+            connection.rollback()
 
 
 def renew(connection: psycopg.Connection) -> None:

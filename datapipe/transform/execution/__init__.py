@@ -13,7 +13,8 @@ from datapipe.errors import DatapipeError, WarehouseError
 from datapipe.frozen import frozen
 from datapipe.transform import checks
 from datapipe.transform.build import Built
-from datapipe.transform.compile import Compiler, Unbuilt
+from datapipe.transform.compile import Compiled, Compiler, Unbuilt
+from datapipe.transform.database.fresh import leaving_none_open
 from datapipe.transform.execution.outcome import result_of
 from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
 from datapipe.transform.execution.workers import Connections, Workers
@@ -52,8 +53,9 @@ class _Postponed:
 class Execution:
     """Does ``steps``; afterwards ``results`` tell how each ended, and ``built`` what is aside.
 
-    ``seconds`` are what they took when they were last done, by which what the whole run waits for
-    goes first; with None they are done in the order given.
+    ``tested`` has what data tests were compiled to. ``seconds`` are what steps took when they were
+    last done, by which what the whole run waits for goes first; with None they are done in the
+    order given.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Execution:
         self.steps = steps
         self.results: list[NodeResult] = []
         self.built: list[Built] = []
+        self.tested: dict[str, Compiled] = {}  # the data tests that were asked, by unique id
         self._doing = doing
         self._fail_fast = fail_fast
         self._on_result = on_result
@@ -130,9 +133,12 @@ class Execution:
     def _do(
         self, connection: psycopg.Connection, steps: Sequence[Step]
     ) -> Sequence[NodeResult | _Postponed]:
-        """Do one model or some tests of a kind; called in the thread of a worker."""
+        """Do one model or some tests of a kind; called in the thread of a worker.
+
+        A transaction that templates have left open is rolled back, as dbt does after each node.
+        """
         node = steps[0].node
-        with self._compiler.renderer.using(connection):
+        with leaving_none_open(connection), self._compiler.renderer.using(connection):
             if isinstance(node, Model):
                 return [self._model(connection, node)]
             units = [step.node for step in steps if isinstance(step.node, UnitTest)]
@@ -154,8 +160,13 @@ class Execution:
         left = list(tests)
         while True:
             try:
-                witness = self._doing.witness
-                done = checks.data_tests(connection, left, self._compiler, witness=witness)
+                done = checks.data_tests(
+                    connection,
+                    left,
+                    self._compiler,
+                    witness=self._doing.witness,
+                    sent=self.tested,
+                )
                 return [*done, *postponed]
             except Unbuilt as unbuilt:  # while they were compiled: none was asked
                 postponed += [_Postponed(test, unbuilt) for test in left if test is unbuilt.node]

@@ -127,11 +127,16 @@ _NO_ROWS = {
 }
 
 
-def of(result: NodeResult, node: Node, built: Built | None, compiler: Compiler) -> Ended:
-    """What ``result`` is to templates. Compiling is not timed: it took no time."""
+def of(
+    result: NodeResult, node: Node, built: Built | None, compiler: Compiler, sent: str | None
+) -> Ended:
+    """What ``result`` is to templates. Compiling is not timed: it took no time.
+
+    ``sent`` is what the node was compiled to, if this run has compiled it.
+    """
     is_model = isinstance(result, ModelResult)
     status = ("success" if is_model else "pass") if result.status == "reused" else result.status
-    shown = Ended(_node(node, compiler), status, result.seconds)
+    shown = Ended(_node(node, compiler, sent), status, result.seconds)
     shown.failures = _failures(result, node)
     shown.adapter_response = _response(result, node, built, compiler)
     said = "" if result.status == "reused" else result.message
@@ -150,16 +155,20 @@ def of_exposure(exposure: Exposure, compiler: Compiler, *, is_skipped: bool) -> 
     told = {"config": ConfigTold(seen["config"]), "resource_type": Word(seen["resource_type"])}
     ended = Ended(NodeTold({**seen, **told}, None), "skipped" if is_skipped else "no-op")
     ended.message, ended.failures = (None, None) if is_skipped else ("NO-OP", 0)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    ended.timing = [] if is_skipped else [Timing("compile", now, now), Timing("execute", now, now)]
     return ended
 
 
-def _node(node: Node, compiler: Compiler) -> NodeTold:
+def _node(node: Node, compiler: Compiler, sent: str | None) -> NodeTold:
     """The node with all that ``graph`` has of it, which has nothing of unit tests."""
     is_compiled = not (isinstance(node, Model) and node.is_batched)  # but each batch of it
 
     def compiled() -> str | None:
         if isinstance(node, UnitTest) or not is_compiled:
             return None
+        if sent is not None:
+            return sent
         try:
             return (compiler.model(node) if isinstance(node, Model) else compiler.test(node)).sql
         except DatapipeError:  # that is why it failed

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from datapipe.errors import DatapipeError
-from datapipe.transform.build import Built
-from datapipe.transform.compile import Compiler
+from datapipe.transform.build import Built, aside
+from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.execution.steps import as_dbt_comes_to_them
 from datapipe.transform.manifest.nodes import Model
@@ -27,6 +27,7 @@ def after(
     built: Iterable[Built],
     compiler: Compiler,
     *,
+    tested: Mapping[str, Compiled],
     unpublished: DatapipeError | None = None,
     selected: Collection[str] = (),
 ) -> Mapping[str, Any]:
@@ -35,13 +36,16 @@ def after(
     Of all that is ``selected``, by unique id, the exposures have results, too.
 
     Where nothing could be published, ``unpublished`` is why: what was built is ``skipped`` then, or
-    an ``error`` where publishing itself failed. ``compiler`` tells what was compiled.
+    an ``error`` where publishing itself failed. What was compiled is told as it was, of data tests
+    by ``tested``: to render a template again might write again. ``compiler`` tells of the others.
     """
     from datapipe.transform.execution import ended as as_told  # few projects have such hooks
 
     instead: Status = "skipped" if any(each.has_failed for each in results) else "error"
     by_id = {node.unique_id: node for node in nodes}
     made = {each.model.unique_id: each for each in built}
+    codes = {**tested, **{key: each.compiled for key, each in made.items() if each.compiled}}
+    schemas = {each.relation.schema for each in compiler.manifest.models.values()}
     compiler = compiler.growing(each.model.key for each in made.values() if each.grown)
     ended: list[Ended] = []
     there: set[tuple[str, str]] = set()
@@ -51,7 +55,9 @@ def after(
         if unpublished is not None and isinstance(node, Model) and result.status == "success":
             why = str(unpublished).partition("\n")[0]
             shown = replace(result, status=instead, message=f"It was not published: {why}")
-        ended.append(as_told.of(shown, node, made.get(node.unique_id), compiler))
+        code = codes.get(node.unique_id)
+        sent = None if code is None else aside.in_public(code.sql, schemas)
+        ended.append(as_told.of(shown, node, made.get(node.unique_id), compiler, sent))
         if shown.has_failed:
             continue
         if isinstance(node, Model):

@@ -43,7 +43,8 @@ class Schedule:
     With ``ways``, the seconds from each step to the end of what waits for it, a model with more of
     them than anything in work goes before its turn: the whole run waits for it. All models come
     after the seeds that need nothing, even if those fail: templates may look up a seed's table by
-    its name, and with dbt it has been there since ``dbt seed``.
+    its name, and with dbt it has been there since ``dbt seed``. Data tests come after the models
+    that need nothing were given out, as with dbt: theirs may look up those.
     """
 
     def __init__(self, steps: Sequence[Step], ways: Mapping[str, float] | None = None) -> None:
@@ -58,6 +59,11 @@ class Schedule:
             number
             for number, step in enumerate(steps)
             if isinstance(step.node, Model) and step.node.is_seed and not step.needs
+        }
+        self._first = {
+            number
+            for number, step in enumerate(steps)
+            if isinstance(step.node, Model) and not step.needs
         }
         # Heaps, so that what came first is given out first: of models the seeds, then the longest.
         self._models: list[tuple[bool, float, int]] = []
@@ -79,17 +85,22 @@ class Schedule:
     def _taken(self, tests_at_most: int) -> list[int]:
         model = self._next_model()
         longest = max((self._ways[number] for number in self._in_work), default=0.0)
-        if model is not None and self._ways[model] > longest:
-            return [heapq.heappop(self._models)[-1]]
+        if model is not None and (self._first or self._ways[model] > longest):
+            return [self._popped()]
         for tests in (self._data_tests, self._unit_tests):
             if tests:
                 return [heapq.heappop(tests) for _ in range(min(len(tests), tests_at_most))]
         if model is not None:
-            return [heapq.heappop(self._models)[-1]]
+            return [self._popped()]
         if self._last and self._left == set(self._last):
             size = min(len(self._last), tests_at_most)
             return [heapq.heappop(self._last) for _ in range(size)]
         return []
+
+    def _popped(self) -> int:
+        number = heapq.heappop(self._models)[-1]
+        self._first.discard(number)
+        return number
 
     def _next_model(self) -> int | None:
         if not self._models:

@@ -18,7 +18,7 @@ from datapipe.errors import ProjectError
 from datapipe.transform.database.catalog_views import CatalogViews, names_views
 from datapipe.transform.database.mentions import Mentions
 from datapipe.transform.database.relation import Relation, quoted
-from datapipe.transform.database.statements import execute
+from datapipe.transform.database.statements import execute, within_ours
 from datapipe.transform.jinja import said, scope
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.tables import Response, Table, converted
@@ -99,7 +99,7 @@ class Database:
 
     def _to_send(self, sql: str) -> str:
         """``sql`` as it is sent: it sees what will be published as published."""
-        sent = scope.sent(self.as_published(unmarked(sql)))
+        sent = scope.sent(self.as_published(within_ours(unmarked(sql))))
         return self.reading(sent) + sent if re.match(_READS, sent) else sent
 
     @contextmanager
