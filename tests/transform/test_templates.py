@@ -52,7 +52,9 @@ def renderer(write: Callable[..., Path]) -> Renderer:
                 {% macro default__way() %}ours{% endmacro %}
                 {% macro mine() %}root{% endmacro %}
             """,
-            "dbt_packages/pack/dbt_project.yml": "name: pack\nversion: 1.2\nvars: {days: 1, own: 2}",
+            "dbt_packages/pack/dbt_project.yml": """
+                {name: pack, version: 1.2, vars: {days: 1, own: 2}}
+            """,
             "dbt_packages/pack/macros/pack.sql": """
                 {% macro way() %}{{ return(adapter.dispatch('way', 'pack')()) }}{% endmacro %}
                 {% macro default__way() %}theirs{% endmacro %}

@@ -436,3 +436,53 @@ def test_a_seed_of_the_users_own_making_is_loaded_by_that(run: Run, rows: Rows) 
     assert rows("select id, said, rows from shop.m order by 1") == [(2, "a", 2), (3, "b", 2)]
     run()
     assert rows("select id from shop.s order by 1") == [(2,), (3,), (3,), (4,)]
+
+
+def test_a_materialization_may_go_on_from_what_dbts_own_does(run: Run, rows: Rows) -> None:
+    wrapped = "".join(
+        f"""
+        {{% materialization {kind}, default %}}
+            {{% set done = dbt.materialization_{kind}_default{call}() %}}
+            {{% do run_query("insert into public.counted select '" ~ model.name
+                ~ "', count(*) from " ~ this) %}}
+            {{% do return(done) %}}
+        {{% endmaterialization %}}
+        """
+        for kind, call in {"view": "", "table": ".call_macro", "incremental": ""}.items()
+    )
+    files = {
+        "dbt_project.yml": """
+            name: shop
+            models: {+schema: shop}
+            on-run-start: "create table if not exists public.counted (model text, rows int)"
+            on-run-end: "{{ tell() }}"
+        """,
+        "macros/wrapped.sql": wrapped,
+        "macros/tell.sql": "{% macro tell() %}{% for each in results if execute %}insert into "
+        "public.counted values ('{{ each.message }}', {{ each.adapter_response.rows_affected }});"
+        "{% endfor %}{% endmacro %}",
+        "models/a.sql": """
+            {{ config(materialized='incremental', unique_key='id', indexes=[{'columns': ['id']}],
+                      on_schema_change='append_new_columns') }}
+            select n as id {{ ', n * 2 as twice' if is_incremental() }}
+            from generate_series({{ "(select max(id) from " ~ this ~ ")" if is_incremental() else 1
+                }}, {{ var('to', 3) }}) n
+        """,
+        "models/b.sql": "{{ config(materialized='table') }} select * from {{ ref('a') }}",
+        "models/c.sql": "{{ config(post_hook='comment on view {{ this }} is $$c$$') }} "
+        "select * from {{ ref('b') }}",
+    }
+    run(files)
+    counted = "select model, rows from public.counted order by model"
+    first = [("CREATE VIEW", -1), *(("SELECT 3", 3),) * 2, ("a", 3), ("b", 3), ("c", 3)]
+    assert rows(counted) == first
+    run({"macros/other.sql": "{% macro other() %}{% endmacro %}"}, variables={"to": 4})
+    assert rows("select id, twice from shop.c order by id") == [
+        (1, None),
+        (2, None),
+        (3, 6),
+        (4, 8),
+    ]
+    assert ("INSERT 0 2", 2) in rows(counted)
+    assert rows("select count(*) from pg_indexes where tablename = 'a'") == [(1,)]
+    assert rows("select obj_description('shop.c'::regclass)") == [("c",)]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from datapipe.frozen import frozen
 from datapipe.transform.compile import Compiled
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.manifest.nodes import Model
+
+if TYPE_CHECKING:
+    from datapipe.transform.jinja.tables import Response
 
 
 @frozen
@@ -43,3 +47,5 @@ class Built:
     # Of a function: its oid, and the statement that has made it.
     function: int = 0
     statement: str = ""
+    # What PostgreSQL answered to a materialization of the user's.
+    response: Response | None = None

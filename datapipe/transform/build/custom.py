@@ -28,6 +28,7 @@ from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import analyzed, execute
 from datapipe.transform.jinja import scope
 from datapipe.transform.jinja.database import QueryError
+from datapipe.transform.jinja.tables import Response
 
 _MAKES_TABLE = re.compile(r"\bcreate\s+(unlogged\s+)?table\b", re.IGNORECASE)
 _OF_ROUTINE = re.compile(r"\b(function|procedure|aggregate|routine)\b", re.IGNORECASE)
@@ -46,7 +47,7 @@ def build(site: Site) -> Built:
         copies.show(site, old)
     try:
         with scope.sending(partial(_sent, site)):
-            made = materialization.run(site)
+            made, response = materialization.run(site)
     except QueryError as error:
         if model.is_seed:
             raise
@@ -61,7 +62,9 @@ def build(site: Site) -> Built:
         if state.kind in {"r", "m"}:
             execute(site.connection, analyzed(state.local))
     seconds = time.perf_counter() - started
-    built = Built(model, site.aside, None, seconds, moves=True)
+    rows = response.rows_affected if isinstance(response, Response) else None
+    rows = None if rows is None or rows < 0 else rows
+    built = Built(model, site.aside, rows, seconds, moves=True, response=response)
     schema = site.aside.standing[0]
     also = tuple(
         partitions.part(built, relation)

@@ -10,10 +10,14 @@ from datapipe.errors import ProjectError
 from datapipe.transform.build import seed_by_macros
 from datapipe.transform.build.site import Site
 from datapipe.transform.database.relation import Relation
+from datapipe.transform.jinja.tables import Response
 
 
-def run(site: Site) -> list[Relation]:
-    """Run it, over the connection that the renderer uses; gives the relations that it has made."""
+def run(site: Site) -> tuple[list[Relation], Response | None]:
+    """Run it, over the connection that the renderer uses.
+
+    Gives the relations that it has made, and what PostgreSQL answered to its statement ``main``.
+    """
     model = site.model
     macro = site.compiler.materialization(model)
     if macro is None:
@@ -24,7 +28,10 @@ def run(site: Site) -> list[Relation]:
     own: dict[str, Any] = {"sql": code, "compiled_code": code, "model": node}
     if model.is_seed:
         own["load_agate_table"] = partial(seed_by_macros.agate_table, model)
-    result = site.compiler.call(model, macro, this=site.aside, own=own)
+    ended = site.compiler.call(
+        model, "result_of_materialization", macro.split("."), this=site.aside, own=own
+    )
+    result, main = ended["made"], ended["main"]
     relations = result.get("relations") if isinstance(result, Mapping) else None
     if relations is None:
         raise ProjectError(
@@ -33,4 +40,4 @@ def run(site: Site) -> list[Relation]:
             path=model.path,
             model=model.name,
         )
-    return list(relations)
+    return list(relations), main and main["response"]

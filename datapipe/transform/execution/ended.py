@@ -229,6 +229,10 @@ def _response(
         return {"_message": f"SELECT {fetched}", "code": "SELECT", "rows_affected": fetched}
     if not isinstance(result, ModelResult) or not isinstance(node, Model) or result.has_failed:
         return {}
+    if built is not None and built.response is not None:
+        said = built.response
+        told = {"_message": str(said), "code": said.code, "rows_affected": said.rows_affected}
+        return {key: value for key, value in told.items() if value is not None}
     kind, rows = result.materialized, result.rows
     if kind in _NO_ROWS and rows is None:
         return {"_message": _NO_ROWS[kind], "code": _NO_ROWS[kind], "rows_affected": -1}

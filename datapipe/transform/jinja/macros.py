@@ -29,7 +29,11 @@ Macro = Callable[..., Any]
 
 
 def noted(unique_id: str, macro: Macro) -> Macro:
-    """``macro``, with its calls noted if somebody collects them."""
+def noted(unique_id: str, macro: Macro) -> Macro:
+    """``macro``, with its calls noted if somebody collects them.
+
+    As with dbt, it has ``call_macro``, too, by which packages call dbt's own from theirs.
+    """
 
     def called(*values: Any, **options: Any) -> Any:
         calls = scope.calls()
@@ -38,6 +42,7 @@ def noted(unique_id: str, macro: Macro) -> Macro:
         with calls.within(unique_id):
             return macro(*values, **options)
 
+    called.__dict__["call_macro"] = called
     return called
 
 

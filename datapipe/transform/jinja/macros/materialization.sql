@@ -90,6 +90,10 @@
     {%- endcall -%}
     {{ return({'relations': []}) }}
 {% endmaterialization %}
+{% macro result_of_materialization(package, materialization) %}
+    {%- set made = context[package][materialization]() -%}
+    {{ return({'made': made, 'main': load_result('main')}) }}
+{% endmacro %}
 {% macro result_of_test(package, materialization) %}
     {%- do context[package][materialization]() -%}
     {{ return(load_result('main')) }}
