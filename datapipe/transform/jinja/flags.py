@@ -40,8 +40,10 @@ _WORDS: Mapping[str, Any] = {
     "WHICH": "build",
 }
 # Those that dbt leaves out of invocation_args_dict where they are not set.
-_NOT_TOLD = ("DEBUG", "FAIL_FAST", "FULL_REFRESH", "LOG_CACHE_EVENTS", "SINGLE_THREADED")
-_NOT_TOLD += ("STORE_FAILURES", "USE_EXPERIMENTAL_PARSER", "WARN_ERROR")
+_NOT_TOLD = (
+    *("DEBUG", "FAIL_FAST", "FULL_REFRESH", "LOG_CACHE_EVENTS", "SINGLE_THREADED"),
+    *("STORE_FAILURES", "USE_EXPERIMENTAL_PARSER", "WARN_ERROR"),
+)
 
 
 class Flags(Mapping[str, Any]):
