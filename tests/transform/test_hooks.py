@@ -322,7 +322,8 @@ def test_what_is_reused_answers_as_dbt_has_it_done_again(run: Run, rows: Any) ->
         "models/grown.sql": "{{ config(materialized='incremental', unique_key='id') }} select * "
         "from {{ ref('few') }} {{ 'where id > (select max(id) from ' ~ this ~ ')' if "
         "is_incremental() }}",
-        "models/bound.sql": "{{ config(contract={'enforced': true}) }} select id from {{ ref('few') }}",
+        "models/bound.sql": "{{ config(contract={'enforced': true}) }} "
+        "select id from {{ ref('few') }}",
         "models/few.yml": """
             models: [{name: bound, columns: [{name: id, data_type: int}]}]
             unit_tests:
