@@ -460,3 +460,29 @@ def test_a_view_of_a_hook_may_read_what_is_built_after_it(
     for number in (1, 2):
         assert run(files, variables={"n": number}).warnings == ()
         assert rows("select * from audit.both") == [(number, number)]
+
+
+def test_a_hook_may_end_the_transaction_that_dbt_sends_it_in(
+    run: Run, rows: Rows, connection: psycopg.Connection
+) -> None:
+    """Packages that log what is built do; here what they write is kept with the rest."""
+    connection.execute("create schema audit; create table audit.log (n serial, what text)")
+    told = "insert into audit.log (what) values ('{} commit;'); commit; -- done;"
+    files = {
+        "dbt_project.yml": f"""
+            name: shop
+            models:
+              +schema: public
+              +pre-hook: "{told.format("before {{ this.name }}")}"
+              +post-hook: ["begin", "{told.format("after {{ this.name }}")}"]
+            on-run-end: "{told.format("end")}"
+        """,
+        "models/a.sql": "{{ config(materialized='incremental') }} select 1 as id",
+        "models/b.sql": "select id from {{ ref('a') }}",
+    }
+    written = ["before a", "after a", "before b", "after b", "end"]
+    for times in (1, 2):
+        run(files)
+        logged = rows("select what from audit.log order by n")
+        assert [what for (what,) in logged] == [f"{each} commit;" for each in written] * times
+    assert rows("select count(*) from public.b") == [(2,)]

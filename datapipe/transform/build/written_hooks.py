@@ -10,6 +10,7 @@ from typing import Literal
 from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
+from datapipe.transform.database.statements import within_ours
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.setting_lines import place_of_setting
 
@@ -82,4 +83,4 @@ def code_of(
 
 def as_statement(text: str) -> str:
     """``text`` without spaces and semicolons at its ends, so that other statements may follow."""
-    return text.strip().rstrip(";")
+    return within_ours(text).strip().rstrip("; \n")
