@@ -82,5 +82,8 @@ def code_of(
 
 
 def as_statement(text: str) -> str:
-    """``text`` without spaces and semicolons at its ends, so that other statements may follow."""
+    """``text`` as other statements may follow it, and within a transaction of ours.
+
+    It is without spaces and semicolons at its ends.
+    """
     return within_ours(text).strip().rstrip("; \n")

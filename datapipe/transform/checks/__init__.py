@@ -19,7 +19,7 @@ from datapipe.transform.checks import materialized, store
 from datapipe.transform.checks.message import SHOWN_ROWS, tell, texts
 from datapipe.transform.checks.store import Keeper, limited
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.database.fresh import leaving_none_open
+from datapipe.transform.database.session_settings import leaving_none_open
 from datapipe.transform.database.statements import execute
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.results import Status, TestResult

@@ -14,7 +14,7 @@ from datapipe.frozen import frozen
 from datapipe.transform import checks
 from datapipe.transform.build import Built
 from datapipe.transform.compile import Compiled, Compiler, Unbuilt
-from datapipe.transform.database.fresh import leaving_none_open
+from datapipe.transform.database.session_settings import leaving_none_open
 from datapipe.transform.execution.outcome import result_of
 from datapipe.transform.execution.schedule import Node, Schedule, Step, ways
 from datapipe.transform.execution.workers import Connections, Workers

@@ -29,7 +29,6 @@ Macro = Callable[..., Any]
 
 
 def noted(unique_id: str, macro: Macro) -> Macro:
-def noted(unique_id: str, macro: Macro) -> Macro:
     """``macro``, with its calls noted if somebody collects them.
 
     As with dbt, it has ``call_macro``, too, by which packages call dbt's own from theirs.
