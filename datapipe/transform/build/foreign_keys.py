@@ -12,8 +12,8 @@ from typing import Any
 
 from datapipe.transform.build.contract import written
 from datapipe.transform.build.site import Site
-from datapipe.transform.compile.quoting import statements
 from datapipe.transform.database import definitions
+from datapipe.transform.database.quoting import statements
 from datapipe.transform.manifest.nodes import Column
 
 _REFERENCES = "REFERENCES "

@@ -32,8 +32,8 @@ from datapipe.transform.build.written_hooks import (
     place_of,
 )
 from datapipe.transform.compile import Compiler
-from datapipe.transform.compile.quoting import statements
 from datapipe.transform.database import catalog, definitions
+from datapipe.transform.database.quoting import statements
 from datapipe.transform.database.relation import Relation
 from datapipe.transform.database.statements import execute
 from datapipe.transform.jinja import scope

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import psycopg
 
-from datapipe.transform.compile.quoting import hidden
 from datapipe.transform.compile.selects import all_selected
+from datapipe.transform.database.quoting import hidden
 from datapipe.transform.manifest.nodes import Column
 
 _NAMED = re.compile(r'"([^"]+)"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from datapipe.transform.compile.quoting import hidden
+from datapipe.transform.database.quoting import hidden
 
 # What stands between the columns that a select lists, and what ends them.
 _STRUCTURE = re.compile(

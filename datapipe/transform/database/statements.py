@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 
+from datapipe.transform.database.quoting import between_semicolons, hidden
+
 # Below this size a table can be planned for without being looked at.
 LARGE_BYTES = 8 * 1024 * 1024
 
-
 _OF_TRANSACTION = re.compile(r"\b(?:begin|start|commit)\b", re.IGNORECASE)
-_PIECE = re.compile(
-    r"(?s)(?P<passed>--[^\n]*|/\*.*?\*/|\s+)|(?P<end>;)"
-    r"|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$|[^\W\d]\w*|."
-)
 _BEGINS_OR_ENDS = re.compile(
-    r"(?is)(?:begin|start\s+transaction|commit|end)(?:\s+(?:work|transaction))?"
+    r"(?is)\s*(?:begin|start\s+transaction|commit|end)(?:\s+(?:work|transaction))?"
     r"(?:\s+(?:isolation\s+level|read\s+(?:only|write)|(?:not\s+)?deferrable|and\s+no\s+chain)[\w\s,]*)?"
+    r"\s*"
 )
 
 
@@ -30,26 +27,11 @@ def within_ours(sql: str) -> str:
     """
     if not _OF_TRANSACTION.search(sql) or "atomic" in sql.lower():
         return sql
-    pieces, end = [], 0
-    for start, stop in _statements(sql):
-        if _BEGINS_OR_ENDS.fullmatch(sql, start, stop):
-            pieces.append(sql[end:start])
-            end = stop
-    return "".join(pieces) + sql[end:]
-
-
-def _statements(sql: str) -> Iterator[tuple[int, int]]:
-    """From where to where each statement of ``sql`` reaches, without comments around it."""
-    start = stop = None
-    for piece in _PIECE.finditer(sql):
-        if piece["end"]:
-            if start is not None and stop is not None:
-                yield start, stop
-            start = None
-        elif not piece["passed"]:
-            start, stop = (piece.start() if start is None else start), piece.end()
-    if start is not None and stop is not None:
-        yield start, stop
+    return ";".join(
+        # What stands behind is to stay where it is, for the places of errors.
+        re.sub(r"\S", " ", each) if _BEGINS_OR_ENDS.fullmatch(hidden(each)) else each
+        for each in between_semicolons(sql)
+    )
 
 
 def execute(connection: psycopg.Connection, text: str) -> psycopg.Cursor[tuple[Any, ...]]:

@@ -10,8 +10,8 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from datapipe.transform.compile.quoting import QUOTED, hidden
 from datapipe.transform.compile.selects import brackets_round
+from datapipe.transform.database.quoting import QUOTED, hidden
 
 _FIRST_OF_LINE = re.compile(r'\s*([\w"]+)')
 _ONE_NAME = re.compile(r'\s*[\w".]*\s*')

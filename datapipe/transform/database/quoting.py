@@ -27,8 +27,13 @@ def hidden(sql: str, *, names: bool = False) -> str:
 
 def statements(sql: str) -> list[str]:
     """The statements of ``sql``, without the semicolons between them."""
+    return [each for each in between_semicolons(sql) if each.strip()]
+
+
+def between_semicolons(sql: str) -> list[str]:
+    """The parts of ``sql`` between semicolons that stand in the open; some may be empty."""
     found, start = [], 0
     for end in [*(each.start() for each in re.finditer(";", hidden(sql, names=True))), len(sql)]:
         found.append(sql[start:end])
         start = end + 1
-    return [statement for statement in found if statement.strip()]
+    return found
