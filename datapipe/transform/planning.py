@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import psycopg
 
+from datapipe.errors import UsageError
 from datapipe.transform import project, state
 from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
@@ -27,7 +28,15 @@ def nothing() -> Plan:
 
 
 def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
-    """``options`` as the last run of the project was given them; None where it succeeded."""
+    """``options`` as the last run of the project was given them; None where it succeeded.
+
+    Raises UsageError where they ask for something else than that run did.
+    """
+    if options.select or options.exclude or options.variables or options.full_refresh:
+        raise UsageError(
+            "--resume goes on with what the last run was asked for. Leave out --select, --exclude, "
+            "--selector, --vars and --full-refresh, or --resume."
+        )
     last = state.last_run(connection, project.load(options.project_dir, options.variables).name)
     if last is None or last.succeeded:
         return None
@@ -38,5 +47,5 @@ def resumed(connection: psycopg.Connection, options: Options) -> Options | None:
         variables=last.variables,
         full_refresh=last.full_refresh,
         target_schema=last.target_schema,
-        **last.options,
+        **{**last.options, "per_model": options.per_model or last.options.get("per_model", False)},
     )

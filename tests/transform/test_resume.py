@@ -9,7 +9,7 @@ import pytest
 
 from datapipe import transform
 from datapipe.cli.summary import node_line, summary
-from datapipe.errors import RunFailedError
+from datapipe.errors import RunFailedError, UsageError
 from datapipe.transform import Listener, Options, state
 from datapipe.warehouse import Warehouse
 
@@ -123,6 +123,20 @@ def test_a_plan_says_why_and_does_nothing(
         "last_": "its relation was dropped",
     }
     assert transform.plan(warehouse, Options(project_dir=folder, full_refresh=True)).reuse == ()
+
+
+def test_a_resumed_run_publishes_as_the_first_did_and_takes_no_other_wishes(
+    run: Any, rows: Any
+) -> None:
+    with pytest.raises(RunFailedError):
+        run(FILES, per_model=True)
+    files = {"models/clocked.sql": TABLE + "select 2 as at"}
+    with pytest.raises(RunFailedError):
+        run(files, resume=True)
+    assert rows("SELECT * FROM shop.clocked") == [(2,)]
+    for wish in ({"select": ["first"]}, {"variables": {"off": 3}}, {"full_refresh": True}):
+        with pytest.raises(UsageError, match="--resume goes on with what the last run was asked"):
+            run(resume=True, **wish)
 
 
 def test_a_resumed_run_tells_what_it_keeps_and_so_does_its_plan(

@@ -17,7 +17,7 @@ from datapipe.transform.state.tokens import Token
 
 NOT_PASSED = "did not pass in the last run"
 _KEPT_RUNS = 100
-_KEPT_OPTIONS = ("indirect", "store_failures", "event_time_start", "event_time_end")
+_KEPT_OPTIONS = ("indirect", "store_failures", "event_time_start", "event_time_end", "per_model")
 
 
 @frozen
