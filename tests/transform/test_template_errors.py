@@ -176,6 +176,7 @@ MEANT = {
     "select \u2018a\u2019 as name": "Quotes are straight in SQL",
     "select 1 as id;": "leave out the semicolon",
     "select sum(case when true then 1 else 0) as n": "Is END missing",
+    "select ('it's') as x": "Is the quote that opens here ever closed?",
     "select\n  (1 as id": "A bracket is not closed: one of this line.",
     "with a as (select abs(1)) as b) select 1 from a": ".sql:1 one too many?",
     'select 1 from pg_class where relkind = "r"': "text stands in single ones: 'r'.",

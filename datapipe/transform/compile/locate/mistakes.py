@@ -77,11 +77,11 @@ def quote_left_open(sql: str, offset: int) -> int | None:
     """Where the quote begins that made PostgreSQL stumble at ``offset``, if one did.
 
     A quote that is not closed takes all up to the next one for its own, and what was meant to be
-    in that one is then in the open.
+    in that one is then in the open: so is what is behind a quote inside a text, as in 'it's'.
     """
     for found in QUOTED.finditer(sql):
         if any(found[f"open_{what}"] is not None for what in ("text", "name", "dollar")):
-            return found.start() if found.start() <= offset else None
+            return found.start() if "\n" not in sql[offset : found.start()] else None
         is_before = found.end() <= offset and "\n" not in sql[found.end() : offset]
         if is_before and (found["text"] or found["name"]) and "\n" in found[0]:
             return found.start()
