@@ -15,6 +15,7 @@ from datapipe.transform.graph.asked import Asked
 from datapipe.transform.graph.methods import METHODS, Earlier, Facts, matching
 from datapipe.transform.graph.nodes import TESTS, Graph, Node, graph_of
 from datapipe.transform.graph.spec import Criterion, Spec
+from datapipe.transform.jinja.context import near
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.tests import DataTest, UnitTest
 from datapipe.transform.options import Indirect
@@ -101,11 +102,10 @@ class _Selecting:
 
     def _criterion(self, asked: Criterion) -> tuple[set[str], set[str]]:
         if asked.method not in METHODS:
-            self.warnings.append(
-                f"In '{asked.raw}', {asked.method} is no method of selection that datapipe has. "
-                f"There are {', '.join(METHODS)}."
+            raise UsageError(
+                f"{asked.place}In '{asked.raw}', {asked.method} is no method of selection."
+                f"{near(asked.method, METHODS)} There are {', '.join(METHODS)}."
             )
-            return set(), set()
         graph = self.graph
         try:
             found = matching(
@@ -113,14 +113,14 @@ class _Selecting:
             )
         except UsageError as error:
             raise UsageError(f"{asked.place}{error}") from None
-        near = set(found)
+        reached = set(found)
         if asked.whole:
-            near |= graph.reached(graph.reached(found, graph.children), graph.parents)
+            reached |= graph.reached(graph.reached(found, graph.children), graph.parents)
         if asked.parents:
-            near |= graph.reached(found, graph.parents, asked.before)
+            reached |= graph.reached(found, graph.parents, asked.before)
         if asked.children:
-            near |= graph.reached(found, graph.children, asked.after)
-        return self._expanded(near, asked.indirect)
+            reached |= graph.reached(found, graph.children, asked.after)
+        return self._expanded(reached, asked.indirect)
 
     def _expanded(self, selected: set[str], how: Indirect) -> tuple[set[str], set[str]]:
         """``selected`` with its tests, and apart from it the tests that read still more."""
