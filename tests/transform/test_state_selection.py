@@ -15,6 +15,7 @@ YAML = """
 sources: [{name: ext, tables: [{name: prices}]}]
 models:
   - {name: a, columns: [{name: id, data_tests: [positive]}]}
+  - {name: b, config: {contract: {enforced: true}}, columns: [{name: id, data_type: int}]}
 unit_tests:
   - {name: u, model: b, given: [{input: ref('e'), rows: [{id: 1}]}], expect: {rows: [{id: 1}]}}
 exposures:
@@ -41,6 +42,16 @@ CHANGES = [
     ("models/a.sql", "table'", "table', alias='aa'", ".relation", {"a"}),
     ("models/a.sql", "table'", "table', alias='aa'", ".configs", set()),
     ("models/some.yml", "name: a, ", "name: a, config: {tags: [t]}, ", "", set()),
+    ("models/e.sql", "('a') }}", "('a') }}\n\n", "", set()),
+    ("models/some.yml", "name: a, ", "name: a, access: public, ", ".configs", {"a"}),
+    (
+        "models/some.yml",
+        "enforced: true}",
+        "enforced: true}, persist_docs: {relation: true}",
+        ".persisted_descriptions",
+        set(),
+    ),
+    ("models/b.sql", "'table'", "'view'", ".contract", {"b"}),
     ("models/some.yml", "{name: prices", "{name: prices, identifier: p2", ".relation", {"prices"}),
     ("models/some.yml", "dashboard", "notebook", "", {"x"}),
     ("models/some.yml", "expect: {rows: [{id: 1}", "expect: {rows: [{id: 2}", "", {"u"}),

@@ -37,6 +37,7 @@ _BUILT_IN = frozenset(
 )
 # Settings whose change is no modification to dbt, or is not one of ``configs``.
 _NOT_COMPARED = frozenset({"access", "alias", "database", "group", "schema", "tags"})
+_ENFORCES_CONSTRAINTS = frozenset({"table", "incremental"})
 _WORDS = re.compile(r"\w+")
 _DISPATCHED = ("postgres__", "default__", "test_")
 
@@ -175,10 +176,13 @@ class Fingerprints:
         if isinstance(node, Exposure):
             return {**parts, "contents": hashed([node.described, node.refs, node.sources])}
         persisted = node.config.get("persist_docs") or {}
-        described = [node.description] if persisted.get("relation") else []
+        is_told = persisted.get("relation") and node.description
+        described = [node.description] if is_told else []
         if persisted.get("columns"):
-            described += [f"{each.name}: {each.description}" for each in node.columns.values()]
+            columns = [each for each in node.columns.values() if each.description]
+            described += [f"{each.name}: {each.description}" for each in columns]
         contract = [node.config.get("contract"), node.constraints]
+        contract.append(node.materialized in _ENFORCES_CONSTRAINTS)
         contract += [
             [each.name, each.data_type, each.constraints] for each in node.columns.values()
         ]
@@ -187,7 +191,8 @@ class Fingerprints:
         version = [node.latest_version, node.access, node.deprecation_date]
         return {
             **parts,
-            "body": _file(node) if node.is_seed else hashed(node.raw_code),
+            "configs": hashed([_compared(node.config), node.access]),
+            "body": _file(node) if node.is_seed else hashed(node.raw_code.strip()),
             "relation": hashed(_local(node.named or node.relation)),
             "persisted_descriptions": hashed(described),
             "contract": hashed(contract if _is_enforced(node.config.get("contract")) else []),
