@@ -535,6 +535,39 @@ PLACES = {
     "a name without a space behind its colon": (
         "s.yml", 2, {"models/s.yml": "models:\n  - name:a\n    columns: []\n"},
     ),
+    "a variable that nobody sets, in a setting": (
+        "s.yml", 3,
+        {
+            "models/a.sql": "select 1 as b",
+            "models/s.yml": "models:\n  - name: a\n    config: {alias: \"{{ var('nope') }}\"}\n",
+        },
+    ),
+    "a variable that nobody sets, in a description": (
+        "s.yml", 4,
+        {
+            "models/a.sql": "select 1 as b",
+            "models/s.yml": (
+                "models:\n  - name: a\n    columns: []\n    description: \"{{ var('nope') }}\"\n"
+            ),
+        },
+    ),
+    "a variable that nobody sets, in a setting of a test": (
+        "s.yml", 4,
+        {
+            "models/a.sql": "select 1 as b",
+            "models/s.yml": (
+                "models:\n  - name: a\n    data_tests:\n"
+                "      - unique: {column_name: b, config: {where: \"{{ var('nope') }}\"}}\n"
+            ),
+        },
+    ),
+    "a variable that nobody sets, in the tree": (
+        "dbt_project.yml", 2,
+        {
+            "models/a.sql": "select 1 as b",
+            "dbt_project.yml": "name: shop\nmodels: {+schema: \"{{ var('nope') }}\"}\n",
+        },
+    ),
     "a model that is no Python": ("a.py", 1, {"models/a.py": "def model(dbt, session:"}),
     "a Python model that is to be run to be read": (
         "a.py", 2, {"models/a.py": "def model(dbt, session):\n    return dbt.ref(session.x)\n"},

@@ -189,7 +189,7 @@ class Selectors:
         """``value`` with its Jinja rendered; a renderer is made only if there is any."""
         if not isinstance(value, str) or "{" not in value:
             return value
-        own = {"var": Var(self._project.given)}
+        own = {"var": Var(self._project.given, is_final=True)}
         return self._renderer().value(value, own, path=self._path, line=line)
 
     def _mistake(self, message: str, line: int) -> ProjectError:

@@ -37,13 +37,15 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 class Var:
-    """``var('name', default)``; while a project is read, what is not set is None, as with dbt.
+    """``var('name', default)``; while a template is read, what is not set is None, as with dbt.
 
-    A text that holds Jinja is rendered when it is asked for, with what the asking template sees.
+    In YAML, where nothing is rendered a second time, it is an error (``is_final``). A text that
+    holds Jinja is rendered when it is asked for, with what the asking template sees.
     """
 
-    def __init__(self, variables: Mapping[str, Any]) -> None:
+    def __init__(self, variables: Mapping[str, Any], *, is_final: bool = False) -> None:
         self._variables = variables
+        self._is_final = is_final
 
     def __call__(self, name: str, default: Any = _NOTHING) -> Any:
         if name in self._variables:
@@ -56,7 +58,7 @@ class Var:
                 f"The variable {name} is not set.{near(name, self._variables)} "
                 "Set it under vars: in dbt_project.yml, or give var() a default."
             )
-            if scope.is_executing():
+            if self._is_final or scope.is_executing():
                 raise ProjectError(message, about=name)
             place = places.innermost()
             if place is not None:

@@ -121,7 +121,7 @@ class Configs:
     def __init__(self, project: Project, renderer: Renderer) -> None:
         self.project = project
         self.renderer = renderer
-        self._own = {"var": Var(project.given)}
+        self._own = {"var": Var(project.given, is_final=True)}
         self._levels: dict[int, Layer] = {}
         self._known: dict[tuple[object, ...], tuple[dict[str, Any], list[Layer]]] = {}
 

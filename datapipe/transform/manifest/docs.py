@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datapipe.errors import ProjectError
-from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.context import Var, near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.files import blocks_of
 from datapipe.transform.manifest.nodes import Column
@@ -55,7 +55,9 @@ class Docs:
             named.append(f"doc.{owner}.{name}")
             return self.blocks[owner, name]
 
-        text = str(self.renderer.value(description, {"doc": doc}, path=path, line=line))
+        var = Var(self.project.variables_for(package), is_final=True)
+        own = {"doc": doc, "var": var}
+        text = str(self.renderer.value(description, own, path=path, line=line))
         return text, tuple(named)
 
     def columns(

@@ -9,7 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import Relation
-from datapipe.transform.jinja.context import near
+from datapipe.transform.jinja.context import Var, near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.checks import check_spelling
 from datapipe.transform.manifest.configs import Configs, Layer, place_of
@@ -209,7 +209,9 @@ class Reader:
     def _rendered(
         self, config: Mapping[str, Any], package: str, path: Path, line: int
     ) -> dict[str, Any]:
-        own = Found(self.renderer.target, self.project.variables_for(package)).variables()
+        variables = self.project.variables_for(package)
+        own = Found(self.renderer.target, variables).variables()
+        own["var"] = Var(variables, is_final=True)
         return {
             key: self.renderer.value(value, own, path=path, line=line, package=package)
             if isinstance(value, str) and "{{" in value

@@ -67,7 +67,7 @@ class Reader:
         self.project = project
         self.package = package
         self.renderer = renderer
-        self.own = {"var": Var(project.variables_for(package.name))}
+        self.own = {"var": Var(project.variables_for(package.name), is_final=True)}
 
     def read_all(self) -> Properties:
         """Read every YAML file under any of the package's paths."""
