@@ -146,3 +146,34 @@ def test_a_project_that_asks_for_another_dbt_is_warned_of(
     folder = write({"dbt_project.yml": f"name: shop\nrequire-dbt-version: {asked}\n"})
     warnings = "\n".join(opened(None, Options(project_dir=folder)).warnings)
     assert told in warnings if told else "dbt" not in warnings.replace(str(folder), "")
+
+
+def test_models_to_be_given_up_are_warned_of_with_those_that_read_them(
+    write: Write,
+) -> None:
+    yaml = """
+        models:
+          - name: a
+            latest_version: 2
+            versions:
+              - v: 1
+                deprecation_date: {}
+              - v: 2
+    """
+    files = {
+        "models/a_v1.sql": "select 1 as id",
+        "models/a_v2.sql": "select 1 as id",
+        "models/b.sql": "select id\nfrom {{ ref('a', v=1) }}",
+        "models/c.sql": "select id from {{ ref('a') }}",
+    }
+    for given, told in (
+        ("2020-01-31", ["s.yml:5: The model a.v1 has passed", "b.sql:2: b reads a.v1, which was"]),
+        ("2999-01-31", ["b.sql:2: b reads a.v1, which is to be given up by 2999-01-31."]),
+    ):
+        folder = write({**files, "models/s.yml": yaml.format(given)})
+        found = opened(None, Options(project_dir=folder)).warnings
+        assert len(found) == len(told)
+        assert all(each in text for each, text in zip(told, found, strict=True))
+    folder = write({**files, "models/s.yml": yaml.format("soon")})
+    with pytest.raises(ProjectError, match=r"s\.yml:5: deprecation_date is a date such as"):
+        opened(None, Options(project_dir=folder))

@@ -135,7 +135,7 @@ def test_what_matches_nothing_is_a_warning_as_in_dbt(selected: Any) -> None:
 
 
 def test_a_criterion_that_cannot_be_read_is_refused(selected: Any) -> None:
-    with pytest.raises(UsageError, match="tagg is no method of selection. Did you mean tag?"):
+    with pytest.raises(UsageError, match=r"tagg is no method of selection\. Did you mean tag\?"):
         selected("tagg:red")
     for criterion in ("@orders+", "source:a.b.c.d", "+", "/etc"):
         with pytest.raises(UsageError):

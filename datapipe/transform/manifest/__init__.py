@@ -22,6 +22,7 @@ from datapipe.transform.manifest import (
     unit_tests,
 )
 from datapipe.transform.manifest.configs import Configs
+from datapipe.transform.manifest.deprecation import warn_of_deprecated
 from datapipe.transform.manifest.docs import Docs
 from datapipe.transform.manifest.found import asked, asked_function, asked_source
 from datapipe.transform.manifest.names import Names
@@ -126,6 +127,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
     names = Names(project, found.models, read_sources.found, found.disabled, read_sources.disabled)
     references = References(renderer, project, names, _seeds_of(read_sources, found.models))
     known = {model.key: references.of_model(model) for model in found.models}
+    warn_of_deprecated(known.values(), renderer)
     tests = generic_tests.Reader(project, renderer, configs, docs, names)
     singular = singular_tests.Reader(project, renderer, configs, docs)
     written = [
