@@ -163,6 +163,8 @@ def test_a_near_column_is_proposed(run: Run) -> None:
 
 MEANT = {
     "select * from raw.daily_price": "Did you mean daily_prices?",
+    "select * from public.daily_prices": "There is a raw.daily_prices.",
+    "select * from public.missing": '"public.missing" does not exist.\n',
     "select * from rwa.daily_prices": "There is no schema rwa. Did you mean raw?",
     "with prices as (select 1 as one) select * from price": "Did you mean prices?",
     "select clas.relname from pg_class as class": "Did you mean class?",

@@ -133,9 +133,9 @@ def _relation(asked: str, said: str, connection: psycopg.Connection, sql: str) -
     schemas = _names(connection, _SCHEMAS)
     if schema not in schemas:
         return f" There is no schema {schema}.{_near(schema, schemas)}"
-    return _near(name, _names(connection, _OF_SCHEMA, schema)) or _near(
-        name, _names(connection, _RELATIONS)
-    )
+    near = _near(name, _names(connection, _OF_SCHEMA, schema))
+    others = [] if near else _names(connection, _SCHEMAS_OF, name)
+    return near or (f" There is a {others[0]}.{name}." if others else "")
 
 
 def _near(asked: str, known: Iterable[str]) -> str:
@@ -165,7 +165,16 @@ WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
 _OF_SCHEMA = """
 SELECT c.relname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND n.nspname = %s
+WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f')
+  AND regexp_replace(n.nspname, '__build$', '') = regexp_replace(%s, '__build$', '')
+"""
+_SCHEMAS_OF = """
+SELECT n.nspname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND c.relname = %s
+  AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'meta')
+  AND n.nspname !~ '__(build|increment|old)$'
+ORDER BY 1
 """
 _SCHEMAS = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp)'"
 # Without the functions behind operators, types and aggregates, which nobody calls by name.
