@@ -54,6 +54,10 @@ BROKEN = {
         TABLE + "select\n  a.*,\n  b.*\nfrom {{ ref('a') }} a join {{ ref('a') }} b using (id)",
         "star_and_more.sql:4",
     ),
+    "index_word": (
+        "{{ config(materialized='table',\n  indexes=[{'columns': ['select']}]) }}\nselect 1 as id",
+        "index_word.sql:2",
+    ),
     "no_index": (
         "{{ config(materialized='table',\n  indexes=[{'columns': ['idd']}]) }}\nselect 1 as id",
         "no_index.sql:2",

@@ -186,7 +186,8 @@ class Statements:
                 text, doing = "".join(self._texts), f"building {node.name}"
                 told = hook_error(error, doing, compiler, written, text, connection, offset=at)
                 raise told from error
-            raise Stopped(error, compiled, self._compiled_at, compiler) from error
+            sent_at = [] if self._is_in_another(error, compiled) else self._compiled_at
+            raise Stopped(error, compiled, sent_at, compiler) from error
         rows, before = None, None
         while True:
             if (cursor.statusmessage or "").startswith(("INSERT", "SELECT")):
@@ -195,6 +196,19 @@ class Statements:
                 self.answer = cursor.fetchall()  # the last one is that of the question
             if not cursor.nextset():
                 return before if self._question else rows
+
+    def _is_in_another(self, error: psycopg.Error, compiled: Compiled) -> bool:
+        """Whether PostgreSQL points at a statement that holds no SQL of the model, as an index."""
+        from datapipe.transform.compile.locate.mistakes import quote_left_open  # seldom needed
+
+        if not error.diag.statement_position or quote_left_open(compiled.sql, len(compiled.sql)):
+            return False
+        start, end = 0, 0
+        for text in self._texts:
+            start, end = end, end + len(text)
+            if start < int(error.diag.statement_position) <= end:
+                break
+        return not any(start <= at < end for at in self._compiled_at)
 
     def _around_at(self, error: psycopg.Error, compiled: Compiled) -> int | None:
         """The offset that ``error`` points at, or names, in what stands around the compiled SQL."""
