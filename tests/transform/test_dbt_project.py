@@ -535,6 +535,16 @@ PLACES = {
     "a name without a space behind its colon": (
         "s.yml", 2, {"models/s.yml": "models:\n  - name:a\n    columns: []\n"},
     ),
+    "a macro that there is not, called for the name of a relation": (
+        "names.sql", 2,
+        {
+            "models/a.sql": "select 1 as b",
+            "macros/names.sql": (
+                "{% macro generate_alias_name(custom_alias_name, node) %}\n"
+                "a{{ nomacro(node) }}{% endmacro %}"
+            ),
+        },
+    ),
     "a variable that nobody sets, in a setting": (
         "s.yml", 3,
         {

@@ -146,10 +146,14 @@ class Renderer:
         model: str = "",
         package: str = "",
         replaced: Mapping[str, Any] | None = None,
+        is_final: bool = False,
     ) -> Any:
-        """What the macro returns; an error outside of any template is at ``path`` and ``line``."""
+        """What the macro returns; an error outside of any template is at ``path`` and ``line``.
+
+        ``is_final`` says that it counts, though nothing is executed: what is missing is a mistake.
+        """
         variables = self.variables(own, package, replaced)
-        with self._rendering(variables, replaced, model, path, line):
+        with self._rendering(variables, replaced, model, path, line, is_final=is_final):
             found: Any = variables
             for part in macro.split("."):
                 found = found[part]
@@ -263,9 +267,11 @@ class Renderer:
         model: str,
         path: Path,
         line: int | None = None,
+        *,
+        is_final: bool = False,
     ) -> Iterator[None]:
         is_marked = self.environment.marked != "nothing"
-        scope_ = Scope(variables, replaced or {}, is_marked=is_marked)
+        scope_ = Scope(variables, replaced or {}, is_marked=is_marked, is_final=is_final)
         with explained(variables, model, path, line), scope.entered(scope_):
             try:
                 yield

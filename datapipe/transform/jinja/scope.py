@@ -91,12 +91,17 @@ class Scope:
     """One rendering: its variables, and the results of its statements."""
 
     def __init__(
-        self, variables: Variables, replaced: Mapping[str, Any], *, is_marked: bool = False
+        self,
+        variables: Variables,
+        replaced: Mapping[str, Any],
+        *,
+        is_marked: bool = False,
+        is_final: bool = False,
     ) -> None:
         self.variables = variables
         self.replaced = dict(replaced)
         self.is_marked = is_marked
-        self.executing = bool(variables.find("execute") is True)
+        self.executing = is_final or bool(variables.find("execute") is True)
         self.results: dict[str, Any] = {}
         self.unknown: list[tuple[str, Place | None]] = []
         # Errors about variables that are not set: while a project is read, var() gives None.
@@ -139,7 +144,7 @@ def current() -> Scope:
 
 
 def is_executing() -> bool:
-    """Whether what is rendered is going to be sent; False while a project is read."""
+    """Whether what is rendered now counts; False for what is read now and rendered again."""
     scope = _scope.get()
     return scope is None or scope.executing
 

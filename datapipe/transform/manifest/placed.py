@@ -86,6 +86,7 @@ def _named(renderer: Renderer, part: str, model: Model, node: Mapping[str, Any])
         model=model.name,
         package=model.package,
         values=(model.config.get(part), node),
+        is_final=True,
     )
     return str(given).strip()
 
