@@ -47,7 +47,8 @@ def test_what_applies_to_nothing_is_a_warning(run: Run) -> None:
             "    +column_types:\n      at: date\n      too: text\n"
         ),
         "models/marts/a.sql": (
-            "{{ config(materialized='incremental',\n  unique_key=['id', 'idd']) }} select 1 as id"
+            "{{ config(materialized='incremental',\n  unique_key=['id', 'idd'],\n"
+            "incremental_strategy='merge', merge_update_columns=['ids']) }} select 1 as id"
         ),
         "models/s.yml": (
             "unit_tests:\n  - name: t\n    model: a\n    given: []\n    expect: {rows: [{id: 1}]}\n"
@@ -65,6 +66,7 @@ def test_what_applies_to_nothing_is_a_warning(run: Run) -> None:
         r"dbt_project\.yml:7: What is set for shop\.martz applies to none .* Did you mean marts\?",
         r"dbt_project\.yml:13: The seed days has no column too\. Did you mean two\?",
         r"a\.sql:2: unique_key names idd, and a has no such column",
+        r"a\.sql:3: merge_update_columns names ids, .* Did you mean id\?",
         r"s\.yml:8: The unit test t overrides is_incrementl, which a does not call\.",
         r"s\.sql:2: check_cols names nam, .* Did you mean name\?",
     ):

@@ -154,6 +154,8 @@ def _materialized(site: Site) -> Built:
         from datapipe.transform.build import incremental
 
         incremental.tell_of_names(site, "unique_key")
+        if model.config.get("incremental_strategy") == "merge":
+            incremental.tell_of_names(site, "merge_update_columns")
     return built
 
 
