@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 
 import psycopg
 
-from datapipe.transform.compile.selects import all_selected
+from datapipe.transform.compile.selects import all_selected, brackets_round
 from datapipe.transform.database.quoting import hidden
 from datapipe.transform.manifest.nodes import Column
 
+_JOIN = re.compile(r"\bjoin\b", re.IGNORECASE)
 _NAMED = re.compile(r'"([^"]+)"')
 _TYPE = re.compile(
     r"\btype ([a-z][a-z ]*[a-z])|^([a-z][a-z ]*) out of range|^(numeric) field overflow"
@@ -129,7 +131,10 @@ def _named(said: str, text: str) -> int | None:
 
 
 def _given_twice(said: str, text: str) -> list[int]:
-    """Where a column gets its name for the second time: by that name, or by a last star."""
+    """Where a column gets its name for the second time: by that name, or by a last star.
+
+    A star alone gives a name twice where it stands for several tables.
+    """
     for name in _NAMED.findall(said):
         for columns in all_selected(text):
             listed = [(each, at) for each, at in columns if each.lower() in {name.lower(), "*"}]
@@ -138,7 +143,9 @@ def _given_twice(said: str, text: str) -> list[int]:
                 return named[1:2]
             if len(listed) > 1:
                 return [listed[-1][1]]
-    return []
+    stars = [at for columns in all_selected(text) for each, at in columns if each == "*"]
+    joined = (at for at in stars if _JOIN.search(text, at, brackets_round(text, at)[1]))
+    return list(itertools.islice(joined, 1))
 
 
 def _aliased(said: str, text: str) -> list[int]:
@@ -167,6 +174,6 @@ def _opened_at(text: str, offset: int) -> int:
 
 
 def names(error: psycopg.Error) -> list[str]:
-    """What the message has in quotes, and the column that it names without."""
+    """What the message has in quotes, and the column or type that it names without."""
     said = error.diag.message_primary or ""
-    return [*_NAMED.findall(said), *re.findall(r"^column (?:\w+\.)*(\w+) ", said)]
+    return [*_NAMED.findall(said), *re.findall(r"^(?:column|type) (?:\w+\.)*(\w+) ", said)]

@@ -14,6 +14,7 @@ _STRUCTURE = re.compile(
 )
 _SELECT = re.compile(r"\bselect\b", re.IGNORECASE)
 _LAST_NAME = re.compile(r'(?:"[^"]+"|(?<![\w"])[^\W\d]\w*|\*)(?=\s*\Z)')
+_CALL = re.compile(r"\s*(?:\w+\.)?([^\W\d]\w*)\s*\(")
 
 
 def selected(sql: str) -> list[tuple[str, int]]:
@@ -30,14 +31,22 @@ def selected(sql: str) -> list[tuple[str, int]]:
         if word == "select" and start is None:
             start = token.end()
         elif start is not None:
-            name = _LAST_NAME.search(text, start, token.start())
-            if name:
-                found.append((name[0].strip('"'), name.start()))
+            found += _named(text, start, token.start())
             start = token.end()
             if word not in {",", "select"}:
                 return found
-    name = _LAST_NAME.search(text, start, len(text.rstrip())) if start is not None else None
-    return [*found, (name[0].strip('"'), name.start())] if name else found
+    return found if start is None else [*found, *_named(text, start, len(text.rstrip()))]
+
+
+def _named(text: str, start: int, end: int) -> list[tuple[str, int]]:
+    """The name of what a select lists there, which is that of a function that it calls."""
+    name = _LAST_NAME.search(text, start, end)
+    if name:
+        return [(name[0].strip('"'), name.start())]
+    call = _CALL.match(text, start, end)
+    if call and brackets_round(text, call.end())[1] == len(text[:end].rstrip()) - 1:
+        return [(call[1].lower(), call.start(1))]
+    return []
 
 
 def all_selected(sql: str) -> Iterator[list[tuple[str, int]]]:

@@ -212,12 +212,12 @@ class Reader:
         variables = self.project.variables_for(package)
         own = Found(self.renderer.target, variables).variables()
         own["var"] = Var(variables, is_final=True)
-        return {
-            key: self.renderer.value(value, own, path=path, line=line, package=package)
-            if isinstance(value, str) and "{{" in value
-            else value
-            for key, value in config.items()
-        }
+        found = dict(config)
+        for key, value in config.items():
+            if isinstance(value, str) and "{{" in value:
+                at = below(path, line, key) or line
+                found[key] = self.renderer.value(value, own, path=path, line=at, package=package)
+        return found
 
     def _resolved(
         self, found: Found, package: str, test: WrittenTest

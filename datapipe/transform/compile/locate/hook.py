@@ -15,6 +15,7 @@ from datapipe.transform.jinja.gaps import Gap
 from datapipe.transform.jinja.places import BUILT_IN
 from datapipe.transform.jinja.templates import IN_YAML
 from datapipe.transform.manifest.setting_lines import below
+from datapipe.transform.source_text import text_of
 
 _TOKEN = re.compile(r'[\w"]+|\S')
 
@@ -48,15 +49,23 @@ def hook_place(compiler: Compiler, hook: WrittenHook, statement: str, offset: in
     text, marks = taken_out(renderer, hook.rendered(compiler.with_renderer(renderer)))
     before = len(re.findall(re.escape(token[0]), statement[:offset]))
     found = [each.start() for each in re.finditer(re.escape(token[0]), text)]
-    mark = mark_at(marks, found[before]) if before < len(found) else None
-    if mark is None:
+    if before >= len(found):
         return written
-    line = mark.line_at(text, found[before])
-    if mark.path == IN_YAML:
-        own = hook.template.split("\n")[line - 1].strip()
-        there = below(written.path, written.line, own) if written.line else None
-        return TemplatePlace(written.path, there or written.line)
+    mark = mark_at(marks, found[before])
+    line = mark.line_at(text, found[before]) if mark else 1 + text.count("\n", 0, found[before])
+    if mark is None or mark.path == IN_YAML:
+        return TemplatePlace(written.path, _line_in_yaml(hook, line))
     return written if mark.path.parent == BUILT_IN else TemplatePlace(mark.path, line, written)
+
+
+def _line_in_yaml(hook: WrittenHook, number: int) -> int | None:
+    """The line of the file that has the line ``number`` of a hook, also of one in a block."""
+    own = hook.template.split("\n")[number - 1].strip()
+    if hook.line is None or number == 1:
+        return hook.line
+    block = text_of(hook.path).split("\n")[hook.line - 1 :][: hook.template.count("\n") + 2]
+    in_block = (hook.line + at for at, text in enumerate(block) if text.strip() == own)
+    return next(in_block, None) or below(hook.path, hook.line, own) or hook.line
 
 
 def gap_of_hook(compiler: Compiler, hook: WrittenHook, statement: str, offset: int) -> Gap | None:

@@ -132,7 +132,8 @@ def _certainly_before(pointed: _Pointed) -> tuple[int, str] | None:
         return many, " No bracket is open that this one could close."
     case = mistakes.case_left_open(sql, offset)
     if case is not None:
-        return offset, " Is END missing, which ends a CASE?"
+        is_one = pointed.place(case).path == pointed.place(offset).path  # a macro ends its own
+        return offset if is_one else case, " Is END missing, which ends a CASE?"
     if sql.startswith(";", offset):
         return offset, " A template is one query: leave out the semicolon."
     misspelt = mistakes.misspelt(sql, offset)
