@@ -103,10 +103,12 @@ class Session:
             execution.run(connections)
             warned = (*self.renderer.warnings, *self.selection.warnings, *unread)
             error = error_of(execution.results, warned, is_published=self.options.per_model)
-            if error is not None:  # what was built stays aside, for the user to look at
+            if error is not None:
                 memory.finish(self.connection, execution.results)
                 checks.store.views(self.connection, tests, compiler)
                 self._failed(error, nodes, execution)
+                if self.options.per_model:  # else what was built is there for the user to look at
+                    self._clean()
                 raise error
             if not execution.built:
                 self._record(self.connection, ())  # a model may have left the project

@@ -45,6 +45,7 @@ BROKEN_B = {
 }
 
 threads = pytest.mark.parametrize("threads", [1, 3])
+SCHEMAS = "select nspname from pg_namespace where nspname like 'shop%'"
 there = "select relname from pg_class where relnamespace = to_regnamespace('shop') order by 1"
 
 
@@ -130,8 +131,9 @@ def test_models_are_published_one_by_one_where_that_is_asked_for(run: Run, rows:
     run(BRANCHES)
     second = {"models/a.sql": BRANCHES["models/a.sql"].replace("1 as run", "2 as run"),
               "models/x.sql": BRANCHES["models/x.sql"].replace("1 as run", "2 as run")}  # fmt: skip
-    with pytest.raises(RunFailedError, match="what went well was published") as caught:
+    with pytest.raises(RunFailedError, match="what went well was published:") as caught:
         run({**second, **BROKEN_B}, per_model=True, threads=2)
+    assert rows(SCHEMAS) == [("shop",)]
     assert ended(caught.value.results)["c"] == "skipped"
     assert rows("select a.run, b.run, c.run, y.run from shop.a, shop.b, shop.c, shop.y") == [
         (2, 1, 1, 2)
@@ -140,14 +142,15 @@ def test_models_are_published_one_by_one_where_that_is_asked_for(run: Run, rows:
         "models/b.sql": BRANCHES["models/b.sql"],
         "tests/t.sql": "select * from {{ ref('b') }}",
     }
-    with pytest.raises(TestsFailedError, match="what went well was published") as caught_too:
+    with pytest.raises(TestsFailedError, match=r"published\. These queries show") as caught_too:
         run(failing, per_model=True)
+    assert rows(SCHEMAS) == [("shop",)]
     assert {"t": "fail", "c": "skipped", "d": "skipped", "y": "reused"}.items() <= ended(
         caught_too.value.results
     ).items()
     assert rows("select b.run from shop.b") == [(2,)]
     run({"tests/t.sql": "select * from {{ ref('b') }} where false"}, per_model=True)
-    assert rows("select nspname from pg_namespace where nspname like 'shop%'") == [("shop",)]
+    assert rows(SCHEMAS) == [("shop",)]
 
 
 def test_a_model_waits_also_for_the_tests_of_the_ephemeral_models_that_it_reads(run: Run) -> None:

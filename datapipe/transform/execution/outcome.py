@@ -76,11 +76,14 @@ def error_of(
     if not failed:
         return None
     broken = [each for each in failed if each.status == "error"]
-    stands = "what went well was published" if is_published else "nothing was published"
-    aside = "What was built stays aside until the next run"
-    if not broken and any(each.resource_type == "test" for each in failed):
-        aside += ", where these queries show the rows"
-    told = [f"{_counted(results)}; {stands}. {aside}:"]
+    shown = not broken and any(each.resource_type == "test" for each in failed)
+    if is_published:
+        stands = "what went well was published"
+        where = ". These queries show the rows" if shown else ""
+    else:
+        stands = "nothing was published. What was built stays aside until the next run"
+        where = ", where these queries show the rows" if shown else ""
+    told = [f"{_counted(results)}; {stands}{where}:"]
     for each in failed:
         if isinstance(each, TestResult):
             told.append(tell([each]))
