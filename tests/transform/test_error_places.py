@@ -203,6 +203,7 @@ BROKEN = {
         TABLE + "with b as (select * from {{ ref('too_big') }})\nselect * from b",
         "too_big.sql:2",
     ),
+    "no_interval": ("select 2 as two,\n  {{ later('quarter') }} as at", "no_interval.sql:2"),
     "not_loaded": ("select *\nfrom {{ source('crm', 'people') }}", "not_loaded.sql:2"),
 }
 MACROS = """
@@ -244,6 +245,13 @@ create table {{ this }} as
   else {{ what }} / 2
 {% endmacro %}
 """
+LATER = """
+{% macro later(part) %}
+{% for number in range(1, 2) %}
+{{ dbt.dateadd(part, number, 'now()') }}
+{% endfor %}
+{% endmacro %}
+"""
 
 
 def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
@@ -259,6 +267,7 @@ def test_every_broken_model_is_told_with_its_file_and_line(run: Run) -> None:
     models |= {"models/numbers.sql": "select 1 as first_n, 2 as second_n"}
     models |= {"models/crm.yml": "sources:\n  - name: crm\n    tables:\n      - name: people\n"}
     models |= {"models/a.sql": A, "models/hidden.sql": hidden, "macros/broken.sql": MACROS}
+    models |= {"macros/later.sql": LATER}
     with pytest.raises(RunFailedError) as caught:
         run(models)
     told = str(caught.value)

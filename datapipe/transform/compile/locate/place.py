@@ -205,6 +205,8 @@ def _written(
         if line is None and word == node.column:
             line = column_above(node.path, node.line, word)
         return None if line is None else TemplatePlace(node.path, line)
+    if word[0].isdigit():  # one number is much like another, and may be anything there
+        return None
     for path in dict.fromkeys((node.path, *files)):
         lines = lines_in_tags(path, word)
         if len(lines) == 1:
