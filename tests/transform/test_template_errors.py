@@ -193,6 +193,20 @@ def test_what_may_have_been_meant_is_proposed(run: Run) -> None:
         assert meant in told[f"m{number}"]
 
 
+def test_schemas_that_only_runs_use_are_not_proposed(run: Run) -> None:
+    with pytest.raises(RunFailedError) as caught:
+        run(
+            {
+                "models/m.sql": """
+                    {{ config(schema='not_there_yet') }}
+                    select * from {{ this.schema }}.raw_people
+                """
+            }
+        )
+    told = str(caught.value)
+    assert 'raw_people" does not exist.\n' in told
+
+
 def test_an_error_among_the_rows_names_the_model(run: Run) -> None:
     with pytest.raises(ProjectError) as caught:
         run(

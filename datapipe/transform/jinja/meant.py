@@ -15,6 +15,8 @@ _OF_THE_GRAMMAR = (
     *("position", "substring", "trim"),
 )
 _OF_TEMPLATES = frozenset({"config", "env_var", "function", "ref", "source", "var"})
+# How the names of schemas end that only runs use.
+_OF_RUNS = ("__build", "__increment", "__old")
 _TYPES = (
     *("bigint", "boolean", "bytea", "character varying", "date", "double precision", "integer"),
     *("interval", "json", "jsonb", "numeric", "real", "smallint", "text", "time", "timestamp"),
@@ -131,8 +133,9 @@ def _relation(asked: str, said: str, connection: psycopg.Connection, sql: str) -
     if not schema:
         return _near(name, ctes) or _near(name, _names(connection, _RELATIONS))
     schemas = _names(connection, _SCHEMAS)
-    if schema not in schemas:
-        return f" There is no schema {schema}.{_near(schema, schemas)}"
+    if schema not in schemas and f"{schema}__build" not in schemas:  # which will become that one
+        known = [each for each in schemas if not each.endswith(_OF_RUNS)]
+        return f" There is no schema {schema}.{_near(schema, known)}"
     near = _near(name, _names(connection, _OF_SCHEMA, schema))
     others = [] if near else _names(connection, _SCHEMAS_OF, name)
     return near or (f" There is a {others[0]}.{name}." if others else "")
