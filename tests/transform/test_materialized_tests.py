@@ -76,6 +76,24 @@ def test_a_test_sees_where_it_keeps_its_rows_and_is_rendered_once(
     assert rows("select test from public.seen where test like '% %'") == [("odd kept kept ",)]
 
 
+def test_what_is_written_down_of_a_test_names_what_is_published(
+    run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    watched = """
+        {% macro watched(materialization) %}
+            {% do run_query("insert into public.seen select '" ~ sql ~ model.compiled_code
+                ~ model.compiled_sql ~ compiled_code ~ "', count(*) from (" ~ sql ~ ") of") %}
+            {{ return(materialization()) }}
+        {% endmacro %}
+    """
+    files = {"dbt_packages/watch/macros/all.sql": watched, "models/m.yml": ""}
+    files["tests/t.sql"] = "select * from {{ ref('m') }} where id > 1"
+    run({**FILES, **files})
+    ((told, failures),) = rows("select test, failures from public.seen")
+    assert told.count('."shop"."m"') == 4
+    assert failures == 0
+
+
 def test_templates_of_tests_may_begin_and_end_transactions_and_look_up_what_they_do_not_name(
     run: Callable[..., Any], rows: Callable[..., list[tuple[Any, ...]]]
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from datapipe.errors import ProjectError
+from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.results import Status, TestResult
@@ -32,8 +33,11 @@ def again(compiled: Compiled, result: TestResult, macro: str, compiler: Compiler
     test = compiled.node
     assert isinstance(test, DataTest)  # noqa: S101 - it is the result of one
     node = compiler.seen(test, compiled)
-    sql = f"select * from {result.stored_in}" if result.stored_in else node["compiled_code"]
-    own = {"sql": sql, "compiled_code": node["compiled_code"], "model": node}
+    schemas = {each.relation.schema for each in compiler.manifest.models.values()}
+    code = aside.in_public(compiled.sql, schemas)  # it may be written down; what is sent is aimed
+    node |= {"compiled_code": code, "compiled_sql": code}
+    sql = f"select * from {result.stored_in}" if result.stored_in else code
+    own = {"sql": sql, "compiled_code": code, "model": node}
     found = compiler.call(test, "result_of_test", macro.split("."), own=own)
     rows = [tuple(row) for row in found["table"].rows] if found is not None else []
     if not rows or len(rows[0]) != 3:
