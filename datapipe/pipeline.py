@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -51,7 +52,7 @@ class Pipeline:
 
     Where a method takes ``source``, it names the warehouse, too: ``sample`` is the one with
     synthetic prices, anything else the real one. Without it the real one is meant, or the sample
-    where the real one holds nothing.
+    where the real one holds nothing; for a project of your own, always the real one.
     """
 
     def __init__(self, settings: Settings | None = None, listener: Listener | None = None) -> None:
@@ -98,7 +99,7 @@ class Pipeline:
 
         What did not change is not done again.
         """
-        with self._begin("transform", source) as step:
+        with self._begin("transform", self._source_for_project(source)) as step:
             return self._transform(step, self._options(options))
 
     def plan_transform(
@@ -107,7 +108,7 @@ class Pipeline:
         """What ``transform`` would build, reuse and test, and why; changes nothing."""
         from datapipe import transform
 
-        with self._begin("transform --plan", source) as step:
+        with self._begin("transform --plan", self._source_for_project(source)) as step:
             transform.flush(step.connection)
             return transform.plan(step.warehouse, self._options(options))
 
@@ -120,14 +121,19 @@ class Pipeline:
         """
         from datapipe import transform
 
-        with self._begin("verify", source) as step, self._locked(step, "transform"):
+        with (
+            self._begin("verify", self._source_for_project(source)) as step,
+            self._locked(step, "transform"),
+        ):
             return transform.verify(step.warehouse, self._options(options))
 
     def listed(self, options: Options | None = None) -> tuple[tuple[Node, ...], tuple[str, ...]]:
         """What is in the SQL project, as far as it is selected, and warnings."""
         from datapipe import transform
 
-        return transform.listed(self._options(options), self.warehouse)
+        return transform.listed(
+            self._options(options), lambda: self.warehouse(self._source_for_project(None))
+        )
 
     def compiled(
         self, options: Options | None = None, *, source: str | None = None
@@ -135,7 +141,8 @@ class Pipeline:
         """The SQL of models and tests over what is published, and warnings; changes nothing."""
         from datapipe import transform
 
-        return transform.compiled(self.warehouse(source), self._options(options))
+        warehouse = self.warehouse(self._source_for_project(source))
+        return transform.compiled(warehouse, self._options(options))
 
     def documented(
         self, options: Options | None = None, *, source: str | None = None
@@ -143,7 +150,8 @@ class Pipeline:
         """The SQL project as one HTML page, and warnings; changes nothing."""
         from datapipe import transform
 
-        return transform.documented(self.warehouse(source), self._options(options))
+        warehouse = self.warehouse(self._source_for_project(source))
+        return transform.documented(warehouse, self._options(options))
 
     def source_freshness(
         self, options: Options | None = None, *, source: str | None = None
@@ -154,7 +162,8 @@ class Pipeline:
         """
         from datapipe import transform
 
-        return transform.source_freshness(self.warehouse(source), self._options(options))
+        warehouse = self.warehouse(self._source_for_project(source))
+        return transform.source_freshness(warehouse, self._options(options))
 
     def report(
         self, name: str = "market", symbols: Sequence[str] = (), *, source: str | None = None
@@ -162,7 +171,7 @@ class Pipeline:
         """The rows of a report of the SQL project."""
         from datapipe import report
 
-        warehouse = self.warehouse(source)
+        warehouse = self.warehouse(self._source_for_project(source))
         return report.run(warehouse, self.project_dir(), name=name, symbols=symbols)
 
     def run_all(self, ask: Ask | None = None, options: Options | None = None) -> Ran:
@@ -198,6 +207,13 @@ class Pipeline:
         raise ProjectError(
             f"There is no dbt_project.yml in {named}. `datapipe init` writes a project that works."
         )
+
+    def _source_for_project(self, source: str | None) -> str | None:
+        """``source``, or the real one for a project that is not made for datapipe's own data."""
+        if source is not None:
+            return source
+        text = (self.project_dir() / "dbt_project.yml").read_bytes()
+        return None if _MADE_FOR_DATAPIPE.search(text) else ALPHA_VANTAGE
 
     def _check(self, ask: Ask) -> None:
         if ask.source == ALPHA_VANTAGE and self.settings.api_key is None:
@@ -366,6 +382,10 @@ class Pipeline:
             )
         step.run.summary["transform"] = {"models": len(transformed.models)}
         return transformed
+
+
+# The project that datapipe ships, and those that `datapipe init` wrote, keep its name.
+_MADE_FOR_DATAPIPE = re.compile(rb"^name:\s*['\"]?datapipe\b", re.MULTILINE)
 
 
 def _is_sample(source: str | None) -> bool | None:

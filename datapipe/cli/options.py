@@ -53,7 +53,7 @@ Source = Annotated[
     typer.Option(
         metavar="alpha_vantage|sample",
         help="The real warehouse or the one with sample prices. Default: the real one, unless only "
-        "the sample holds anything.",
+        "the sample holds anything and the project, if one is run, is datapipe's.",
     ),
 ]
 OutputSize = Annotated[

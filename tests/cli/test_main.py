@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from api_on_loopback import KEY, Api, daily, refusal
 
@@ -57,6 +58,19 @@ def test_the_steps_find_the_sample_without_being_told(datapipe: Cli) -> None:
     assert "raw.daily_prices" in datapipe("load")[2]
     assert "7 models published" in datapipe("transform")[2]
     assert "KO" in datapipe("report", "--format", "csv")[1]
+
+
+def test_a_project_of_its_own_is_not_published_beside_the_sample(
+    datapipe: Cli, tmp_path: Path, database_url: str
+) -> None:
+    tmp_path.joinpath("dbt_project.yml").write_text("name: shop\n")
+    tmp_path.joinpath("models").mkdir()
+    tmp_path.joinpath("models/own.sql").write_text("select 1 as id")
+    assert datapipe("extract", "--source", "sample", "--symbols", "ko")[0] == 0
+    assert datapipe("transform", "--project-dir", str(tmp_path))[0] == 0
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT id FROM public.own").fetchall() == [(1,)]
+    assert datapipe("db", "url")[1].strip() == database_url
 
 
 def test_a_quiet_sample_says_nothing_and_never_lies_beside_real_prices(
