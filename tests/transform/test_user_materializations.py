@@ -317,11 +317,14 @@ def test_microbatches_read_their_own_time_and_are_merged(run: Run, rows: Rows) -
         "models/m.sql": f"""
             {{{{ config(materialized='incremental', incremental_strategy='microbatch',
                         unique_key='id', event_time='at', batch_size='day', begin='{begin}') }}}}
-            select id, run, '{{{{ model.batch.id }}}}' as batch, {{{{ is_incremental() }}}} as later
+            select id, run, '{{{{ model.batch.id }}}}' as batch,
+                {{{{ is_incremental() }}}} as later,
+                (select count(*) from {{{{ ref('events').render() }}}}) as of_all
             from {{{{ ref('events') }}}}
         """,
     }
     run(files)
+    assert rows("select distinct of_all from shop.m") == [(5,)]
     days = [(begin + timedelta(days=number)).strftime("%Y%m%d") for number in range(4)]
     assert rows("select id, run, batch, later from shop.m order by id") == [
         (0, 1, days[0], False), (1, 1, days[1], True), (2, 1, days[2], True), (3, 1, days[3], True)

@@ -41,7 +41,11 @@ class _During(Relation):
 
     def __str__(self) -> str:
         alias = f"_dbt_et_filter_subq_{self.identifier}"
-        return f"(select * from {super().__str__()} where {self.condition}) {quoted(alias)}"
+        return f"(select * from {self.render()} where {self.condition}) {quoted(alias)}"
+
+    def render(self) -> str:
+        """Its name alone, by which a template asks for all of its rows."""
+        return super().__str__()
 
 
 def build(site: Site) -> Built:
