@@ -10,14 +10,6 @@ import psycopg
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse
 
-_QUESTIONS = (
-    """
-    SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices)
-        OR EXISTS (SELECT FROM raw.intraday_prices)
-    """,
-    "SELECT EXISTS (SELECT FROM meta.transform_runs WHERE project <> 'datapipe')",
-)
-
 
 def chosen(settings: Settings, *, sample: bool | None) -> Warehouse:
     """The real warehouse or its sample; it may not exist yet.
@@ -63,16 +55,12 @@ def _is_sample_meant(sample: Warehouse, real: psycopg.Connection | None) -> bool
 
 
 def _holds_anything(connection: psycopg.Connection) -> bool:
-    """Whether any data ever came into a warehouse, or a project that needs none was run there.
-
-    ``connection`` is in autocommit.
-    """
-    return any(_is_there(connection, question) for question in _QUESTIONS)
-
-
-def _is_there(connection: psycopg.Connection, question: str) -> bool:
+    """Whether any data ever came into a warehouse; ``connection`` is in autocommit."""
     try:
-        row = connection.execute(question).fetchone()
-    except psycopg.errors.UndefinedTable:  # it was never upgraded, or not to this version
+        row = connection.execute(
+            "SELECT EXISTS (SELECT FROM raw.responses) OR EXISTS (SELECT FROM raw.daily_prices) "
+            "OR EXISTS (SELECT FROM raw.intraday_prices)"
+        ).fetchone()
+    except psycopg.errors.UndefinedTable:  # it was never upgraded
         return False
     return bool(row and row[0])
