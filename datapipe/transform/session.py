@@ -30,7 +30,7 @@ from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.session_settings import AS_IN_DBT, renew
 from datapipe.transform.database.statements import execute, flush
 from datapipe.transform.execution import Doing, Execution, hook_view
-from datapipe.transform.execution.outcome import error_of, result_of
+from datapipe.transform.execution.outcome import error_of, lines_of, result_of
 from datapipe.transform.execution.schedule import Node
 from datapipe.transform.execution.steps import planned
 from datapipe.transform.execution.telling import Telling
@@ -117,6 +117,8 @@ class Session:
                     self._publish(connections.opened, execution.built, memory)
                 except DatapipeError as refused:
                     memory.finish(self.connection, execution.results, succeeded=False)
+                    for line in lines_of(warned):
+                        refused.add_note(line)
                     self._failed(refused, nodes, execution)
                     raise
             memory.finish(self.connection, execution.results)

@@ -149,9 +149,11 @@ def test_a_column_whose_type_would_break_a_users_view_is_named(
 ) -> None:
     run(SHOP)
     connection.execute("create view public.dear as select symbol, close from shop.prices")
-    with pytest.raises(PublishError, match=r'view public\.dear would break: .*"close"'):
-        run({"models/prices.sql": PRICES.replace("close, 1", "close::float8, 1")})
+    changed = PRICES.replace("close, 1", "close::float8, 1 {{ nobody }}")
+    with pytest.raises(PublishError, match=r'view public\.dear would break: .*"close"') as caught:
+        run({"models/prices.sql": changed})
     assert rows("select close from public.dear order by 1") == [(1.5,), (2.5,)]
+    assert "'nobody' is undefined" in " ".join(caught.value.__notes__)
 
 
 def test_columns_that_nobody_uses_may_go_and_new_ones_may_come(

@@ -31,6 +31,7 @@ INFERRED = [
     (["1.5", "2"], "double precision", [1.5, 2.0]),
     (["50%", "null"], "integer", [50, None]),
     (["3000000000", "1"], "bigint", [3000000000, 1]),
+    (["-2147483648", "2147483647"], "integer", [-2147483648, 2147483647]),
     (["TRUE", "false", "Null"], "boolean", [True, False, None]),
     (["NA", "NAN", "TRUE", "INF", "E"], "text", ["NA", "NAN", "TRUE", "INF", "E"]),
     (["NAN", "INF"], "text", ["NAN", "INF"]),

@@ -118,10 +118,10 @@ def _number_type(values: Sequence[Decimal | None]) -> str | None:
         return "float8"
     if len(finite) < len(there):
         return None
-    largest = max((abs(value) for value in finite), default=Decimal(0))
-    if largest < _INTEGER:
+    least, largest = min(finite, default=Decimal(0)), max(finite, default=Decimal(0))
+    if least >= -_INTEGER and largest < _INTEGER:
         return "integer"
-    return "bigint" if largest < _BIGINT else "numeric"
+    return "bigint" if least >= -_BIGINT and largest < _BIGINT else "numeric"
 
 
 def _is_missing(value: str | None) -> bool:

@@ -90,13 +90,18 @@ def error_of(
         else:
             told.append(each.message)
         told += _skipped_because(each, results)
-    if warnings:
-        told += ["There are warnings, too:", *(f"  {each}" for each in warnings[:_NAMED_AT_MOST])]
+    told += lines_of(warnings)
     message, names = "\n".join(told), [each.name for each in failed]
     if not broken:
         return TestsFailedError(message, failed=names, results=results)
     at = broken[0]
     return RunFailedError(message, failed=names, results=results, path=at.path, line=at.line)
+
+
+def lines_of(warnings: Sequence[str]) -> list[str]:
+    """The lines that tell, below an error, what there is to warn of."""
+    told = [f"  {each}" for each in warnings[:_NAMED_AT_MOST]]
+    return ["There are warnings, too:", *told] if told else []
 
 
 def _counted(results: Sequence[NodeResult]) -> str:
