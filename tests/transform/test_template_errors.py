@@ -257,3 +257,29 @@ def test_rows_that_a_unique_index_forbids_are_told(run: Run) -> None:
             }
         )
     assert caught.value.line == 3
+
+
+MACRO = """{% macro most_of(column) %}
+{% set q %}
+select max({{ column }}) from pg_class
+where relpagez > 0
+{% endset %}
+{{ return(run_query(q).columns[0][0]) }}
+{% endmacro %}"""
+
+
+@pytest.mark.parametrize(
+    ("macro", "place", "more"),
+    [
+        (MACRO.replace("pagez", "pages"), "a.sql:3", r"into the SQL at .*most\.sql:6\."),
+        (MACRO, "most.sql:4", r"called for a at .*a\.sql:2\."),
+    ],
+)
+def test_a_name_that_a_macro_was_given_for_its_query_is_told_where_it_was_given(
+    run: Run, macro: str, place: str, more: str
+) -> None:
+    given = "relpagez" if place == "a.sql:3" else "relpages"
+    model = f"select 1 as id,\n  {{{{ most_of(\n    '{given}') }}}} as relpagez"
+    with pytest.raises(ProjectError, match=more) as caught:
+        run({"macros/most.sql": macro, "models/a.sql": model})
+    assert f"{place}: " in str(caught.value)

@@ -27,6 +27,8 @@ _TEXT = r"""(?x)
     ( '[^']*\n[^']*' | "[^"]*\n[^"]*" )
 """
 _END_OF_TAG = r"[%}]\}"
+# Of a column, only its own name.
+_NAME = r'(?:"?\w+"?\.)*+"?(\w+)'
 
 # What templates call of our own: a mistake in how they call it is theirs.
 _CALLED = {
@@ -53,11 +55,14 @@ def explained(
         if error.path is not None:
             error.model = error.model or model
             raise
-        at, at_line = _place_of(error) or (path, line)
-        called_for = _called_for(model, at, path, line, error)
-        message = f"{wording.ended(str(error))}{called_for}" if called_for else str(error)
+        given = _given(error)
+        at, at_line = (given and given[0]) or _place_of(error) or (path, line)
+        more, about = _called_for(model, at, path, line, error), error.about
+        if given:
+            more, about = f" It came into the SQL at {given[1][0]}:{given[1][1]}.", given[2]
+        message = f"{wording.ended(str(error))}{more}" if more else str(error)
         # The same error, as it may carry more than its message.
-        ProjectError.__init__(error, message, path=at, line=at_line, model=model, about=error.about)
+        ProjectError.__init__(error, message, path=at, line=at_line, model=model, about=about)
         raise
     except DatapipeError:
         raise
@@ -88,6 +93,19 @@ def _place_of(error: ProjectError) -> Place | None:
     """The line of a template that is wrong; of a query, the line that PostgreSQL points at."""
     written = getattr(error, "written", "")
     return (written and places.written_at(written, error)) or places.innermost_of(error)
+
+
+def _given(error: ProjectError) -> tuple[Place, Place, str] | None:
+    """Where a macro was given the name that its query asks for in vain, and where that is sent."""
+    sql, offset = getattr(error, "sql", ""), getattr(error, "offset", None)
+    name = re.match(_NAME, sql[offset:]) if offset is not None else None
+    sent = places.innermost_of(error)
+    if name is None or sent is None or getattr(error.__cause__, "sqlstate", "") != "42703":
+        return None
+    if places.written_at(getattr(error, "written", ""), error):  # there it is no argument
+        return None
+    at = places.given_at(name[1], error)
+    return None if at is None or at[0] == sent[0] else (at, sent, name[1])
 
 
 def _syntax_error(

@@ -117,6 +117,15 @@ def written_at(text: str, error: BaseException) -> Place | None:
     return None
 
 
+def given_at(name: str, error: BaseException) -> Place | None:
+    """The innermost line with ``name`` in its tag, among those that ``error`` passed through."""
+    for path, first in reversed(passed(error)):
+        line = line_with(name, (path, first))
+        if line is not None:
+            return path, line
+    return None
+
+
 def _place(variables: dict[str, Any], filename: str, line: int) -> Place | None:
     template = variables.get("__jinja_template__")
     if template is not None:
