@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datapipe import paths
 from datapipe.asking import ALPHA_VANTAGE, SAMPLE, Ask, Listener, Ran
-from datapipe.errors import ProjectError, SettingsError
+from datapipe.errors import SettingsError
 from datapipe.frozen import frozen
-from datapipe.paths import shipped
 from datapipe.settings import Settings
 from datapipe.warehouse import Warehouse, choice, ledger, migrate, sessions
 
@@ -197,23 +196,13 @@ class Pipeline:
 
     def project_dir(self) -> Path:
         """The SQL project: the one named, ``sql_models`` in this folder, or the shipped one."""
-        named = self.settings.project_dir
-        if named is None:
-            own = Path.cwd() / "sql_models"
-            named = own if own.is_dir() else shipped("sql_models")
-        for folder in (named, named / "sql_models"):
-            if (folder / "dbt_project.yml").is_file():
-                return folder
-        raise ProjectError(
-            f"There is no dbt_project.yml in {named}. `datapipe init` writes a project that works."
-        )
+        return paths.project_dir(self.settings.project_dir)
 
     def _source_for_project(self, source: str | None) -> str | None:
         """``source``, or the real one for a project that is not made for datapipe's own data."""
         if source is not None:
             return source
-        text = (self.project_dir() / "dbt_project.yml").read_bytes()
-        return None if _MADE_FOR_DATAPIPE.search(text) else ALPHA_VANTAGE
+        return None if paths.is_of_datapipe(self.project_dir()) else ALPHA_VANTAGE
 
     def _check(self, ask: Ask) -> None:
         if ask.source == ALPHA_VANTAGE and self.settings.api_key is None:
@@ -382,10 +371,6 @@ class Pipeline:
             )
         step.run.summary["transform"] = {"models": len(transformed.models)}
         return transformed
-
-
-# The project that datapipe ships, and those that `datapipe init` wrote, keep its name.
-_MADE_FOR_DATAPIPE = re.compile(rb"^name:\s*['\"]?datapipe\b", re.MULTILINE)
 
 
 def _is_sample(source: str | None) -> bool | None:
