@@ -75,8 +75,7 @@ def code_of(
         return None
 
     def code() -> str:
-        schemas = {each.relation.schema for each in compiler.manifest.models.values()}
-        return aside.in_public(compiled().sql, schemas)
+        return aside.in_public(compiled().sql, compiler.manifest.schemas)
 
     return code
 

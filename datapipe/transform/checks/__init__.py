@@ -199,7 +199,8 @@ def _asked(
             found.append(cursor.fetchall())
         if not cursor.nextset():
             break
-    counts, answers = found[: len(queries) + 1], found[len(queries) + 1 :]
+    answered = len(found) - len(questions)
+    counts, answers = found[:answered], found[answered:]
     if witness is not None:
         witness.tests_saw(connection, [(each.test, each.compiled) for each in queries], answers)
     rows = [count[0] if count else (0, False, False, None) for count in counts]

@@ -33,8 +33,8 @@ def again(compiled: Compiled, result: TestResult, macro: str, compiler: Compiler
     test = compiled.node
     assert isinstance(test, DataTest)  # noqa: S101 - it is the result of one
     node = compiler.seen(test, compiled)
-    schemas = {each.relation.schema for each in compiler.manifest.models.values()}
-    code = aside.in_public(compiled.sql, schemas)  # it may be written down; what is sent is aimed
+    # It may be written down; what is sent of it finds what stands aside.
+    code = aside.in_public(compiled.sql, compiler.manifest.schemas)
     node |= {"compiled_code": code, "compiled_sql": code}
     sql = f"select * from {result.stored_in}" if result.stored_in else code
     own = {"sql": sql, "compiled_code": code, "model": node}

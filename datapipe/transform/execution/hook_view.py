@@ -45,7 +45,6 @@ def after(
     by_id = {node.unique_id: node for node in nodes}
     made = {each.model.unique_id: each for each in built}
     codes = {**tested, **{key: each.compiled for key, each in made.items() if each.compiled}}
-    schemas = {each.relation.schema for each in compiler.manifest.models.values()}
     compiler = compiler.growing(each.model.key for each in made.values() if each.grown)
     ended: list[Ended] = []
     there: set[tuple[str, str]] = set()
@@ -56,7 +55,7 @@ def after(
             why = str(unpublished).partition("\n")[0]
             shown = replace(result, status=instead, message=f"It was not published: {why}")
         code = codes.get(node.unique_id)
-        sent = None if code is None else aside.in_public(code.sql, schemas)
+        sent = None if code is None else aside.in_public(code.sql, compiler.manifest.schemas)
         ended.append(as_told.of(shown, node, made.get(node.unique_id), compiler, sent))
         if shown.has_failed:
             continue

@@ -71,6 +71,13 @@ class Manifest:
         models = self.models.values()
         return frozenset(each.relation.published for each in models if each.materialized in kinds)
 
+    @cached_property
+    def schemas(self) -> frozenset[str]:
+        """The schemas that the models are published in, as templates write them."""
+        return frozenset(
+            each.relation.schema for each in self.models.values() if each.relation.schema
+        )
+
     def ref(self, names: tuple[Any, ...], *, package: str, version: Any = None) -> Model:
         """The model that ``ref(*names)`` means in ``package``; raises ProjectError if none."""
         return self.models[self.names.model(asked(names, version), package).key]

@@ -77,7 +77,7 @@ class Fingerprints:
             for prefix in ("", *_DISPATCHED):
                 if name.startswith(prefix):
                     self._sources.setdefault(name.removeprefix(prefix), []).append(source)
-        self._asides = dict(_asides(manifest.models.values()))
+        self._asides = dict(_asides(manifest.schemas))
         self._reached = cache(self._reached_by)
         self._hash = cache(self._hash_of)
 
@@ -228,8 +228,8 @@ class Fingerprints:
         return frozenset(found)
 
 
-def _asides(models: Iterable[Model]) -> Iterator[tuple[str, str]]:
-    for schema in {model.relation.schema for model in models if model.relation.schema}:
+def _asides(schemas: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for schema in schemas:
         for suffix in (aside.BUILD, growth.SUFFIX):
             name = aside.beside(schema, suffix)
             yield name.replace('"', '""'), schema.replace('"', '""')
