@@ -218,6 +218,17 @@ STUCK = {
         "create rule logged as on insert to public.log "
         "do also select count(*) from shop.{0}"
     ),
+    "a rule on a view of the project's": (
+        "create rule to_the_table as on insert to shop.cheap_{0} "
+        "do instead insert into shop.{0} (symbol) values (new.symbol)"
+    ),
+    "a table of which it is a partition": (
+        "create table public.parts (like shop.{0}) partition by list (symbol);"
+        "alter table public.parts attach partition shop.{0} for values in ('A', 'B')"
+    ),
+    "a table from which it inherits": (
+        "create table public.older (symbol text); alter table shop.{0} inherit public.older"
+    ),
 }
 
 
@@ -244,6 +255,19 @@ def test_a_table_that_cannot_be_replaced_is_filled_anew_where_it_is(
         with pytest.raises(PublishError, match=rf"{table}\.sql: .* columns change \(column run\)"):
             run({f"models/{table}.sql": PRICES.replace("1 as run", "'x' as run")})
         write(second)
+
+
+def test_rows_that_cannot_be_replaced_where_they_are_are_told_with_the_model(
+    run: Run, rows: Any, connection: psycopg.Connection
+) -> None:
+    run(SHOP)
+    connection.execute(
+        "create table public.parts (like shop.prices) partition by list (run);"
+        "alter table public.parts attach partition shop.prices for values in (1)"
+    )
+    with pytest.raises(PublishError, match=r"prices\.sql: .* violates partition constraint"):
+        run(SECOND)
+    assert rows("select distinct run from public.parts") == [(1,)]
 
 
 def test_a_foreign_key_on_a_model_is_refused(run: Run, connection: psycopg.Connection) -> None:

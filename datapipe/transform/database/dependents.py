@@ -30,11 +30,15 @@ class Dependent:
     function: int = 0
     # It is a part of the relation and goes with it, as a trigger or a default does.
     part: bool = False
+    # It is a rule that somebody has made, not the query of a view.
+    rule: bool = False
 
 
 # An object hangs on a relation, or on the row type that every relation brings with it. Left out is
 # what belongs to the relation itself: its indexes, partitions and row type, and its own rule if it
-# is a view. Subqueries take the place of joins, as the time for planning doubles with each join.
+# is a view. Other rules are no part of the view that they stand on, as they outlive its query. A
+# table that inherits would leave its parents. Subqueries take the place of joins, as the time for
+# planning doubles with each join.
 _DEPENDENTS = """
 WITH ours AS (
     SELECT c.oid AS relation, 'pg_class'::regclass::oid AS class, c.oid AS object
@@ -45,10 +49,10 @@ WITH ours AS (
     WHERE c.oid = ANY(%(oids)s::oid[])
 )
 SELECT o.relation::bigint,
-       min(CASE WHEN v.oid IS NULL OR r.oid IS NULL
-                THEN pg_describe_object(d.classid, d.objid, 0)
-                ELSE CASE v.relkind WHEN 'm' THEN 'materialized view ' WHEN 'v' THEN 'view '
-                                    ELSE 'rule of ' END || vn.nspname || '.' || v.relname END),
+       min(CASE WHEN r.rulename = '_RETURN'
+                THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END
+                     || vn.nspname || '.' || v.relname
+                ELSE pg_describe_object(d.classid, d.objid, 0) END),
        array_remove(array_agg(DISTINCT a.attname::text), NULL),
        max(CASE WHEN r.rulename = '_RETURN' AND v.relkind = 'v' AND o.class = 'pg_class'::regclass
                 THEN v.oid END::bigint),
@@ -60,7 +64,8 @@ SELECT o.relation::bigint,
            WHEN 'pg_policy'::regclass THEN (SELECT polrelid FROM pg_policy WHERE oid = d.objid)
            WHEN 'pg_trigger'::regclass THEN (SELECT tgrelid FROM pg_trigger WHERE oid = d.objid)
            WHEN 'pg_attrdef'::regclass THEN (SELECT adrelid FROM pg_attrdef WHERE oid = d.objid)
-       END) IS TRUE
+       END) IS TRUE,
+       bool_or(r.rulename <> '_RETURN') IS TRUE
 FROM ours o
 JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.object AND d.deptype IN ('n', 'a')
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -77,7 +82,14 @@ WHERE NOT coalesce(r.ev_class = o.relation AND r.rulename = '_RETURN', false)
       EXISTS (SELECT FROM pg_index WHERE indexrelid = d.objid AND indrelid = o.relation)
       OR EXISTS (SELECT FROM pg_class WHERE oid = d.objid AND relispartition)))
 GROUP BY o.relation, d.classid, d.objid
-ORDER BY o.relation, d.classid, d.objid
+UNION ALL
+SELECT i.inhrelid::bigint, 'parent table ' || n.nspname || '.' || p.relname, '{}', NULL, false,
+       NULL, n.nspname, p.relname, 0, true, false
+FROM pg_inherits i
+JOIN pg_class p ON p.oid = i.inhparent AND p.relkind IN ('r', 'p')
+JOIN pg_namespace n ON n.oid = p.relnamespace
+WHERE i.inhrelid = ANY(%(oids)s::oid[])
+ORDER BY 1, 2
 """
 
 # What hangs on functions: a relation, or another function.
@@ -119,14 +131,14 @@ def dependents(connection: psycopg.Connection, oids: Iterable[int]) -> list[Depe
     rows = connection.execute(_DEPENDENTS, {"oids": wanted}).fetchall()
     views = views_of(connection, [row[3] for row in rows if row[3] is not None and not row[4]])
     found = []
-    for on, what, columns, view, _, key, schema, name, function, part in rows:
+    for on, what, columns, view, _, key, schema, name, function, part, rule in rows:
         of = (schema, name) if name is not None else None
         state, definition = views.get(view, (None, ""))
         if state is not None and state.is_ours_to_change:
             found.append(Dependent(on, what, tuple(columns), state, definition, of))
         else:
             hanging = Dependent(on, what, tuple(columns), of=of, constraint=key or "")
-            found.append(replace(hanging, function=function, part=part))
+            found.append(replace(hanging, function=function, part=part, rule=rule))
     return found
 
 

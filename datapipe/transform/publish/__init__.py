@@ -31,8 +31,11 @@ from datapipe.transform.publish import (
 )
 from datapipe.transform.publish.foreign_keys import Key
 from datapipe.transform.publish.functions import Functions
-from datapipe.transform.publish.plan import Plan, name_of
+from datapipe.transform.publish.plan import Plan, name_of, refused
+from datapipe.warehouse.failures import class_of
 
+# Of SQLSTATE, where rows are not to the liking of what has been made on their table.
+_OF_ROWS = {"0A", "22", "23", "42", "55", "P0"}
 _PAUSES = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -198,7 +201,19 @@ class Publication:
         statements += [
             index.replace(" USING", f" ON {table} USING", 1) for index in sorted(missing)
         ]
-        execute(self.connection, "; ".join([*statements, analyzed(table)]))
+        try:
+            execute(self.connection, "; ".join([*statements, analyzed(table)]))
+        except locks.BUSY:
+            raise
+        except psycopg.Error as error:
+            if class_of(error) not in _OF_ROWS:
+                raise
+            said = ". ".join(filter(None, (error.diag.message_primary, error.diag.message_hint)))
+            raise refused(
+                each,
+                f"Something depends on {table}, so its rows are replaced where they are, and "
+                f"PostgreSQL refuses that: {said.rstrip('.')}.",
+            ) from error
 
     def _swap(self, plan: Plan, of_functions: Functions, taken: Sequence[Key]) -> None:
         run = self.connection

@@ -59,7 +59,8 @@ def make(
         if moves:
             plan.moved.append(each)
     project = {name_of(model) for model in models}
-    Swaps(connection, plan, moved, ours, project, read_on, making_way).decide()
+    hooked = {name_of(each.model) for each in built if each.model.has_hooks}
+    Swaps(connection, plan, moved, ours, project, read_on, making_way, hooked).decide()
     return plan
 
 

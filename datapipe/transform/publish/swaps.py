@@ -19,7 +19,7 @@ class Swaps:
 
     ``project`` are the names of all models, ``ours`` those that this run has built. ``read_on`` are
     the oids of what materialized views aside read, ``making_way`` those of functions that will be
-    gone.
+    gone, and ``hooked`` the names of what hooks have made rules on, or may have.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Swaps:
         project: Collection[Name],
         read_on: Collection[int],
         making_way: Collection[int],
+        hooked: Collection[Name],
     ) -> None:
         self.connection = connection
         self.plan = plan
@@ -45,7 +46,11 @@ class Swaps:
                 continue
             if dependent.constraint and dependent.of in plan.names:
                 self.keys_aside.setdefault(dependent.on, []).append(dependent)
-            elif dependent.of not in ours or dependent.constraint:
+            elif (
+                dependent.of not in ours
+                or dependent.constraint
+                or (dependent.rule and dependent.of not in hooked)
+            ):
                 self.hanging.setdefault(dependent.on, []).append(dependent)
         self.constraints = _constraints(connection, plan, moved)
         self.marked = marks.marked(connection, oids) if oids else set()
