@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import calendars
 import psycopg
@@ -158,6 +159,23 @@ def connection(warehouse: Warehouse) -> Iterator[psycopg.Connection]:
     """A connection in autocommit to this test's database."""
     with warehouse.connect(autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture
+def make_database(
+    database_url: str, server_url: Callable[[str], str]
+) -> Iterator[Callable[[str], Warehouse]]:
+    """Makes an empty database by what is said of it in CREATE DATABASE, and drops it."""
+    name = urlsplit(database_url).path.removeprefix("/") + "_other"
+    with psycopg.connect(server_url("postgres"), autocommit=True) as connection:
+
+        def made(how: str) -> Warehouse:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name} {how}".encode())
+            return Warehouse(server_url(name))
+
+        yield made
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest.fixture

@@ -152,6 +152,7 @@ class Warehouse:
                 autocommit=True,
                 connect_timeout=10,
                 fallback_application_name="datapipe",
+                client_encoding="UTF8",  # as all files are, whatever the database holds text in
                 prepare_threshold=None,  # a pooler between us and the server would lose them
             )
         except psycopg.ProgrammingError as error:  # a parameter that libpq does not know

@@ -17,7 +17,8 @@ _CURES = {
     "53100": "Free some disk space and run the command again; nothing is lost.",
     "53200": "Give the server more memory, or run with less at once; nothing is lost.",
     "53300": "Wait for other clients to leave, or raise max_connections on the server.",
-    "25006": "Point DATAPIPE_DATABASE_URL at the primary server; this one only reads.",
+    "25006": "Point DATAPIPE_DATABASE_URL at the primary server if this one only reads, or set "
+    "default_transaction_read_only to off.",
     "57P01": "Wait until the server is back and run the command again; nothing is lost.",
     "57P02": "Wait until the server is back and run the command again; nothing is lost.",
     "57P03": "The server is starting or stopping: wait a moment and run the command again.",
@@ -25,6 +26,12 @@ _CURES = {
     "40P01": "Another transaction stood in the way. Run the command again; nothing is lost.",
     "55P03": "Another transaction holds a lock. Run the command again when it has ended.",
 }
+
+# Each table that is published takes some locks, until all are.
+_TOO_FEW_LOCKS = (
+    "Raise it in postgresql.conf and restart the server, or publish models one by one, by "
+    "--publish per-model; nothing is lost."
+)
 
 # A failed connection has no sqlstate: libpq only passes on the server's words.
 _REFUSED_BY_WORDS = {
@@ -55,6 +62,8 @@ def failure(error: psycopg.Error, doing: str) -> WarehouseError:
     else:
         cure = _CURES.get(state or "", "")
     hint = error.diag.message_hint
+    if hint and "max_locks_per_transaction" in hint:
+        cure = _TOO_FEW_LOCKS
     sentences = [f"PostgreSQL stopped {doing}: {_sentence(said)}", hint and _sentence(hint), cure]
     return WarehouseError(" ".join(filter(None, sentences)), sqlstate=state)
 

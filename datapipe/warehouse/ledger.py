@@ -56,7 +56,7 @@ def recorded(connection: psycopg.Connection, command: str) -> Iterator[Run]:
             connection.execute(
                 "UPDATE meta.runs SET finished_at = clock_timestamp(), outcome = %s, summary = %s "
                 "WHERE run_id = %s",
-                [outcome, json.dumps(run.summary, default=str), run.run_id],
+                [outcome, json.dumps(run.summary, ensure_ascii=False, default=str), run.run_id],
             )
 
 

@@ -60,15 +60,21 @@ def _run_alembic(warehouse: Warehouse) -> None:
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine, pool, text
+    from sqlalchemy.exc import DBAPIError
 
     config = Config()
     config.set_main_option("script_location", str(shipped("migrations")).replace("%", "%%"))
     engine = create_engine(
         "postgresql+psycopg://", creator=warehouse.new_connection, poolclass=pool.NullPool
     )
-    with engine.connect() as connection:
-        connection.execute(text("CREATE SCHEMA IF NOT EXISTS meta"))
-        connection.commit()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("CREATE SCHEMA IF NOT EXISTS meta"))
+            connection.commit()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except DBAPIError as error:
+        if isinstance(error.orig, psycopg.Error):  # which whoever has connected can explain
+            raise error.orig from None
+        raise

@@ -15,8 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from datapipe import transform
 from datapipe.errors import ProjectError, RunFailedError, TestsFailedError, WarehouseError
-from datapipe.transform import Listener, Transformed
+from datapipe.transform import Listener, Options, Transformed
+from datapipe.warehouse import Warehouse
 
 Run = Callable[..., Transformed]
 Write = Callable[..., Path]
@@ -264,3 +266,18 @@ def test_a_python_model_is_known_and_fails_alone(run: Run, rows: Any) -> None:
     with pytest.raises(ProjectError, match="There is no model nowhere") as unknown:
         run({**files, "models/b.py": python + "    return dbt.ref('nowhere')\n"})
     assert (unknown.value.path.name, unknown.value.line) == ("b.py", 5)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_may_hold_its_text_in_another_encoding(
+    make_database: Callable[[str], Warehouse], write: Write, encoding: str
+) -> None:
+    warehouse = make_database(f"TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    warehouse.upgrade()
+    folder = write({"models/größe.sql": "SELECT 'größer' AS \"Größe\""})
+    ran = transform.run(warehouse, Options(project_dir=folder), run_id=7)
+    assert [each.status for each in ran.results] == ["success"]
+    with warehouse.connect() as connection:
+        found = connection.execute('SELECT "Größe" FROM shop."größe"').fetchall()
+        kept = connection.execute("SELECT name FROM meta.run_results").fetchall()
+    assert (found, kept) == ([("größer",)], [("größe",)])

@@ -113,3 +113,37 @@ def test_a_connection_that_the_server_ended_is_told_as_a_sentence(
     ):
         connection.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
         victim.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_text_is_the_same_in_a_database_of_another_encoding(
+    make_database: Callable[[str], Warehouse], encoding: str
+) -> None:
+    made = make_database(f"TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+    with made.connect() as connection:
+        row = connection.execute("SELECT %s, json_build_object('k', 'Größe')", ["Größe"]).fetchone()
+    assert row == ("Größe", {"k": "Größe"})
+
+
+def test_a_database_that_may_only_be_read_is_told_as_a_sentence(
+    make_database: Callable[[str], Warehouse],
+) -> None:
+    made = make_database("")
+    with made.connect(autocommit=True) as connection:
+        connection.execute(
+            f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only = on"
+        )
+    with pytest.raises(WarehouseError, match="set default_transaction_read_only to off") as caught:
+        made.upgrade()
+    assert caught.value.sqlstate == "25006"
+
+
+def test_too_few_locks_are_told_with_the_way_round_them(warehouse: Warehouse) -> None:
+    with (
+        pytest.raises(WarehouseError, match="--publish per-model"),
+        warehouse.connect(autocommit=True) as working,
+    ):
+        working.execute(
+            "DO $$ BEGIN RAISE 'out of shared memory' USING errcode = '53200', "
+            "hint = 'You might need to increase \"max_locks_per_transaction\".'; END $$"
+        )

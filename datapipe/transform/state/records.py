@@ -128,7 +128,7 @@ def write(
         [
             target_schema,
             run_id,
-            json.dumps([{**each.stored(), "seconds": each.seconds} for each in states]),
+            _json([{**each.stored(), "seconds": each.seconds} for each in states]),
         ],
     )
 
@@ -166,11 +166,11 @@ def begin_run(connection: psycopg.Connection, run_id: int, project: str, options
             run_id,
             project,
             options.target_schema,
-            json.dumps(list(options.select)),
-            json.dumps(list(options.exclude)),
-            json.dumps(dict(options.variables), default=str),
+            _json(list(options.select)),
+            _json(list(options.exclude)),
+            _json(dict(options.variables)),
             options.full_refresh,
-            json.dumps({name: getattr(options, name) for name in _KEPT_OPTIONS}, default=str),
+            _json({name: getattr(options, name) for name in _KEPT_OPTIONS}),
         ],
     )
 
@@ -197,7 +197,7 @@ def end_run(
         "failures, seconds) SELECT DISTINCT ON (unique_id) %s, new.* FROM "
         "json_to_recordset(%s::json) AS new (unique_id text, resource_type text, name text, "
         "status text, message text, failures bigint, seconds float8)",
-        [run_id, json.dumps(ended)],
+        [run_id, _json(ended)],
     )
     connection.execute(
         "UPDATE meta.transform_runs SET succeeded = %s WHERE run_id = %s", [succeeded, run_id]
@@ -258,7 +258,7 @@ def put_aside(connection: psycopg.Connection, asides: Sequence[Aside]) -> None:
         "ON CONFLICT (unique_id) DO UPDATE SET run_id = excluded.run_id, "
         "schema_name = excluded.schema_name, relation_name = excluded.relation_name, "
         "state = excluded.state",
-        [json.dumps(stored)],
+        [_json(stored)],
     )
 
 
@@ -296,3 +296,8 @@ def _state(row: tuple[Any, ...]) -> NodeState:
         seconds=seconds,
         changed=tuple(inputs.get("changed", ())),
     )
+
+
+def _json(value: object) -> str:
+    """``value`` as JSON without escapes, which not every encoding of a database can take."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -38,7 +38,7 @@ def write(
             "(project, checked_at, unique_id, status, max_loaded_at) "
             "SELECT %s, %s, new.* FROM json_to_recordset(%s::json) AS new "
             "(unique_id text, status text, max_loaded_at timestamptz)",
-            [project, datetime.now(UTC), json.dumps(rows)],
+            [project, datetime.now(UTC), json.dumps(rows, ensure_ascii=False)],
         )
         connection.execute(
             "DELETE FROM meta.source_freshness WHERE project = %s AND checked_at < "
