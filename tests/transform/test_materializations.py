@@ -246,15 +246,20 @@ def test_descriptions_become_comments_where_persist_docs_says_so(run: Run, rows:
         assert rows(comments) == [("by a hook", "The key.")]
 
 
-def test_unqualified_names_do_not_depend_on_the_role(
+def test_names_without_a_schema_are_sought_where_the_database_says(
     run: Run, rows: Any, connection: psycopg.Connection
 ) -> None:
-    database = connection.info.dbname
     connection.execute("create table public.things as select 1 as id")
-    here = f'alter role current_user in database "{database}"'
-    connection.execute(f"{here} set search_path = nowhere")
+    connection.execute("create schema elsewhere")
+    connection.execute("create table elsewhere.things as select 2 as id")
+    here = f'alter role current_user in database "{connection.info.dbname}"'
+    run({"models/a.sql": "{{ config(materialized='table') }} select id from things"})
+    assert rows("select id from shop.a") == [(1,)]
+    connection.execute(f"{here} set search_path = elsewhere, public")
     try:
-        run({"models/a.sql": "select id from things"})
+        run()
+        assert rows("select id from shop.a") == [(2,)]
     finally:
         connection.execute(f"{here} reset search_path")
+    run()
     assert rows("select id from shop.a") == [(1,)]

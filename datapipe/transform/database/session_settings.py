@@ -15,14 +15,16 @@ from psycopg.pq import TransactionStatus
 
 from datapipe.warehouse import settle
 
-# The time zone is the server's own, and the search path not what somebody set for the role.
-AS_IN_DBT = 'SET search_path = "$user", public; SET datestyle = ISO'
+# The time zone and the search path are what the server, the database or the role has set.
+AS_IN_DBT = "SET datestyle = ISO"
 
-# What the server has set decides what a cast of a time to a date or to text gives.
+# What the server has set decides what a cast of a time to a date or to text gives, and what a name
+# without a schema means.
 _USUAL = {
     "TimeZone": ("the time zone", {"UTC", "Etc/UTC"}),
     "DateStyle": ("the style of dates", {"ISO, MDY"}),
     "IntervalStyle": ("the style of intervals", {"postgres"}),
+    "search_path": ("the search path", {'"$user", public'}),
 }
 
 _LEAVING = re.compile(
@@ -38,9 +40,20 @@ def leaves(statement: str) -> bool:
 
 
 def unusual(connection: psycopg.Connection) -> dict[str, str]:
-    """The settings of this session that are not the usual ones; sends nothing."""
-    found = {name: connection.info.parameter_status(key) for key, (name, _) in _USUAL.items()}
-    return {name: found[name] or "" for name, usual in _USUAL.values() if found[name] not in usual}
+    """The settings of this session that are not the usual ones.
+
+    The server reports most of them by itself, from version 18 on all.
+    """
+    found = {name: _setting(connection, key) for key, (name, _) in _USUAL.items()}
+    return {name: found[name] for name, usual in _USUAL.values() if found[name] not in usual}
+
+
+def _setting(connection: psycopg.Connection, key: str) -> str:
+    reported = connection.info.parameter_status(key)
+    if reported is not None:
+        return reported
+    row = connection.execute("SELECT current_setting(%s)", [key]).fetchone()
+    return str(row[0]) if row else ""
 
 
 @contextmanager
