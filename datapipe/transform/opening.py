@@ -56,7 +56,7 @@ def opened(
     if wanted.default:
         on_log(f"What {SELECTORS} has as its default is selected: {wanted.default}.")
     try:
-        read = manifest.read(loaded, renderer)
+        read = manifest.read(renderer)
     except ProjectError as error:
         if renderer.warnings:
             warnings = "\n".join(f"  {each}" for each in renderer.warnings[:_WARNINGS_AT_MOST])

@@ -28,7 +28,7 @@ def read(write: Write) -> Read:
     @showing()
     def read_project(files: dict[str, str]) -> Manifest:
         loaded = project.load(write(files))
-        read = manifest.read(loaded, Renderer(loaded, described(None, "public")))
+        read = manifest.read(Renderer(loaded, described(None, "public")))
         ordered(read.models)
         return read
 

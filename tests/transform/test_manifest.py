@@ -114,7 +114,7 @@ FILES = {
 def read(write: Write) -> Read:
     def read_project(files: dict[str, str] | None = None, **variables: Any) -> Manifest:
         loaded = project.load(write(files or FILES), variables)
-        return manifest.read(loaded, Renderer(loaded, described(None, "public")))
+        return manifest.read(Renderer(loaded, described(None, "public")))
 
     return read_project
 

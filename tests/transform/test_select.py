@@ -61,7 +61,7 @@ def selected(write: Write) -> Callable[..., Selection]:
     folder = write(SHOP)
     loaded = project.load(folder)
     renderer = Renderer(loaded, described(None, "public"))
-    manifest = read(loaded, renderer)
+    manifest = read(renderer)
 
     def of(*include: str, exclude: tuple[str, ...] = ()) -> Selection:
         return select(manifest, asked(loaded, lambda: renderer, include, exclude))

@@ -112,37 +112,37 @@ class Manifest:
         return self.sources[self.names.source(asked_source(names), package).key]
 
 
-def read(project: Project, renderer: Renderer) -> Manifest:
-    """Read everything under the project's paths; sends nothing to PostgreSQL.
+def read(renderer: Renderer) -> Manifest:
+    """Read everything under the paths of the renderer's project; sends nothing to PostgreSQL.
 
     Raises ProjectError for the first mistake, with file and line where they are known.
     """
-    check_project(project, renderer)
+    project = renderer.project
+    check_project(renderer)
     renderer.warnings += required.unmet(project)
     properties = {
-        name: Reader(project, package, renderer).read_all()
-        for name, package in project.all_packages.items()
+        name: Reader(package, renderer).read_all() for name, package in project.all_packages.items()
     }
-    configs, docs = Configs(project, renderer), Docs(project, renderer)
+    configs, docs = Configs(renderer), Docs(renderer)
     groups = exposures.groups_of(
         project, {package: of.blocks.get("groups", []) for package, of in properties.items()}
     )
-    found = models.Reader(project, renderer, configs, docs, properties)
+    found = models.Reader(renderer, configs, docs, properties)
     found.read()
-    check_trees(project, renderer, [*found.models, *found.disabled])
-    read_sources = _sources(project, renderer, configs, docs, properties)
+    check_trees(renderer, [*found.models, *found.disabled])
+    read_sources = _sources(renderer, configs, docs, properties)
     names = Names(project, found.models, read_sources.found, found.disabled, read_sources.disabled)
-    references = References(renderer, project, names, _seeds_of(read_sources, found.models))
+    references = References(renderer, names, _seeds_of(read_sources, found.models))
     known = {model.key: references.of_model(model) for model in found.models}
     warn_of_deprecated(known.values(), renderer)
-    tests = generic_tests.Reader(project, renderer, configs, docs, names)
-    singular = singular_tests.Reader(project, renderer, configs, docs)
+    tests = generic_tests.Reader(renderer, configs, docs, names)
+    singular = singular_tests.Reader(renderer, configs, docs)
     written = [
         *tests.of_nodes(properties),
         *map(references.with_seeds, tests.of_sources(read_sources.tests)),
         *filter(None, map(references.of_test, singular.read(properties))),
     ]
-    units = unit_tests.Reader(project, renderer, configs, names, found.models)
+    units = unit_tests.Reader(renderer, configs, names, found.models)
     return Manifest(
         project,
         known,
@@ -160,7 +160,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
             for package, of in properties.items()
             for each in (
                 *exposures.exposures_of(
-                    project, package, of.blocks.get("exposures", ()), configs, names, renderer
+                    renderer, package, of.blocks.get("exposures", ()), configs, names
                 ),
                 *exposures.semantics_of(project, package, of.blocks, names),
             )
@@ -169,7 +169,7 @@ def read(project: Project, renderer: Renderer) -> Manifest:
         docs=docs.blocks,
         disabled=tuple(found.disabled),
         seeds=references.seeds,
-        operations=tuple(operations.operations_of(project, renderer, configs, names)),
+        operations=tuple(operations.operations_of(renderer, configs, names)),
     )
 
 
@@ -178,7 +178,6 @@ def _blocks(kind: str, properties: Mapping[str, Properties]) -> list[Any]:
 
 
 def _sources(
-    project: Project,
     renderer: Renderer,
     configs: Configs,
     docs: Docs,
@@ -190,13 +189,13 @@ def _sources(
         for _, block in _blocks("sources", properties)
         if "overrides" in block
     }
-    reader = sources.Reader(project, configs, docs, renderer)
+    reader = sources.Reader(renderer, configs, docs)
     for package, of in properties.items():
         reader.read(package, of.blocks.get("sources", []), overrides)
     read = reader.sources
     owners: dict[SourceKey, str] = {}
     for source in read.found:
-        if source.key not in owners or source.package == project.name:
+        if source.key not in owners or source.package == renderer.project.name:
             owners[source.key] = source.package
     keyed = {
         source.unique_id: source

@@ -118,10 +118,10 @@ class Configs:
     For nodes of a package, what the root project's tree says counts most.
     """
 
-    def __init__(self, project: Project, renderer: Renderer) -> None:
-        self.project = project
+    def __init__(self, renderer: Renderer) -> None:
+        self.project = renderer.project
         self.renderer = renderer
-        self._own = {"var": Var(project.given, is_final=True)}
+        self._own = {"var": Var(self.project.given, is_final=True)}
         self._levels: dict[int, Layer] = {}
         self._known: dict[tuple[object, ...], tuple[dict[str, Any], list[Layer]]] = {}
 

@@ -11,17 +11,16 @@ from datapipe.transform.jinja.context import Var, near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.files import blocks_of
 from datapipe.transform.manifest.nodes import Column
-from datapipe.transform.project import Project
 
 
 class Docs:
     """All docs blocks of a project and its packages, by package and name."""
 
-    def __init__(self, project: Project, renderer: Renderer) -> None:
-        self.project = project
+    def __init__(self, renderer: Renderer) -> None:
+        self.project = renderer.project
         self.renderer = renderer
         self.blocks: dict[tuple[str, str], str] = {}
-        for package in project.all_packages.values():
+        for package in self.project.all_packages.values():
             places: dict[str, Path] = {}
             for path in package.described(".md"):
                 text = package.text(path)

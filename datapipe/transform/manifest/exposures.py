@@ -22,17 +22,16 @@ _TYPES = ("dashboard", "notebook", "analysis", "ml", "application")
 
 
 def exposures_of(
-    project: Project,
+    renderer: Renderer,
     package: str,
     blocks: Sequence[tuple[Path, Block]],
     configs: Configs,
     names: Names,
-    renderer: Renderer,
 ) -> Iterator[Exposure]:
     """The exposures that are enabled; what they depend on is known to exist."""
     places: dict[str, Path] = {}
     for path, block in blocks:
-        name, owner = str(block["name"]), project.package(package)
+        name, owner = str(block["name"]), renderer.project.package(package)
         file, inside = owner.relative(path), owner.inside(path)
         if name in places:
             raise ProjectError(
@@ -63,7 +62,7 @@ def exposures_of(
         config, _ = configs.of("exposure", package, fqn, given)
         if not config["enabled"]:
             continue
-        depends, found = block.get("depends_on") or [], Found(renderer.target)
+        depends = block.get("depends_on") or []
         lines = getattr(depends, "lines", [block.line_of("depends_on")])
         refs: dict[str, None] = {}
         sources: dict[tuple[str, str], None] = {}

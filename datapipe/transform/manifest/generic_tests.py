@@ -21,7 +21,6 @@ from datapipe.transform.manifest.properties import NodeProperties, Properties
 from datapipe.transform.manifest.setting_lines import below
 from datapipe.transform.manifest.tests import DataTest
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
-from datapipe.transform.project import Project
 
 # These read only what their arguments name, so they need not be called to find that out.
 _PLAIN: Mapping[str, tuple[frozenset[str], ...]] = {
@@ -42,13 +41,12 @@ class Reader:
 
     def __init__(
         self,
-        project: Project,
         renderer: Renderer,
         configs: Configs,
         docs: Docs,
         names: Names,
     ) -> None:
-        self.project = project
+        self.project = renderer.project
         self.renderer = renderer
         self.configs = configs
         self.docs = docs

@@ -37,13 +37,12 @@ class Reader:
 
     def __init__(
         self,
-        project: Project,
         renderer: Renderer,
         configs: Configs,
         docs: Docs,
         properties: Mapping[str, Properties],
     ) -> None:
-        self.project = project
+        self.project = renderer.project
         self.renderer = renderer
         self.configs = configs
         self.docs = docs
@@ -166,7 +165,7 @@ class Reader:
         )
         if not config["enabled"] or written.kind == "analysis":
             return model
-        return placed(model, layers, self.project, self.renderer)
+        return placed(model, layers, self.renderer)
 
     @cached_property
     def _batches(self) -> bool:

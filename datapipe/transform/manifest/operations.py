@@ -11,13 +11,11 @@ from datapipe.transform.manifest.configs import Configs
 from datapipe.transform.manifest.found import Found
 from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.other_nodes import Operation
-from datapipe.transform.project import Project
 
 
-def operations_of(
-    project: Project, renderer: Renderer, configs: Configs, names: Names
-) -> Iterator[Operation]:
+def operations_of(renderer: Renderer, configs: Configs, names: Names) -> Iterator[Operation]:
     """The statements of all packages; what they refer to is known to exist."""
+    project = renderer.project
     for moment in ("on-run-start", "on-run-end"):
         for package in project.all_packages.values():
             for index, hook in enumerate(package.own_hooks(moment)):

@@ -12,12 +12,11 @@ from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Layer, place_of
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.sources import relation
-from datapipe.transform.project import Project
 
 _TAKEN = "meta"  # what datapipe remembers lies there
 
 
-def placed(model: Model, layers: Sequence[Layer], project: Project, renderer: Renderer) -> Model:
+def placed(model: Model, layers: Sequence[Layer], renderer: Renderer) -> Model:
     """``model`` with the schema and the name that the project's macros give it."""
     node = model.as_template_sees_it()
     if model.materialized == "ephemeral":
@@ -62,7 +61,7 @@ def placed(model: Model, layers: Sequence[Layer], project: Project, renderer: Re
             model=model.name,
         )
     quoting = {
-        **(project.settings.get("quoting") or {}),
+        **(renderer.project.settings.get("quoting") or {}),
         **(model.config.get("quoting") or {}),
     }
     if not quoting.get("schema", True):

@@ -9,7 +9,6 @@ from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.checks import KNOWN_SETTINGS
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
 
 _PROJECT_KEYS = frozenset({
@@ -24,8 +23,9 @@ _PROJECT_KEYS = frozenset({
 })  # fmt: skip
 
 
-def check_project(project: Project, renderer: Renderer) -> None:
+def check_project(renderer: Renderer) -> None:
     """Warn of keys of the project's file that nobody reads, and of folders that do not exist."""
+    project = renderer.project
     settings = project.settings
     renderer.warnings += [
         f"{project.path}:{line}: The key {key} stands here for the second time; only this one "
@@ -61,9 +61,9 @@ def check_project(project: Project, renderer: Renderer) -> None:
             )
 
 
-def check_trees(project: Project, renderer: Renderer, models: Iterable[Model]) -> None:
+def check_trees(renderer: Renderer, models: Iterable[Model]) -> None:
     """Warn of folders in the trees of settings that hold none of ``models``, as dbt does."""
-    models = list(models)
+    project, models = renderer.project, list(models)
     for kind in ("models", "seeds", "snapshots"):
         tree = project.settings.get(kind)
         if not isinstance(tree, Block):

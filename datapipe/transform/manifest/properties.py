@@ -63,11 +63,11 @@ class Properties:
 class Reader:
     """Reads the YAML files of one package."""
 
-    def __init__(self, project: Project, package: Project, renderer: Renderer) -> None:
-        self.project = project
+    def __init__(self, package: Project, renderer: Renderer) -> None:
+        self.project = renderer.project
         self.package = package
         self.renderer = renderer
-        self.own = {"var": Var(project.variables_for(package.name), is_final=True)}
+        self.own = {"var": Var(self.project.variables_for(package.name), is_final=True)}
 
     def read_all(self) -> Properties:
         """Read every YAML file under any of the package's paths."""

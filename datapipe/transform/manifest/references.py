@@ -20,7 +20,6 @@ from datapipe.transform.manifest.names import Names
 from datapipe.transform.manifest.nodes import Model, Ref, SourceKey
 from datapipe.transform.manifest.setting_lines import written_in
 from datapipe.transform.manifest.tests import DataTest
-from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block
 
 
@@ -30,12 +29,11 @@ class References:
     def __init__(
         self,
         renderer: Renderer,
-        project: Project,
         names: Names,
         seeds: Mapping[SourceKey, str],
     ) -> None:
         self.renderer = renderer
-        self.project = project
+        self.project = renderer.project
         self.names = names
         self.seeds = seeds
 

@@ -21,8 +21,8 @@ from datapipe.transform.project import Project
 class Reader:
     """Reads the singular tests of a project and its packages."""
 
-    def __init__(self, project: Project, renderer: Renderer, configs: Configs, docs: Docs) -> None:
-        self.project = project
+    def __init__(self, renderer: Renderer, configs: Configs, docs: Docs) -> None:
+        self.project = renderer.project
         self.renderer = renderer
         self.configs = configs
         self.docs = docs

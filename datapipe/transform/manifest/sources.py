@@ -17,7 +17,6 @@ from datapipe.transform.manifest.nodes import Source, SourceKey
 from datapipe.transform.manifest.properties import column_blocks, columns_of, text
 from datapipe.transform.manifest.written_tests import WrittenTest, tests_under
 from datapipe.transform.manifest.yaml_keys import TABLE_KEYS, near_keys, refuse_other_types
-from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block, named_blocks
 
 _FRESHNESS = ("warn_after", "error_after", "filter")
@@ -38,8 +37,8 @@ class Sources:
 class Reader:
     """Reads the ``sources:`` of YAML files."""
 
-    def __init__(self, project: Project, configs: Configs, docs: Docs, renderer: Renderer) -> None:
-        self.project = project
+    def __init__(self, renderer: Renderer, configs: Configs, docs: Docs) -> None:
+        self.project = renderer.project
         self.renderer = renderer
         self.configs = configs
         self.docs = docs

@@ -17,7 +17,6 @@ from datapipe.transform.manifest.nodes import Model, Ref
 from datapipe.transform.manifest.properties import config_of, text
 from datapipe.transform.manifest.tests import Given, Rows, UnitTest
 from datapipe.transform.manifest.yaml_keys import KEYS
-from datapipe.transform.project import Project
 from datapipe.transform.project.blocks import Block, Items
 
 _FORMATS = ("dict", "csv", "sql")
@@ -30,13 +29,12 @@ class Reader:
 
     def __init__(
         self,
-        project: Project,
         renderer: Renderer,
         configs: Configs,
         names: Names,
         models: Sequence[Model],
     ) -> None:
-        self.project = project
+        self.project = renderer.project
         self.renderer = renderer
         self.configs = configs
         self.names = names
