@@ -119,7 +119,7 @@ def _query(source: Source, renderer: Renderer) -> str:
         own = {"this": source.relation, "execute": True}
         text = renderer.text(str(query), own, **at).strip()
         return f"SELECT (\n{text}\n), now()"
-    field = source.loaded_at or config.get("loaded_at_field")
+    field = config.get("loaded_at_field")
     if not field:
         raise _mistake(
             source,

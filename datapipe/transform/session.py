@@ -175,8 +175,7 @@ class Session:
 
     def _writes_itself(self, model: Model) -> bool:
         """Whether statements of the project's own take part in building ``model``."""
-        hooks = model.config.get("pre_hook") or model.config.get("post_hook")
-        return bool(hooks or self.final.materialization(model))
+        return model.has_hooks or self.final.materialization(model) is not None
 
     def _create_schemas(self) -> None:
         """Create the published schemas before they are, for a project that writes there itself."""

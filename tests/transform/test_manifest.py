@@ -207,7 +207,7 @@ def test_sources_inherit_how_fresh_they_must_be(read: Read) -> None:
     sources = read().sources
     people, places = sources["out", "people"], sources["out", "places"]
     assert people.relation.local == '"public"."persons"'
-    assert people.loaded_at == "loaded"
+    assert people.config["loaded_at_field"] == "loaded"
     assert people.freshness is not None
     assert people.freshness["warn_after"] == {"count": 6, "period": "day"}
     assert people.freshness["error_after"] == {"count": 2, "period": "day"}

@@ -15,13 +15,12 @@ from datapipe.transform.compile import Compiled, Piece
 from datapipe.transform.database import catalog, functions
 from datapipe.transform.database.catalog import Name
 from datapipe.transform.database.drop_order import drop_order
-from datapipe.transform.database.relation import quoted
+from datapipe.transform.database.relation import LONGEST_NAME, quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model
 
 # A schema with this comment is ours to drop, and no other.
 MARK = "Made by datapipe transform; it is dropped at the latest by the next run."
-_LONGEST_NAME = 63
 _AT_ONCE = 200  # relations dropped in one statement: a table takes about five of the server's locks
 
 BUILD, OLD = "__build", "__old"
@@ -29,7 +28,7 @@ BUILD, OLD = "__build", "__old"
 
 def beside(schema: str, suffix: str) -> str:
     """The name of the schema aside that belongs to ``schema``."""
-    if len((schema + suffix).encode()) <= _LONGEST_NAME:
+    if len((schema + suffix).encode()) <= LONGEST_NAME:
         return schema + suffix
     return f"{schema[:20]}_{zlib.crc32(schema.encode()):08x}{suffix}"
 

@@ -43,7 +43,7 @@ from datapipe.warehouse.failures import class_of, failure
 def build(site: Site, published: RelationState) -> Built:
     """Compute the increment of the model aside, and show there what the table will be."""
     started = time.perf_counter()
-    if site.contract:
+    if site.model.has_contract:
         contract.check(site)
     strategy = strategy_of(site.model)
     strategy = "merge" if strategy == "microbatch" else strategy
@@ -65,7 +65,7 @@ def build(site: Site, published: RelationState) -> Built:
         rows = statements.execute(site.connection, site.compiled, site.compiler)
     gained = Increment(site, published, state_of(site.connection, new), strategy)
     try:
-        if site.copied or own or (gained.is_reshaped and site.contract):
+        if site.copied or own or (gained.is_reshaped and site.model.has_contract):
             applied_to_copy(site, published, gained, new, own)
             return Built(site.model, site.aside, rows, time.perf_counter() - started)
         if gained.is_reshaped:

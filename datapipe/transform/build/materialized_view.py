@@ -29,7 +29,7 @@ def build(site: Site) -> Built:
     Raises ProjectError if that is fail and the indexes in ``config`` are others.
     """
     started = time.perf_counter()
-    if site.contract:
+    if site.model.has_contract:
         contract.check(site)
         contract.tell_not_enforced(site)
     local = site.aside.local

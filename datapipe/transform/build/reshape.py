@@ -44,7 +44,7 @@ def columns_by_policy(site: Site, old: RelationState, new: RelationState) -> lis
     was = {column.name: column.type for column in old.columns}
     comes = {column.name: column.type for column in new.columns}
     # Texts are given more room whatever the policy, unless a contract says how much they have.
-    wide = {} if site.contract else widened(old.columns, new.columns)
+    wide = {} if site.model.has_contract else widened(old.columns, new.columns)
     if policy == "ignore":
         missing = next((name for name in was if name not in comes), None)
         if missing is not None:

@@ -71,11 +71,6 @@ class Site:
         """Whether a materialization of the user's builds the model."""
         return self.compiler.materialization(self.model) is not None
 
-    @property
-    def contract(self) -> bool:
-        """Whether the model has a contract that is enforced."""
-        return bool((self.model.config.get("contract") or {}).get("enforced"))
-
     def statements(self, compiled: Compiled | None = None) -> Statements:
         """Statements to be sent together, after the model's ``sql_header``.
 
@@ -170,9 +165,8 @@ class Statements:
         except psycopg.Error as error:
             node = compiled.node
             if isinstance(node, Model) and not error.diag.statement_position:
-                enforced = (node.config.get("contract") or {}).get("enforced")
                 project = compiler.manifest.project
-                if error.sqlstate == "23505" and not enforced:
+                if error.sqlstate == "23505" and not node.has_contract:
                     raise not_unique(error, node, project) from error
                 if (error.sqlstate or "").startswith("23"):
                     raise forbidden(error, node, project) from error

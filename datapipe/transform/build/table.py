@@ -20,7 +20,7 @@ def build_view(site: Site) -> Built:
     if own:
         statements = overrides.created(site, "get_create_view_as_sql")
     else:
-        if site.contract:
+        if site.model.has_contract:
             contract.check(site)
             contract.tell_not_enforced(site)
         statements = site.statements()
@@ -39,7 +39,7 @@ def build_table(site: Site) -> Built:
     placed = place(aside, model)
     if overrides.makes_table(site):
         statements = overrides.created(site, "get_create_table_as_sql", False)
-    elif site.contract:
+    elif site.model.has_contract:
         declared = contract.check(site)
         columns = contract.columns_and_constraints(site, declared)
         names = ", ".join(contract.written(column) for column in declared)

@@ -13,7 +13,7 @@ from datapipe.frozen import frozen
 Parts = tuple[bool, bool, bool]
 _PARTS = ("database", "schema", "identifier")
 _ALL: Parts = (True, True, True)
-_LONGEST_NAME = 63
+LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 
 def quoted(name: str) -> str:
@@ -246,7 +246,7 @@ class Relation(Mapping[str, Any]):
         return all(name is None or getattr(self, part) == name for part, name in given)
 
     def relation_max_name_length(self) -> int:
-        return _LONGEST_NAME
+        return LONGEST_NAME
 
     def at(self, schema: str) -> Relation:
         """The same relation, standing in ``schema`` until it is published."""

@@ -242,7 +242,7 @@ def _response(
     if kind == "seed":
         anew = refreshes_fully(node, compiler.options.full_refresh)
         code, counted = "CREATE" if anew else "INSERT", str(rows)
-    elif not grown and not (node.config.get("contract") or {}).get("enforced"):
+    elif not grown and not node.has_contract:
         code, counted = "SELECT", str(rows)
     elif node.config.get("incremental_strategy") == "merge":
         code, counted = "MERGE", str(rows)

@@ -14,7 +14,7 @@ from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.tables import Response, Table
 
 _KEYS = ("database", "schema", "identifier")
-_STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
+STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
 
 
 class _Adapter:
@@ -60,7 +60,7 @@ class _Adapter:
         return agate_table.column_types[col_idx]
 
     def valid_incremental_strategies(self) -> list[str]:
-        return list(_STRATEGIES)
+        return list(STRATEGIES)
 
     def get_hard_deletes_behavior(self, config: Mapping[str, Any]) -> str:
         """What a snapshot does with rows that are gone: ignore, invalidate or new_record."""

@@ -10,7 +10,7 @@ from typing import Any
 from datapipe.errors import ProjectError
 from datapipe.transform.database.relation import quoted
 
-_KINDS = ("check", "not_null", "unique", "primary_key", "foreign_key", "custom")
+KINDS = ("check", "not_null", "unique", "primary_key", "foreign_key", "custom")
 
 
 def of_columns(columns: Mapping[str, Any]) -> list[str]:
@@ -65,8 +65,8 @@ def _references(constraint: Mapping[str, Any]) -> str:
 
 def _kind(constraint: Mapping[str, Any]) -> str:
     kind = str(constraint.get("type"))
-    if kind not in _KINDS:
-        raise ProjectError(f"A constraint must be one of {', '.join(_KINDS)}, not {kind}.")
+    if kind not in KINDS:
+        raise ProjectError(f"A constraint must be one of {', '.join(KINDS)}, not {kind}.")
     return kind
 
 

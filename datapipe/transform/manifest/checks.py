@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from datapipe.errors import ProjectError
+from datapipe.transform.database.relation import LONGEST_NAME
+from datapipe.transform.jinja import constraints
+from datapipe.transform.jinja.adapter import STRATEGIES
 from datapipe.transform.jinja.context import near
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest import functions
@@ -15,14 +18,11 @@ from datapipe.transform.manifest.properties import Properties
 from datapipe.transform.manifest.setting_lines import place_of_setting
 
 MATERIALIZATIONS = ("view", "table", "incremental", "ephemeral", "materialized_view")
-_STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 _BATCH_SIZES = ("hour", "day", "month", "year")
 _CONTRACT_NEEDS = ("append_new_columns", "fail")
 _ON_CONFIGURATION_CHANGE = ("apply", "continue", "fail")
 _ACCESS = ("private", "protected", "public")
-_CONSTRAINTS = ("check", "not_null", "unique", "primary_key", "foreign_key", "custom")
-_LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 # Settings beside dbt's defaults: those of its adapters, as a project may be for several.
 KNOWN_SETTINGS = frozenset(
@@ -84,17 +84,16 @@ def _check_materialization(model: Model, layers: Sequence[Layer], renderer: Rend
 def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
     strategy = model.config.get("incremental_strategy")
     own = renderer.macros.materialization("incremental", model.package)  # it has its own words
-    if strategy is not None and strategy not in {*_STRATEGIES, "default"} and own is None:
+    if strategy is not None and strategy not in {*STRATEGIES, "default"} and own is None:
         name = str(strategy).replace("+", "_")
         # dbt has a macro for the first, but not for PostgreSQL
         if strategy == "insert_overwrite" or not renderer.has_macro(f"get_incremental_{name}_sql"):
-            _one_of(model, layers, "incremental_strategy", _STRATEGIES)
+            _one_of(model, layers, "incremental_strategy", STRATEGIES)
     if model.is_batched:
         _check_microbatch(model, layers, renderer)
     _check_policy(model, layers, renderer)
-    enforced = (model.config.get("contract") or {}).get("enforced")
     policy = model.config.get("on_schema_change") or "ignore"
-    if enforced and policy not in _CONTRACT_NEEDS:
+    if model.has_contract and policy not in _CONTRACT_NEEDS:
         raise _error(
             model,
             layers,
@@ -176,24 +175,24 @@ def _check_group(
 
 def _check_contract(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
     described = renderer.project.package(model.package).directory / model.described_in
-    contract = model.config.get("contract") or {}
-    for name, constraints in (
+    for name, declared in (
         ("", model.constraints),
         *((column.name, column.constraints) for column in model.columns.values()),
     ):
-        for constraint in constraints:
+        for constraint in declared:
             given = constraint.get("type")
-            if given not in _CONSTRAINTS:
+            if given not in constraints.KINDS:
                 where = f" of the column {name}" if name else ""
                 line = getattr(constraint, "line", None)
                 raise ProjectError(
-                    f"The type of a constraint{where} must be one of {', '.join(_CONSTRAINTS)}, "
-                    f"not {given}.{near(str(given), _CONSTRAINTS)}",
+                    f"The type of a constraint{where} must be one of "
+                    f"{', '.join(constraints.KINDS)}, not {given}."
+                    f"{near(str(given), constraints.KINDS)}",
                     path=described,
                     line=line,
                     model=model.name,
                 )
-    if not contract.get("enforced"):
+    if not model.has_contract:
         return
     if not model.columns and model.resource_type == "model":
         raise _error(
@@ -277,9 +276,9 @@ def check_names(models: Iterable[Model]) -> None:
         if model.materialized == "ephemeral":
             continue
         name = model.relation.identifier
-        if len(name.encode()) > _LONGEST_NAME:
+        if len(name.encode()) > LONGEST_NAME:
             raise ProjectError(
-                f"The name {name} is longer than {_LONGEST_NAME} bytes, which is all that "
+                f"The name {name} is longer than {LONGEST_NAME} bytes, which is all that "
                 "PostgreSQL keeps. Set a shorter one with config(alias=...).",
                 path=model.path,
                 line=model.line,

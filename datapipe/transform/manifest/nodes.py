@@ -147,6 +147,11 @@ class Model:
         return bool(self.config.get("pre_hook") or self.config.get("post_hook"))
 
     @property
+    def has_contract(self) -> bool:
+        """Whether it has a contract that is enforced."""
+        return bool((self.config.get("contract") or {}).get("enforced"))
+
+    @property
     def keeps_its_words(self) -> bool:
         """Whether the view or function that is published is the one that was built aside.
 
@@ -245,10 +250,7 @@ class Model:
 
 @frozen
 class Source:
-    """One table of a source: data that the project reads and does not build.
-
-    ``loaded_at`` is the field; ``config`` has ``loaded_at_field`` and ``loaded_at_query``.
-    """
+    """One table of a source: data that the project reads and does not build."""
 
     source_name: str
     name: str
@@ -258,8 +260,6 @@ class Source:
     description: str = ""
     columns: Mapping[str, Column] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
-    loaded_at: str = ""
-    freshness: Mapping[str, Any] | None = None
     package: str = ""
     file: str = ""
     fqn: tuple[str, ...] = ()
@@ -270,6 +270,12 @@ class Source:
     external: Any = None
     doc_blocks: tuple[str, ...] = ()
     written: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def freshness(self) -> Mapping[str, Any] | None:
+        """How old it may be; None where YAML switches that off."""
+        freshness: Mapping[str, Any] | None = self.config.get("freshness")
+        return freshness
 
     @property
     def unique_id(self) -> str:

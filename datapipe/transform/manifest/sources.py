@@ -100,8 +100,6 @@ class Reader:
                 columns_of(columns), package, path, {each["name"]: each.line for each in columns}
             ),
             config=config,
-            loaded_at=str(config.get("loaded_at_field") or ""),
-            freshness=config.get("freshness"),
             package=package,
             file=file,
             fqn=fqn,

@@ -10,6 +10,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
+from datapipe.transform.database.relation import LONGEST_NAME
 from datapipe.transform.manifest.properties import text
 from datapipe.transform.project import merged
 from datapipe.transform.project.blocks import Block, Items
@@ -19,7 +20,6 @@ _SETTINGS = (
     "severity", "tags", "enabled", "where", "limit", "warn_if", "error_if", "fail_calc",
     "store_failures", "store_failures_as", "meta", "database", "schema", "alias",
 )  # fmt: skip
-_LONGEST = 63
 _NAME = re.compile(r"(?:(?P<package>[A-Za-z_]\w*)\.)?(?P<test>[A-Za-z_]\w*)")
 
 
@@ -43,7 +43,6 @@ class WrittenTest:
     lines: Mapping[str, int]
     description: str
     tags: tuple[str, ...]
-    kwargs: Mapping[str, Any]
 
     @property
     def written(self) -> str:
@@ -51,7 +50,7 @@ class WrittenTest:
 
     def unique_id(self, package: str, model: str) -> str:
         """dbt's id, which hashes the name and the arguments; ``model`` is as dbt writes it."""
-        kwargs = {**self.kwargs, "model": model}
+        kwargs = {**self.arguments, "model": model}
         metadata = {"namespace": self.package or None, "name": self.test, "kwargs": kwargs}
         hashed = _md5(self.name + repr(_hashable(metadata)))[-10:]
         return f"test.{package}.{self.name}.{hashed}"
@@ -136,7 +135,7 @@ def _written(
     prefix = f"source_{test}" if is_source else test
     full = _name(f"{package}_{prefix}" if package else prefix, of, arguments)
     short = full
-    if len(full) > _LONGEST:
+    if len(full) > LONGEST_NAME:
         short = f"{f'{package}_{prefix}_{of}' if package else f'{prefix}_{of}':.30}_{_md5(full)}"
     if body.get("name") is not None:
         full = short = str(body["name"])
@@ -156,7 +155,6 @@ def _written(
         lines={**getattr(body, "lines", {}), **getattr(config, "lines", {})},
         description=text(body.get("description")),
         tags=tags,
-        kwargs=arguments,
     )
 
 

@@ -131,8 +131,7 @@ class Swaps:
 
 def _declares_constraints(model: Model) -> bool:
     """Whether the model makes the constraints of its table, by a contract or hooks."""
-    contract = model.config.get("contract") or {}
-    return bool(contract.get("enforced")) or model.has_hooks
+    return model.has_contract or model.has_hooks
 
 
 def _constraints(

@@ -171,7 +171,8 @@ class Fingerprints:
             body += [] if node.macro is None else [_compared(node.config)]
             return {**parts, "body": hashed(body), "macros": self._macros(code)}
         if isinstance(node, Source):
-            contents = [node.relation.quoting, node.freshness, node.loaded_at, node.external]
+            loaded_at = str(node.config.get("loaded_at_field") or "")
+            contents = [node.relation.quoting, node.freshness, loaded_at, node.external]
             return {**parts, "relation": hashed(node.relation.local), "contents": hashed(contents)}
         if isinstance(node, Exposure):
             return {**parts, "contents": hashed([node.described, node.refs, node.sources])}

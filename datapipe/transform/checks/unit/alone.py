@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datapipe.transform.compile import Compiled, Compiler
-from datapipe.transform.database.relation import Relation, ephemeral
+from datapipe.transform.database.relation import LONGEST_NAME, Relation, ephemeral
 from datapipe.transform.manifest import Manifest
 from datapipe.transform.manifest.nodes import Model, Source
-
-_LONGEST_NAME = 63
 
 # What stands for a node: a relation, or a query that is written in front.
 StandIn = Callable[[Model | Source], Relation | str]
@@ -68,7 +66,7 @@ class Alone:
             else node.relation.identifier.removeprefix("__dbt__cte__")
         )
         taken = str(ephemeral(name)) in self.ctes
-        if taken or len(str(ephemeral(name)).encode()) > _LONGEST_NAME:
+        if taken or len(str(ephemeral(name)).encode()) > LONGEST_NAME:
             return f"input_{len(self.ctes) + 1}"
         return name
 
