@@ -7,7 +7,7 @@ connection is raised.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -53,24 +53,21 @@ def data_tests(
     compiler: Compiler,
     *,
     witness: Witness | None = None,
-    sent: dict[str, Compiled] | None = None,
-) -> tuple[TestResult, ...]:
-    """The result of each test: all in one round trip, the first rows that were found in another.
+) -> tuple[tuple[TestResult, ...], Mapping[str, Compiled]]:
+    """The result of each test, and the SQL of those that could be compiled, by unique id.
 
-    ``sent`` gets what each was compiled to, by its unique id.
-
+    All are sent in one round trip, and the first rows that were found are asked for in another.
     Raises WarehouseError where the connection, which is in autocommit, is lost.
     """
     asked = [_compiled(connection, test, compiler) for test in tests]
     queries = [each for each in asked if isinstance(each, _Query)]
-    if sent is not None:
-        sent.update((each.test.unique_id, each.compiled) for each in queries)
     answered = iter(_answered(connection, queries, compiler, witness))
     results = [
         _again(each, next(answered), compiler) if isinstance(each, _Query) else each
         for each in asked
     ]
-    return tuple(_with_rows(connection, asked, results, compiler))
+    compiled = {each.test.unique_id: each.compiled for each in queries}
+    return tuple(_with_rows(connection, asked, results, compiler)), compiled
 
 
 def unit_tests(

@@ -160,13 +160,10 @@ class Execution:
         left = list(tests)
         while True:
             try:
-                done = checks.data_tests(
-                    connection,
-                    left,
-                    self._compiler,
-                    witness=self._doing.witness,
-                    sent=self.tested,
+                done, compiled = checks.data_tests(
+                    connection, left, self._compiler, witness=self._doing.witness
                 )
+                self.tested.update(compiled)
                 return [*done, *postponed]
             except Unbuilt as unbuilt:  # while they were compiled: none was asked
                 postponed += [_Postponed(test, unbuilt) for test in left if test is unbuilt.node]
