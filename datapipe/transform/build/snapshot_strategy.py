@@ -183,7 +183,7 @@ def made_by_macro(site: Site, *, exists: bool) -> Mapping[str, Any]:
     name = str(site.model.config.get("strategy") or "")
     package, _, bare = name.rpartition(".")
     macro = f"{package}.snapshot_{bare}_strategy" if package else f"snapshot_{bare}_strategy"
-    if not name or not site.compiler.has_macro(macro):
+    if not name or not site.compiler.renderer.macros.has(macro):
         raise site.error(
             f"There is no strategy {name or 'given'}. It must be timestamp or check, unless the "
             f"project has a macro {macro}.",

@@ -167,10 +167,6 @@ class Compiler:
             **self._as(model),
         )
 
-    def has_macro(self, name: str) -> bool:
-        """Whether there is a macro ``name`` or ``package.name``, dbt's own among them."""
-        return self.renderer.has_macro(name)
-
     def is_overridden(self, name: str) -> bool:
         """Whether the project has a macro of its own for dbt's ``name``."""
         return self.renderer.macros.overriding(name) is not None

@@ -226,6 +226,7 @@ class Macros:
         return f"macro.{package}.{bare}"
 
     def names(self, package: str = "") -> list[str]:
+        """The names of all macros there are, or of those of ``package``."""
         if package:
             return list(self._packages.get(package, {}))
         return [name for name, found in self.seen_from("").items() if callable(found)]

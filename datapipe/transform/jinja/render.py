@@ -159,18 +159,6 @@ class Renderer:
                 found = found[part]
             return self._told(found(*values, **arguments), path)
 
-    def has_macro(self, name: str) -> bool:
-        """Whether there is a macro ``name``, or ``package.name``."""
-        return self.macros.has(name)
-
-    def macro_names(self, package: str = "") -> list[str]:
-        """The names of all macros there are, or of those of ``package``."""
-        return self.macros.names(package)
-
-    def mentions(self, word: str) -> bool:
-        """Whether any macro of the project or its packages has ``word`` in its text."""
-        return self.macros.mention(word)
-
     def value(
         self,
         value: Any,

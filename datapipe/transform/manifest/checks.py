@@ -65,9 +65,9 @@ def check_model(
 def _check_materialization(model: Model, layers: Sequence[Layer], renderer: Renderer) -> None:
     kind = model.materialized
     if kind in MATERIALIZATIONS or any(
-        renderer.has_macro(f"materialization_{kind}_{adapter}")
+        renderer.macros.has(f"materialization_{kind}_{adapter}")
         or any(
-            renderer.has_macro(f"{package}.materialization_{kind}_{adapter}")
+            renderer.macros.has(f"{package}.materialization_{kind}_{adapter}")
             for package in renderer.project.all_packages
         )
         for adapter in ("postgres", "default")
@@ -87,7 +87,7 @@ def _check_incremental(model: Model, layers: Sequence[Layer], renderer: Renderer
     if strategy is not None and strategy not in {*STRATEGIES, "default"} and own is None:
         name = str(strategy).replace("+", "_")
         # dbt has a macro for the first, but not for PostgreSQL
-        if strategy == "insert_overwrite" or not renderer.has_macro(f"get_incremental_{name}_sql"):
+        if strategy == "insert_overwrite" or not renderer.macros.has(f"get_incremental_{name}_sql"):
             _one_of(model, layers, "incremental_strategy", STRATEGIES)
     if model.is_batched:
         _check_microbatch(model, layers, renderer)
@@ -221,7 +221,7 @@ def check_spelling(layers: Sequence[Layer], renderer: Renderer) -> None:
             if key in KNOWN_SETTINGS:
                 continue
             meant = get_close_matches(str(key), KNOWN_SETTINGS, n=1, cutoff=0.85)
-            if meant and not renderer.mentions(str(key)):
+            if meant and not renderer.macros.mention(str(key)):
                 warning = (
                     f"{each.path}:{each.line_of(str(key))}: There is no setting {key}, so it has "
                     f"no effect. Did you mean {meant[0]}?"

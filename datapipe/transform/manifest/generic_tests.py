@@ -176,7 +176,7 @@ class Reader:
         """The macro that ``test`` calls; raises ProjectError if there is none."""
         bare = f"test_{test.test}"
         if test.package:
-            if self.renderer.has_macro(f"{test.package}.{bare}"):
+            if self.renderer.macros.has(f"{test.package}.{bare}"):
                 return f"{test.package}.{bare}"
             known = {"dbt", *self.project.all_packages}
             if test.package not in known:
@@ -189,11 +189,11 @@ class Reader:
                     model=of,
                     about=test.package,
                 )
-        elif self.renderer.has_macro(bare) or self.renderer.has_macro(f"{package}.{bare}"):
+        elif self.renderer.macros.has(bare) or self.renderer.macros.has(f"{package}.{bare}"):
             return bare
         names = [
             name.removeprefix("test_")
-            for name in self.renderer.macro_names(test.package)
+            for name in self.renderer.macros.names(test.package)
             if name.startswith("test_")
         ]
         raise ProjectError(

@@ -176,7 +176,7 @@ class Reader:
         """
         macros = [f"{package}.{_MICROBATCH}" for package in self.project.all_packages]
         return bool(self.project.flags.get(_BATCHED)) or not any(
-            map(self.renderer.has_macro, macros)
+            map(self.renderer.macros.has, macros)
         )
 
     def _described(self, properties: NodeProperties | None) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def placed(model: Model, layers: Sequence[Layer], renderer: Renderer) -> Model:
 def _named(renderer: Renderer, part: str, model: Model, node: Mapping[str, Any]) -> str:
     """What the macro ``generate_..._name`` gives: the package's own, the project's or dbt's."""
     macro = f"generate_{part}_name"
-    if part == "database" and not renderer.has_macro(macro):
+    if part == "database" and not renderer.macros.has(macro):
         return str(model.config.get(part) or renderer.target["dbname"])
     own = renderer.macros.found(macro, model.package)
     path, line = (own and renderer.macros.place(own)) or (model.path, model.line)

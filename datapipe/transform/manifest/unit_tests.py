@@ -112,11 +112,11 @@ class Reader:
         """The model that is tested; None if it is disabled."""
         words = of.split()
         ref = Ref(words[0], None, words[1] if len(words) == 2 else None)
+        if self.names.is_disabled(ref, package):
+            return None
         try:
             model = self.names.model(ref, package)
         except ProjectError as error:
-            if "is disabled" in str(error):
-                return None
             raise ProjectError(
                 f"The unit test {name}: {error}", path=path, line=block.line_of("model"), model=of
             ) from None
@@ -264,8 +264,8 @@ class Reader:
         macros = overrides.get("macros") or {}
         for key in macros:
             bare = str(key).rpartition(".")[2]
-            known = self.renderer.has_macro(str(key)) or self.renderer.has_macro(bare)
-            if known or bare in model.raw_code or self.renderer.mentions(bare):
+            known = self.renderer.macros.has(str(key)) or self.renderer.macros.has(bare)
+            if known or bare in model.raw_code or self.renderer.macros.mention(bare):
                 continue
             line = macros.line_of(key) if isinstance(macros, Block) else 1
             self.renderer.warnings.append(

@@ -163,7 +163,7 @@ class _Case:
 
     def _values(self, compiler: Compiler) -> dict[str, Any]:
         """Overrides of what is no macro but a value, as ``invocation_id`` is."""
-        known = compiler.renderer.has_macro
+        known = compiler.renderer.macros.has
         given = self._overrides("macros")
         return {name: given[name] for name in given if not known(name) and not known(f"dbt.{name}")}
 
@@ -176,7 +176,7 @@ class _Case:
             bare = name.removeprefix("dbt.")
             if bare != name:
                 found.setdefault(bare, found[name])
-            elif compiler.renderer.has_macro(f"dbt.{name}"):
+            elif compiler.renderer.macros.has(f"dbt.{name}"):
                 found[f"dbt.{name}"] = found[name]
         return found
 
