@@ -16,6 +16,7 @@ from datapipe.frozen import frozen
 from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.compile.naming import AUDIT, name_of_test
+from datapipe.transform.database.catalog import arrays_of
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
 from datapipe.transform.manifest.nodes import Model, Source
@@ -151,12 +152,7 @@ def forget(connection: psycopg.Connection, relations: Iterable[Relation] = ()) -
         WHERE b.nspname = ANY(%s)
             OR (b.nspname, base.relname) IN (SELECT * FROM unnest(%s::name[], %s::name[]))
         """,
-        [
-            _MARK,
-            aside.left_over(connection),
-            [name[0] for name in names],
-            [name[1] for name in names],
-        ],
+        [_MARK, aside.left_over(connection), *arrays_of(names)],
     ).fetchall()
     if not found:
         return

@@ -108,16 +108,17 @@ _BY_NAME = """
 """
 
 
+def arrays_of(names: Iterable[Name]) -> tuple[list[str], list[str]]:
+    """The schemas of ``names`` and their identifiers, as the arrays that ``unnest`` takes."""
+    pairs = list(names)
+    return [schema for schema, _ in pairs], [name for _, name in pairs]
+
+
 def states(connection: psycopg.Connection, names: Iterable[Name]) -> dict[Name, RelationState]:
     """The relations of these names that exist."""
-    pairs = list(names)
+    of, identifiers = arrays_of(names)
     found = connection.execute(
-        _STATES + _BY_NAME,
-        {
-            "schemas": sorted({schema for schema, _ in pairs}),
-            "of": [schema for schema, _ in pairs],
-            "names": [name for _, name in pairs],
-        },
+        _STATES + _BY_NAME, {"schemas": sorted({*of}), "of": of, "names": identifiers}
     )
     return {(row[1], row[2]): _state(row) for row in found}
 

@@ -92,8 +92,18 @@ WHERE i.inhrelid = ANY(%(oids)s::oid[])
 ORDER BY 1, 2
 """
 
+# For an entry ``d`` of pg_depend, what belongs to a relation: a rule, a default, a constraint, an
+# index or a trigger.
+OWNERS = """\
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
+LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
+LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+"""
+
 # What hangs on functions: a relation, or another function.
-_ON_FUNCTIONS = """
+_ON_FUNCTIONS = f"""
 SELECT DISTINCT d.refobjid::bigint,
        CASE WHEN r.rulename = '_RETURN'
             THEN CASE v.relkind WHEN 'm' THEN 'materialized view ' ELSE 'view ' END
@@ -103,13 +113,8 @@ SELECT DISTINCT d.refobjid::bigint,
        CASE WHEN d.classid = 'pg_proc'::regclass THEN d.objid ELSE 0 END::bigint,
        coalesce(r.rulename = '_RETURN' AND v.relkind = 'v', false)
 FROM pg_depend d
-LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-LEFT JOIN pg_class v ON v.oid = r.ev_class
+{OWNERS}LEFT JOIN pg_class v ON v.oid = r.ev_class
 LEFT JOIN pg_namespace vn ON vn.oid = v.relnamespace
-LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
-LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
 WHERE d.refclassid = 'pg_proc'::regclass AND d.refobjid = ANY(%s::oid[])
 ORDER BY 1, 2
 """

@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 import psycopg
 
 from datapipe.transform.database.catalog import KINDS
+from datapipe.transform.database.dependents import OWNERS
 from datapipe.transform.database.relation import quoted
 
 _RELATIONS = """
@@ -24,7 +25,7 @@ ORDER BY 2
 
 # What hangs on what: views on what they read, tables and functions on functions, and functions on
 # the relations whose rows they take or give, or which their bodies read.
-_HANGING = """
+_HANGING = f"""
 SELECT DISTINCT CASE WHEN d.classid = 'pg_proc'::regclass THEN 'f' ELSE 'r' END,
        coalesce(r.ev_class, a.adrelid, k.conrelid, i.indrelid, t.tgrelid, d.objid)::bigint,
        CASE WHEN d.refclassid = 'pg_proc'::regclass THEN 'f' ELSE 'r' END,
@@ -33,12 +34,7 @@ FROM pg_depend d
 LEFT JOIN pg_type e ON d.refclassid = 'pg_type'::regclass AND e.oid = d.refobjid
 LEFT JOIN pg_type y ON y.oid = CASE WHEN e.typelem <> 0 AND e.typtype = 'b'
                                     THEN e.typelem ELSE e.oid END
-LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid
-LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-LEFT JOIN pg_index i ON d.classid = 'pg_class'::regclass AND i.indexrelid = d.objid
-LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
-WHERE d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
+{OWNERS}WHERE d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass)
   AND coalesce(y.typrelid, d.refobjid) = ANY(%(oids)s::oid[])
 """
 # The same where there are no functions: this query can use an index.

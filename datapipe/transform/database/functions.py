@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from datapipe.frozen import frozen
-from datapipe.transform.database.catalog import Grant, Name, granted
+from datapipe.transform.database.catalog import Grant, Name, arrays_of, granted
 from datapipe.transform.database.relation import quoted
 
 
@@ -78,7 +78,7 @@ def states(connection: psycopg.Connection, names: Iterable[Name]) -> list[Functi
     pairs = list(dict.fromkeys(names))
     if not pairs:
         return []
-    schemas, of = [schema for schema, _ in pairs], [name for _, name in pairs]
+    schemas, of = arrays_of(pairs)
     rows = connection.execute(_STATES + _BY_NAME, [sorted({*schemas}), schemas, of])
     return [_state(row) for row in rows]
 
@@ -111,7 +111,6 @@ def row_types(connection: psycopg.Connection, names: Mapping[Name, Name]) -> dic
 
     ``names`` has for each table the other one, whose types are the keys of the result.
     """
-    both = [*names, *names.values()]
     rows = connection.execute(
         """
         SELECT n.nspname, c.relname, t.oid::text, t.typarray::text
@@ -119,7 +118,7 @@ def row_types(connection: psycopg.Connection, names: Mapping[Name, Name]) -> dic
         JOIN pg_type t ON t.oid = c.reltype
         WHERE (n.nspname, c.relname) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
         """,
-        [[schema for schema, _ in both], [name for _, name in both]],
+        arrays_of([*names, *names.values()]),
     )
     types = {(schema, name): both for schema, name, *both in rows}
     return {

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 import psycopg
 
-from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.catalog import Name, arrays_of
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute, literal
 
@@ -54,5 +54,4 @@ def marked(connection: psycopg.Connection, oids: Iterable[int]) -> set[tuple[Nam
 def _constraints(
     connection: psycopg.Connection, names: Collection[Name]
 ) -> list[tuple[int, str, str, str, str | None]]:
-    schemas, tables = [name[0] for name in names], [name[1] for name in names]
-    return connection.execute(_THERE + _BY_NAME, [schemas, tables]).fetchall()
+    return connection.execute(_THERE + _BY_NAME, arrays_of(names)).fetchall()

@@ -13,7 +13,7 @@ import psycopg
 
 from datapipe.frozen import frozen
 from datapipe.transform.database import definitions
-from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.catalog import Name, arrays_of
 from datapipe.transform.database.relation import quoted
 
 
@@ -95,7 +95,7 @@ class Mentions:
 
 def aside(connection: psycopg.Connection, mentions: Iterable[Mention]) -> set[Name]:
     """Those of the names aside under which something stands."""
-    names = list({each.aside for each in mentions})
+    names = {each.aside for each in mentions}
     if not names:
         return set()
     rows = connection.execute(
@@ -105,6 +105,6 @@ def aside(connection: psycopg.Connection, mentions: Iterable[Mention]) -> set[Na
         JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = named.name
         WHERE c.relkind IN ('r', 'p', 'v', 'm')
         """,
-        [[schema for schema, _ in names], [name for _, name in names]],
+        arrays_of(names),
     )
     return {(row[0], row[1]) for row in rows}

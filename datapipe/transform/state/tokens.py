@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from datapipe.transform.database.catalog import arrays_of
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import execute
 
@@ -163,9 +164,7 @@ def look(
     if names is None:
         rows = connection.execute(_RELATIONS).fetchall()
     else:
-        pairs = list(names)
-        given = [[schema for schema, _ in pairs], [name for _, name in pairs]]
-        rows = connection.execute(_RELATIONS + _BY_NAME, given).fetchall()
+        rows = connection.execute(_RELATIONS + _BY_NAME, arrays_of(names)).fetchall()
     tokens: Tokens = {}
     by_oid: dict[int, str] = {}
     for row in rows:
