@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -21,6 +21,7 @@ from datapipe.transform.opening import opened
 from datapipe.transform.options import Options
 from datapipe.transform.snippet import shown
 from datapipe.warehouse.failures import failure
+from datapipe.warehouse.moments import in_utc
 
 Status = Literal["pass", "warn", "error", "runtime error"]
 
@@ -152,12 +153,7 @@ def _asked(
             f"but {newest!r}. Write a cast into loaded_at_field, such as my_date::timestamp.",
             "loaded_at_field",
         )
-    return None if newest is None else _utc(newest), _utc(now)
-
-
-def _utc(moment: datetime) -> datetime:
-    """``moment`` in UTC; one without a zone is taken for UTC, as dbt does."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return None if newest is None else in_utc(newest), in_utc(now)
 
 
 def _mistake(source: Source, message: str, *settings: str) -> ProjectError:

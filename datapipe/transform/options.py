@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from datapipe.errors import UsageError
 from datapipe.frozen import frozen
 from datapipe.transform.results import NodeResult, Progress
+from datapipe.warehouse.moments import in_utc
 
 # How tests are selected with the nodes that they are of; dbt's --indirect-selection.
 Indirect = Literal["eager", "cautious", "buildable", "empty"]
@@ -59,11 +60,7 @@ class Options:
         """The stretch of time that was asked for, in UTC."""
         if self.event_time_start is None or self.event_time_end is None:
             return None
-        return _in_utc(self.event_time_start), _in_utc(self.event_time_end)
-
-
-def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return in_utc(self.event_time_start), in_utc(self.event_time_end)
 
 
 @frozen

@@ -1,8 +1,8 @@
-"""Times as PostgreSQL sends them, in whatever zone a session is."""
+"""Times as PostgreSQL sends them, in whatever zone a session is, and in UTC."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg.abc import Buffer
@@ -22,3 +22,8 @@ class Moment(Loader):
             return datetime.fromisoformat(text)
         except ValueError:
             raise psycopg.DataError(f"{text} is no time between the years 1 and 9999") from None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """``moment`` in UTC; one without a zone is taken for UTC, as dbt does."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -13,19 +13,18 @@ from typing import Any
 from datapipe.transform.build.contract import written
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import definitions
-from datapipe.transform.database.quoting import statements
+from datapipe.transform.database.quoting import NAME, statements
 from datapipe.transform.manifest.nodes import Column
 
 _REFERENCES = "REFERENCES "
-_NAME = r'(?:"[^"]+"|\w+)'
-_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME}){{0,2}}"
+_NAMES = rf"{NAME}(?:\s*\.\s*{NAME}){{0,2}}"
 _ALTERING = rf"\s*alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?P<table>{_NAMES})\s+"
 _ADDING = rf"(?is){_ALTERING}(?P<actions>add\s.*\sreferences\s+(?P<to>{_NAMES}).*)"
 _DROPPING = (
-    rf"(?is){_ALTERING}drop\s+constraint\s+(?:if\s+exists\s+)?(?P<key>{_NAME})"
+    rf"(?is){_ALTERING}drop\s+constraint\s+(?:if\s+exists\s+)?(?P<key>{NAME})"
     r"(?:\s+(?:cascade|restrict))?\s*"
 )
-_ADDED = rf"(?is)\s*add\s+constraint\s+(?P<key>{_NAME})"
+_ADDED = rf"(?is)\s*add\s+constraint\s+(?P<key>{NAME})"
 
 
 def declared(site: Site, columns: Sequence[Column]) -> list[str]:

@@ -13,23 +13,23 @@ from datapipe.transform.build import views_of_hooks
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import definitions
 from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.quoting import NAME
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.statements import literal
 
-_NAME = r'(?:"[^"]+"|\w+)'
 _ALONE = r"(?!\s*\.|\w)"
 # What a statement makes under a bare name.
 _MAKING = rf"""(?ix)(?:^|;)\s*create\s+(?:or\s+replace\s+)?(?:unlogged\s+|materialized\s+)?
     (?:table|view|sequence|type|domain|function|procedure|aggregate)\s+
-    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>{_NAME}){_ALONE}"""
+    (?:if\s+not\s+exists\s+|(?!if\s+not\b))(?P<name>{NAME}){_ALONE}"""
 # The table that a statement is about or that a key refers to, under a bare name.
 _ABOUT = rf"""(?ix)(?:\breferences|(?:^|;)\s*(?:
     (?:insert|merge)\s+into|(?:delete\s+from|update)(?:\s+only)?|truncate(?:\s+table)?(?:\s+only)?
     |alter\s+table(?:\s+if\s+exists)?(?:\s+only)?|comment\s+on\s+(?:table|view)
     |(?:analy[sz]e|vacuum)(?:\s+verbose)?|(?:grant|revoke)\s[^;]*?\son(?:\s+table)?
     |create\s+(?:unique\s+)?index\s[^;(]*?\bon(?:\s+only)?
-    ))\s+(?P<name>{_NAME}){_ALONE}"""
-_INDEX = rf"(?:{_NAME}\s*\.\s*)?{_NAME}"
+    ))\s+(?P<name>{NAME}){_ALONE}"""
+_INDEX = rf"(?:{NAME}\s*\.\s*)?{NAME}"
 _INDEXES = rf"""(?ix)\b(?:drop|alter)\s+index\s+(?:concurrently\s+)?(?:if\s+exists\s+)?
     (?P<names>{_INDEX}(?:\s*,\s*{_INDEX})*)"""
 _IS_CODE = r"(?i)\s*do\b"
@@ -109,14 +109,14 @@ def _beside_published(site: Site, text: str) -> str:
 def _in_its_place(site: Site, text: str) -> str:
     """``text`` with the tables that it makes put aside, if it gives one the model's name."""
     (schema, identifier), there = site.model.relation.published, quoted(site.aside.standing[0])
-    names = re.finditer(rf"(?i)\brename\s+to\s+({_NAME}){_ALONE}", text)
+    names = re.finditer(rf"(?i)\brename\s+to\s+({NAME}){_ALONE}", text)
     if all(definitions.plain(each[1]) != identifier for each in names):
         return text
     made = {
-        tuple(definitions.plain(part) for part in re.findall(_NAME, each[1]))[-2:]
+        tuple(definitions.plain(part) for part in re.findall(NAME, each[1]))[-2:]
         for each in re.finditer(
             rf"(?i)\bcreate\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?"
-            rf"((?:{_NAME}\s*\.\s*){{1,2}}{_NAME})",
+            rf"((?:{NAME}\s*\.\s*){{1,2}}{NAME})",
             text,
         )
     }
@@ -159,7 +159,7 @@ def _schema_of_index(site: Site, name: Name) -> str | None:
 
 def _indexes(text: str, schema_of: Callable[[Name], str | None]) -> str:
     def moved(found: re.Match[str]) -> str:
-        parts = [definitions.plain(part) for part in re.findall(_NAME, found[0])]
+        parts = [definitions.plain(part) for part in re.findall(NAME, found[0])]
         schema = schema_of(("" if len(parts) == 1 else parts[0], parts[-1]))
         return found[0] if schema is None else f"{quoted(schema)}.{quoted(parts[-1])}"
 

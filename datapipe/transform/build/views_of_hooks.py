@@ -15,15 +15,15 @@ from datapipe.transform.build.built import Built
 from datapipe.transform.build.site import Site
 from datapipe.transform.database import catalog, definitions
 from datapipe.transform.database.catalog import Name
+from datapipe.transform.database.quoting import NAME
 from datapipe.transform.database.relation import Relation, quoted
 from datapipe.transform.database.statements import execute, literal
 
 _LOADED = "raw"  # publishing leaves it to what datapipe loads
-_PIECE = r'(?:"[^"]+"|\w+)'
 _VIEW = rf"""(?isx)(?P<before>(?:^|;)(?:\s|--[^\n]*\n|/\*.*?\*/)*)
     (?:create\s+(?:or\s+replace\s+)?(?:recursive\s+|materialized\s+)?view\s+(?:if\s+not\s+exists\s+)?
        |(?P<drop>drop\s+(?:materialized\s+)?view\s+)(?:if\s+exists\s+)?)
-    (?!if\b)(?P<name>{_PIECE}(?:\s*\.\s*{_PIECE}){{0,2}})"""
+    (?!if\b)(?P<name>{NAME}(?:\s*\.\s*{NAME}){{0,2}})"""
 _BEFORE_BARE = r"(?i)\b(?P<before>view|exists|from|join|on|table)(?P<space>\s+)"
 
 
@@ -66,7 +66,7 @@ def also(site: Site, built: Built) -> Iterator[Built]:
 
 
 def _name(site: Site, written: str) -> Name:
-    *schema, identifier = (definitions.plain(each) for each in re.findall(_PIECE, written))
+    *schema, identifier = (definitions.plain(each) for each in re.findall(NAME, written))
     return (schema[-1] if schema else _searched(site)), identifier
 
 

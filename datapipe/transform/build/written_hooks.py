@@ -12,7 +12,7 @@ from datapipe.transform.build import aside
 from datapipe.transform.compile import Compiled, Compiler
 from datapipe.transform.database.statements import within_ours
 from datapipe.transform.manifest.nodes import Model
-from datapipe.transform.manifest.setting_lines import place_of_setting
+from datapipe.transform.manifest.setting_lines import first_line, place_of_setting
 
 Setting = Literal["pre_hook", "post_hook"]
 
@@ -63,8 +63,9 @@ def place_of(
     hook: Hook, setting: Setting, model: Model, compiler: Compiler
 ) -> tuple[Path, int | None]:
     """The line that the hook begins on, or that of the setting if a macro makes the hook."""
-    first = next((line.strip() for line in hook.text.splitlines() if line.strip()), "")
-    return place_of_setting(model, setting, first, project=compiler.manifest.project)
+    return place_of_setting(
+        model, setting, first_line(hook.text), project=compiler.manifest.project
+    )
 
 
 def code_of(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+# A name as it may be written in SQL.
+NAME = r'(?:"[^"]+"|\w+)'
+
 QUOTED = re.compile(
     r"""
       (?P<text>'(?:[^']|'')*(?:'|(?P<open_text>\Z)))

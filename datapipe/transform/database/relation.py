@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from datapipe.frozen import frozen
 
 Parts = tuple[bool, bool, bool]
-_PARTS = ("database", "schema", "identifier")
+PARTS = ("database", "schema", "identifier")
 _ALL: Parts = (True, True, True)
 LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
@@ -152,11 +152,11 @@ class Relation(Mapping[str, Any]):
 
     @property
     def quote_policy(self) -> dict[str, bool]:
-        return dict(zip(_PARTS, self.quoting, strict=True))
+        return dict(zip(PARTS, self.quoting, strict=True))
 
     @property
     def include_policy(self) -> dict[str, bool]:
-        return dict(zip(_PARTS, self.shown, strict=True))
+        return dict(zip(PARTS, self.shown, strict=True))
 
     @property
     def published(self) -> tuple[str, str]:
@@ -216,7 +216,7 @@ class Relation(Mapping[str, Any]):
     def replace_path(self, **names: str | None) -> Relation:
         """The relation of another name; in another schema, it does not stand aside."""
         database, schema, identifier = (
-            (names[part] or "") if part in names else getattr(self, part) for part in _PARTS
+            (names[part] or "") if part in names else getattr(self, part) for part in PARTS
         )
         stands_in = self.stands_in if schema == self.schema else None
         return replace(
@@ -242,7 +242,7 @@ class Relation(Mapping[str, Any]):
         identifier: str | None = None,
     ) -> bool:
         """Whether those of the names that are given are this relation's."""
-        given = zip(_PARTS, (database, schema, identifier), strict=True)
+        given = zip(PARTS, (database, schema, identifier), strict=True)
         return all(name is None or getattr(self, part) == name for part, name in given)
 
     def relation_max_name_length(self) -> int:
@@ -257,7 +257,7 @@ class Relation(Mapping[str, Any]):
         return replace(self, schema=schema, stands_in=None)
 
 
-_KEYS = (*_PARTS, "type", "path", "quote_policy", "include_policy")
+_KEYS = (*PARTS, "type", "path", "quote_policy", "include_policy")
 
 
 def _folded(name: str, is_quoted: bool) -> str:
@@ -276,7 +276,7 @@ def _changed(
 
 def parts_of(given: Mapping[str, Any]) -> Parts:
     """Whether each part of a name is quoted: as ``given`` says, and yes where it does not."""
-    database, schema, identifier = (bool(given.get(part, True)) for part in _PARTS)
+    database, schema, identifier = (bool(given.get(part, True)) for part in PARTS)
     return database, schema, identifier
 
 

@@ -7,13 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from datapipe.errors import ProjectError
-from datapipe.transform.database.relation import Parts, Relation, quoted
+from datapipe.transform.database.relation import PARTS, Parts, Relation, quoted
 from datapipe.transform.jinja import constraints
 from datapipe.transform.jinja.columns import Column
 from datapipe.transform.jinja.database import Database
 from datapipe.transform.jinja.tables import Response, Table
 
-_KEYS = ("database", "schema", "identifier")
 STRATEGIES = ("append", "delete+insert", "merge", "microbatch")
 
 
@@ -31,7 +30,7 @@ class _Adapter:
     ) -> None:
         self.dispatch = dispatch
         self.config = SimpleNamespace(
-            credentials=SimpleNamespace(**target), quoting=dict(zip(_KEYS, quoting, strict=True))
+            credentials=SimpleNamespace(**target), quoting=dict(zip(PARTS, quoting, strict=True))
         )
         self.behavior = SimpleNamespace()
 
@@ -295,7 +294,7 @@ class _RunRelation:
 
     def __init__(self, database: Database, quoting: Parts) -> None:
         self._database = database
-        self._quoting = dict(zip(_KEYS, quoting, strict=True))
+        self._quoting = dict(zip(PARTS, quoting, strict=True))
 
     def create(self, *values: Any, **options: Any) -> Relation:
         """A relation of the given names."""

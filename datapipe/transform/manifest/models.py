@@ -25,7 +25,7 @@ from datapipe.transform.manifest.names import called
 from datapipe.transform.manifest.nodes import Model
 from datapipe.transform.manifest.placed import placed
 from datapipe.transform.manifest.properties import NodeProperties, Properties
-from datapipe.transform.manifest.setting_lines import place_of_setting
+from datapipe.transform.manifest.setting_lines import first_line, place_of_setting
 from datapipe.transform.project import Project
 
 _MICROBATCH = "get_incremental_microbatch_sql"
@@ -220,7 +220,7 @@ class Reader:
 
     def _at_hook(self, error: ProjectError, model: Model, key: str, sql: str) -> ProjectError:
         """``error`` at the line of the hook that it is about, if it is told at the setting."""
-        first = next((line.strip() for line in sql.splitlines() if line.strip()), "")
+        first = first_line(sql)
         path, line = place_of_setting(model, key, first, error.about, project=self.project)
         if line is None or (error.path, error.line) == (path, line) or error.path != path:
             return error

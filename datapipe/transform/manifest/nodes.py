@@ -21,7 +21,6 @@ _OF_SNAPSHOTS = (
     "dbt_updated_at",
     "dbt_is_deleted",
 )
-_PARTS = ("database", "schema", "identifier")
 
 
 @frozen
@@ -313,7 +312,7 @@ class Source:
             "meta": dict(self.config.get("meta") or {}),
             "loader": self.loader,
             "source_meta": dict(self.source_meta),
-            "quoting": dict(zip(_PARTS, self.relation.quoting, strict=True)),
+            "quoting": self.relation.quote_policy,
             "external": self.external,
             "patch_path": None,
             "loaded_at_field": self.config.get("loaded_at_field"),

@@ -53,9 +53,14 @@ def below(path: Path, line: int, *words: str) -> int | None:
     return None if number is None else line + number
 
 
+def first_line(text: str) -> str:
+    """The first line of ``text`` that is not empty, without the spaces round it."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
 def written_in(paths: Iterable[Path], text: str) -> tuple[Path, int] | None:
     """The first of ``paths`` whose file has the first line of ``text``, and the number of it."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    first = first_line(text)
     for path in paths:
         for number, line in enumerate(text_of(path).splitlines(), 1):
             if first and first in line:

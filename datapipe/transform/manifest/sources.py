@@ -9,7 +9,7 @@ from typing import Any
 
 from datapipe.errors import ProjectError
 from datapipe.frozen import frozen
-from datapipe.transform.database.relation import Relation
+from datapipe.transform.database.relation import PARTS, Relation
 from datapipe.transform.jinja.render import Renderer
 from datapipe.transform.manifest.configs import Configs, Layer
 from datapipe.transform.manifest.docs import Docs
@@ -136,8 +136,7 @@ class Reader:
 
 def relation(quoting: Mapping[str, Any], database: str, schema: str, identifier: str) -> Relation:
     """The relation of these names, quoted as ``quoting`` says; as with dbt it has no type."""
-    parts = ("database", "schema", "identifier")
-    quoted = tuple(quoting.get(part) is not False for part in parts)
+    quoted = tuple(quoting.get(part) is not False for part in PARTS)
     return Relation(database, schema, identifier, quoting=(quoted[0], quoted[1], quoted[2]))
 
 
