@@ -252,6 +252,22 @@ def test_a_package_learns_of_the_run_what_dbt_tells(render: Render) -> None:
     )
 
 
+def test_a_relation_tells_all_that_it_holds_as_dbt_does(render: Render) -> None:
+    source = """
+        {%- set one = api.Relation.create(schema='s', identifier='i') -%}
+        {%- set whole = one.include(database=false).to_dict() -%}
+        {{ whole.path | tojson }} {{ whole.include_policy.database }} {{ whole.catalog is none }}
+        {{- ' ' ~ one.to_dict(omit_none=true).path | tojson }}
+        {{- ' catalog' if 'catalog' in one.to_dict(omit_none=true) }}
+        {{- ' ' ~ api.Relation.get_default_quote_policy().schema }}
+        {{- ' ' ~ one.get_default_include_policy().identifier }}
+    """
+    assert render(source).strip() == (
+        '{"database": null, "identifier": "i", "schema": "s"} False True '
+        '{"identifier": "i", "schema": "s"} True True'
+    )
+
+
 def test_a_package_learns_of_its_version_of_settings_and_of_flags(render: Render) -> None:
     """What stands in dbt_project.yml and what dbt takes where it is silent, also of packages."""
     asked = (

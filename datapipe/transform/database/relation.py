@@ -13,6 +13,7 @@ from datapipe.frozen import frozen
 Parts = tuple[bool, bool, bool]
 PARTS = ("database", "schema", "identifier")
 _ALL: Parts = (True, True, True)
+_RENAMED = ("table", "view")  # the types that are renamed, and replaced by others
 LONGEST_NAME = 63  # what PostgreSQL keeps of an identifier, in bytes
 
 
@@ -109,6 +110,14 @@ class Relation(Mapping[str, Any]):
     def add_ephemeral_prefix(name: str) -> str:
         return f"__dbt__cte__{name}"
 
+    @staticmethod
+    def get_default_quote_policy() -> dict[str, bool]:
+        return dict.fromkeys(PARTS, True)
+
+    @staticmethod
+    def get_default_include_policy() -> dict[str, bool]:
+        return dict.fromkeys(PARTS, True)
+
     @property
     def name(self) -> str:
         return self.identifier
@@ -144,11 +153,11 @@ class Relation(Mapping[str, Any]):
 
     @property
     def can_be_renamed(self) -> bool:
-        return self.type in {"table", "view"}
+        return self.type in _RENAMED
 
     @property
     def can_be_replaced(self) -> bool:
-        return self.type in {"table", "view"}
+        return self.type in _RENAMED
 
     @property
     def quote_policy(self) -> dict[str, bool]:
@@ -182,6 +191,24 @@ class Relation(Mapping[str, Any]):
 
     def render(self) -> str:
         return str(self)
+
+    def to_dict(self, omit_none: bool = False) -> dict[str, Any]:
+        """All that dbt's relation holds, for templates that log it or keep it."""
+        found = {
+            "path": {part: getattr(self, part) or None for part in PARTS},
+            "type": self.type,
+            "quote_character": self.quote_character,
+            "include_policy": self.include_policy,
+            "quote_policy": self.quote_policy,
+            "dbt_created": False,
+            "limit": None,
+            "event_time_filter": None,
+            "require_alias": True,
+            "catalog": None,
+            "renameable_relations": list(_RENAMED),
+            "replaceable_relations": list(_RENAMED),
+        }
+        return _without_none(found) if omit_none else found
 
     def quoted(self, identifier: str) -> str:
         return quoted(identifier)
@@ -258,6 +285,14 @@ class Relation(Mapping[str, Any]):
 
 
 _KEYS = (*PARTS, "type", "path", "quote_policy", "include_policy")
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def _folded(name: str, is_quoted: bool) -> str:

@@ -257,10 +257,7 @@ class Decisions:
 
     def _other_settings(self, before: Mapping[str, str], now: Mapping[str, str]) -> str:
         changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-        if not changed:
-            return ""
-        verb = "has" if len(changed) == 1 else "have"
-        return f"{', '.join(changed).replace('_', ' ')} {verb} changed"
+        return f"{', '.join(changed).replace('_', ' ')} changed" if changed else ""
 
     def _other_input(self, before: NodeState, *, shape_only: bool = False) -> str:
         for key, token in before.inputs.items():
