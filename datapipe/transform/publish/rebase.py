@@ -9,7 +9,7 @@ hook has made of it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import psycopg
 
@@ -37,55 +37,63 @@ def rebase(
     called = [fate for fate in functions.fates if fate.how == "rebased"]
     if not stays and not (moves and called):
         return []
-    built = [each for each in built if each.aside.standing in plan.states]
-    asides = [plan.aside(each) for each in built]
-    states = {state.oid: state for state in asides}
+    asides = {plan.aside(each).oid: each for each in built if each.aside.standing in plan.states}
+    states = {oid: plan.aside(each) for oid, each in asides.items()}
     elsewhere = _made_elsewhere(connection, stays, states)
     moves |= elsewhere.keys()
     states |= elsewhere
     edges = reads(connection, states)
-    direct = {reader for reader, read in edges.items() if reader in moves and read & stays.keys()}
-    oids = [fate.new.oid for fate in called]
-    callers = {each.relation for each in hanging_on_functions(connection, oids)} & moves
-    direct |= callers
+    functions_called = [fate.new.oid for fate in called]
+    callers = {each.relation for each in hanging_on_functions(connection, functions_called)} & moves
+    direct = callers | {oid for oid, read in edges.items() if oid in moves and read & stays.keys()}
     if not direct:
         return []
+    again = _with_readers({oid for oid in direct if states[oid].kind == "m"}, edges)
+    texts = definitions.of_views(connection, [*direct, *again])
     names = {
         each.aside.standing: definitions.plain_name(name_of(each.model))
         for each in (*stays.values(), *(fate.built for fate in called))
     }
-    again = {oid for oid in direct if states[oid].kind == "m"}
-    while True:  # what reads a materialized view stands in the way of dropping it
-        more = {reader for reader, read in edges.items() if read & again} - again
-        if not more:
-            break
-        again |= more
-    empty = " WITH NO DATA" if callers else ""
-    order = [*asides, *elsewhere.values()]
-    texts = definitions.of_views(connection, [*direct, *again])
-    for state in order:
-        if state.oid in direct - again:
-            text = definitions.renamed(texts[state.oid], names)
-            execute(connection, f"CREATE OR REPLACE VIEW {state.local} AS {text}")
-    made_again = [state for state in order if state.oid in again]
-    after = {
-        state.oid: definitions.indexes_on(connection, state.oid, state.local)
-        for state in made_again
+    renamed = {oid: definitions.renamed(text, names) for oid, text in texts.items()}
+    for oid, state in states.items():
+        if oid in direct - again:
+            execute(connection, f"CREATE OR REPLACE VIEW {state.local} AS {renamed[oid]}")
+    waits = {oid for oid in again - elsewhere.keys() if callers and states[oid].kind == "m"}
+    made_again = [state for oid, state in states.items() if oid in again]
+    _make_again(connection, made_again, renamed, waits)
+    return [name_of(each.model) for oid, each in asides.items() if oid in waits]
+
+
+def _with_readers(oids: set[int], edges: Mapping[int, Collection[int]]) -> set[int]:
+    """``oids``, and all that reads one of them: it stands in the way of dropping that."""
+    found = set(oids)
+    while more := {oid for oid, read in edges.items() if not found.isdisjoint(read)} - found:
+        found |= more
+    return found
+
+
+def _make_again(
+    connection: psycopg.Connection,
+    states: Sequence[RelationState],
+    texts: Mapping[int, str],
+    waits: Collection[int],
+) -> None:
+    """Drop views and create them as their ``texts`` say; those in ``waits`` are not filled."""
+    indexes = {
+        state.oid: definitions.indexes_on(connection, state.oid, state.local) for state in states
     }
-    for state in reversed(made_again):
+    for state in reversed(states):
         execute(connection, f"DROP {KINDS[state.kind]} {state.local}")
-    for state in made_again:
-        text = definitions.renamed(texts[state.oid], names)
-        filled = empty if state.kind == "m" and state.oid not in elsewhere else ""
-        execute(connection, f"CREATE {KINDS[state.kind]} {state.local} AS {text}{filled}")
-        statements = [*after[state.oid], *([] if filled else [analyzed(state.local)])]
-        execute(connection, "; ".join(statements) or "SELECT")
+    for state in states:
+        is_filled = state.oid not in waits
+        ending = "" if is_filled else " WITH NO DATA"
+        created = f"CREATE {KINDS[state.kind]} {state.local} AS {texts[state.oid]}{ending}"
+        counted = [analyzed(state.local)] if is_filled else []
+        execute(connection, "; ".join([created, *indexes[state.oid], *counted]))
         new = catalog.states(connection, [(state.schema, state.name)])[state.schema, state.name]
         given = catalog.restored(state, new, new.owner, hooked=True)
         if given:
             execute(connection, "; ".join(given))
-    unfilled = {(each.schema, each.name) for each in made_again if each.kind == "m"}
-    return [name_of(each.model) for each in built if empty and each.aside.standing in unfilled]
 
 
 def _made_elsewhere(
