@@ -26,6 +26,7 @@ from datapipe.transform.build.placement import Placement
 from datapipe.transform.compile import Compiler, Place
 from datapipe.transform.compile.graph import Graph
 from datapipe.transform.database import marks
+from datapipe.transform.database.catalog import RelationState
 from datapipe.transform.database.relation import quoted
 from datapipe.transform.database.session_settings import AS_IN_DBT, renew
 from datapipe.transform.database.statements import execute, flush
@@ -103,25 +104,15 @@ class Session:
             execution.run(connections)
             warned = (*self.renderer.warnings, *self.selection.warnings, *unread)
             error = error_of(execution.results, warned, is_published=self.options.per_model)
+            if error is None:
+                error = self._publish_all(connections.opened, execution.built, memory, warned)
+            memory.finish(self.connection, execution.results, succeeded=error is None)
             if error is not None:
-                memory.finish(self.connection, execution.results)
                 checks.store.views(self.connection, tests, compiler)
                 self._failed(error, nodes, execution)
                 if self.options.per_model:  # else what was built is there for the user to look at
                     self._clean()
                 raise error
-            if not execution.built:
-                self._record(self.connection, ())  # a model may have left the project
-            elif not self.options.per_model:
-                try:
-                    self._publish(connections.opened, execution.built, memory)
-                except DatapipeError as refused:
-                    memory.finish(self.connection, execution.results, succeeded=False)
-                    for line in lines_of(warned):
-                        refused.add_note(line)
-                    self._failed(refused, nodes, execution)
-                    raise
-            memory.finish(self.connection, execution.results)
         try:
             self._hooks("on-run-end", self._ended(nodes, execution), is_published=True)
         finally:
@@ -239,10 +230,32 @@ class Session:
         schemas = {aside.beside(each.relation.schema, aside.BUILD) for each in models}
         schemas |= {aside.beside(each.schema, growth.SUFFIX) for each in published.values()}
         aside.create(self.connection, sorted(schemas))
+        doing = self._doing(models, published, memory)
+        # One by one, the order is all the same; and who is to stop early must be tested early.
+        by_length = self.options.threads > 1 and not self.options.fail_fast
+        execution = Execution(
+            planned(
+                self.manifest,
+                models,
+                [each for each in left if isinstance(each, DataTest)],
+                [each for each in left if isinstance(each, UnitTest)],
+                tested_first=self.options.per_model,
+            ),
+            doing,
+            seconds=memory.seconds if by_length else None,
+            fail_fast=self.options.fail_fast,
+            on_result=Telling(self.listener, nodes),
+        )
+        self._tell_what_is_done(execution, nodes, memory)
+        return execution, doing.compiler
+
+    def _doing(
+        self, models: Sequence[Model], published: Mapping[str, RelationState], memory: state.Memory
+    ) -> Doing:
+        """How to build ``models``, of which those that are ``published`` already grow."""
         compiler = self._compiler(
             self.placement, [each.key for each in models if each.key in published]
         )
-
         # One that is published by itself takes rows of others with it then.
         cascading = {} if self.options.per_model else published
         cascades = Cascades(self.connection, self.manifest, cascading, models)
@@ -256,21 +269,12 @@ class Session:
             self.placement.published(built.model)
             aside.discard(connection, built.aside.standing)
 
-        # One by one, the order is all the same; and who is to stop early must be tested early.
-        by_length = self.options.threads > 1 and not self.options.fail_fast
-        execution = Execution(
-            planned(
-                self.manifest,
-                models,
-                [each for each in left if isinstance(each, DataTest)],
-                [each for each in left if isinstance(each, UnitTest)],
-                tested_first=self.options.per_model,
-            ),
-            Doing(compiler, build_, publish if self.options.per_model else None, memory),
-            seconds=memory.seconds if by_length else None,
-            fail_fast=self.options.fail_fast,
-            on_result=Telling(self.listener, nodes),
-        )
+        return Doing(compiler, build_, publish if self.options.per_model else None, memory)
+
+    def _tell_what_is_done(
+        self, execution: Execution, nodes: Sequence[Node], memory: state.Memory
+    ) -> None:
+        """Give ``execution`` the results of what need not be done, and what stands aside of it."""
         for node in nodes:
             if node.unique_id in memory.reused:
                 rows = memory.rows(node) if isinstance(node, Model) else None
@@ -281,7 +285,25 @@ class Session:
                 kept = memory.kept[model.unique_id]
                 execution.built.append(Built(model, self.placement(model), kept.rows, 0.0))
                 execution.done(result_of(model, "success", rows=kept.rows, is_kept=True))
-        return execution, compiler
+
+    def _publish_all(
+        self,
+        connections: Sequence[psycopg.Connection],
+        built: Sequence[Built],
+        memory: state.Memory,
+        warned: Sequence[str],
+    ) -> DatapipeError | None:
+        """Publish what the run has built, unless each was when it was built; gives the refusal."""
+        if not built:
+            self._record(self.connection, ())  # a model may have left the project
+        elif not self.options.per_model:
+            try:
+                self._publish(connections, built, memory)
+            except DatapipeError as refused:
+                for line in lines_of(warned):
+                    refused.add_note(line)
+                return refused
+        return None
 
     def _publish(
         self,

@@ -230,14 +230,12 @@ class Memory:
         connection: psycopg.Connection,
         results: Sequence[NodeResult],
         *,
-        succeeded: bool | None = None,
+        succeeded: bool,
     ) -> None:
         """Write down how the run and each node ended, and which tests have passed.
 
-        ``succeeded`` is False where nothing could be published though nothing had failed.
+        A run has not succeeded, either, where nothing failed but publishing was refused.
         """
-        if succeeded is None:
-            succeeded = not any(each.has_failed for each in results)
         if self._is_present:
             self._present.define(connection, self._seen.values())
         with connection.transaction():
