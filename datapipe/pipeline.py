@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,14 @@ from datapipe.asking import ALPHA_VANTAGE, SAMPLE, Ask, Listener, Ran
 from datapipe.errors import SettingsError
 from datapipe.frozen import frozen
 from datapipe.settings import Settings
-from datapipe.warehouse import Warehouse, choice, ledger, migrate, sessions
+from datapipe.warehouse import Warehouse, choice, ledger, migrate
 
 if TYPE_CHECKING:
     import psycopg
 
-    from datapipe.extract import Extracted, Source
-    from datapipe.extract.endpoints import Request
+    from datapipe.extract import Extracted
     from datapipe.extract.planner import Plan
-    from datapipe.extract.quota import Quota
+    from datapipe.extraction import Extraction
     from datapipe.load import Loaded
     from datapipe.report import Report
     from datapipe.transform import Options, Transformed
@@ -69,8 +67,8 @@ class Pipeline:
         """What ``extract`` would ask the API for, why and when; sends nothing."""
         ask = replace(ask or Ask(), source=ALPHA_VANTAGE)
         self._check(ask)
-        with self._begin("plan", ask.source) as step, self._quota(step) as quota:
-            return self._planned(step, ask, quota, with_gaps=True)
+        with self._begin("plan", ask.source) as step:
+            return self._extraction(step, ask).plan()
 
     def load(self, files: Sequence[Path] = (), *, source: str | None = None) -> Loaded:
         """Load what is not loaded yet into the typed tables; with ``files``, their prices."""
@@ -231,19 +229,15 @@ class Pipeline:
         ):
             yield
 
-    def _extract(self, step: _Step, ask: Ask) -> Extracted:
-        from datapipe import extract
+    def _extraction(self, step: _Step, ask: Ask) -> Extraction:
+        from datapipe.extraction import Extraction
 
-        with self._asked(step, ask) as (source, requests, plan):
-            extracted = extract.run(
-                step.connection,
-                source,
-                requests,
-                run_id=step.run.run_id,
-                on_progress=self._listener.extracted,
-            )
-        if plan is not None:
-            extracted = replace(extracted, current=plan.current, held=len(plan.held))
+        return Extraction(
+            ask, self.settings, step.warehouse, step.connection, step.run.run_id, self._listener
+        )
+
+    def _extract(self, step: _Step, ask: Ask) -> Extracted:
+        extracted = self._extraction(step, ask).run()
         step.run.summary["extract"] = {
             "stored": extracted.stored,
             "unchanged": extracted.unchanged,
@@ -254,82 +248,6 @@ class Pipeline:
             "held": extracted.held,
         }
         return extracted
-
-    @contextmanager
-    def _asked(
-        self, step: _Step, ask: Ask
-    ) -> Iterator[tuple[Source, Sequence[Request], Plan | None]]:
-        """The source, what to ask it for, and, of the API, the plan that this comes from."""
-        from datapipe.extract import endpoints, universe
-
-        source: Source
-        if ask.source == ALPHA_VANTAGE:
-            from datapipe.extract.alpha_vantage import AlphaVantage
-
-            with self._quota(step) as quota:
-                plan = self._planned(step, ask, quota)
-                settings = self.settings
-                source = AlphaVantage(
-                    settings.api_url, settings.api_key or "", quota, options=ask.options
-                )
-                yield source, plan.requests, plan
-            return
-        named = (*ask.symbols, *(universe.read(ask.symbols_file) if ask.symbols_file else ()))
-        chosen = endpoints.named(ask.endpoints)
-        if ask.source == SAMPLE:
-            from datapipe.extract.sample import FIRST_SESSION, Sample
-
-            now = datetime.now(UTC)
-            source = Sample(sessions.finished(step.connection, since=FIRST_SESSION, now=now), now)
-            chosen = chosen or endpoints.SAMPLE
-        else:
-            from datapipe.extract.recordings import Recordings
-
-            source = Recordings(Path(ask.source))
-        yield source, source.requests(named, chosen), None
-
-    def _planned(self, step: _Step, ask: Ask, quota: Quota, *, with_gaps: bool = False) -> Plan:
-        from datapipe.extract import endpoints, planner, universe
-
-        chosen = endpoints.named(ask.endpoints) or endpoints.DEFAULT
-        meant = universe.resolve(
-            step.connection,
-            named=ask.symbols,
-            file=ask.symbols_file,
-            configured=self.settings.symbols,
-            endpoints=chosen,
-        )
-        for warning in meant.warnings:
-            self._listener.message(warning)
-        return planner.plan(
-            step.connection,
-            chosen,
-            meant.symbols,
-            ask.options,
-            left_today=quota.left_today(),
-            per_day=self.settings.requests_per_day,
-            key_id=quota.key_id,
-            refresh=ask.refresh,
-            with_gaps=with_gaps,
-        )
-
-    @contextmanager
-    def _quota(self, step: _Step) -> Iterator[Quota]:
-        from datapipe.extract.day import CalendarDay
-        from datapipe.extract.quota import Limits, Quota
-
-        settings = self.settings
-        limits = Limits(
-            settings.requests_per_second, settings.requests_per_minute, settings.requests_per_day
-        )
-        with step.warehouse.connect(autocommit=True) as connection:
-            yield Quota(
-                connection,
-                settings.api_key or "",
-                limits,
-                run_id=step.run.run_id,
-                day=CalendarDay(settings.quota_timezone),
-            )
 
     def _load(self, step: _Step, files: Sequence[Path]) -> Loaded:
         from datapipe import load

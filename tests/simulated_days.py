@@ -42,6 +42,7 @@ from datapipe.extract import alpha_vantage, planner, universe
 from datapipe.extract.day import FixedDay
 from datapipe.extract.quota import Limits, Quota
 from datapipe.asking import Ask
+from datapipe.extraction import Extraction
 from datapipe.pipeline import Pipeline
 from datapipe.settings import Settings
 
@@ -49,12 +50,16 @@ url, database, key, per_second, per_day, day_seconds, symbols = sys.argv[1:]
 limits = Limits(int(per_second), None, int(per_day))
 length = timedelta(seconds=float(day_seconds))
 
-class ShortDays(Pipeline):
+class Short(Extraction):
     @contextmanager
-    def _quota(self, step):
-        with step.warehouse.connect(autocommit=True) as connection:
-            yield Quota(connection, key, limits, run_id=step.run.run_id, day=day,
-                        leeway=length / 6)
+    def _quota(self):
+        with self.warehouse.connect(autocommit=True) as connection:
+            yield Quota(connection, key, limits, run_id=self.run_id, day=day, leeway=length / 6)
+
+class ShortDays(Pipeline):
+    def _extraction(self, step, ask):
+        run_id = step.run.run_id
+        return Short(ask, settings, step.warehouse, step.connection, run_id, self._listener)
 
 settings = Settings(api_key=key, api_url=url, database_url=database, requests_per_day=int(per_day),
                     symbols=tuple(symbols.split(",")))
