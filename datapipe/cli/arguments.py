@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-_TAKE_SEVERAL = ("--select", "-s", "--models", "-m", "--exclude",
-                 "--resource-type", "--output-keys")  # fmt: skip
+_TAKE_SEVERAL = {
+    *("--select", "-s", "--models", "-m", "--exclude"),
+    *("--resource-type", "--output-keys"),
+}
 _COMMANDS = {"transform", "ls", "compile", "freshness", "verify", "docs"}
 
 

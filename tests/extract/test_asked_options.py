@@ -3,28 +3,13 @@ from typing import Any
 
 import pytest
 
-from datapipe.cli.options import asked
+from datapipe.cli.asking import asked
 from datapipe.errors import UsageError
 from datapipe.extract.endpoints import named, requests
 
-# As the commands hand them on where nobody says anything else.
-GIVEN: dict[str, Any] = {
-    "symbols": "IBM",
-    "symbols_file": None,
-    "source": "alpha_vantage",
-    "outputsize": "compact",
-    "interval": "5min",
-    "month": None,
-    "refresh": False,
-    "adjusted": None,
-    "extended_hours": None,
-    "state": None,
-    "horizon": None,
-}
-
 
 def params(endpoint: str, **options: Any) -> dict[str, str]:
-    ask = asked(endpoints=endpoint, **{**GIVEN, **options})
+    ask = asked(symbols="IBM", endpoints=endpoint, **options)
     (request,) = requests(named(ask.endpoints), ask.symbols, ask.options)
     return dict(request.params)
 
